@@ -1,0 +1,92 @@
+"""Raters, studies, ratings and what becomes of them: plain Python, SQLite and statistics.
+
+The public face, all that other rooms use. Scores and votes travel with their scale; votes are on `RATING_SCALE`,
+the five-point ACR scale 1 (bad), 2 (poor), 3 (fair), 4 (good), 5 (excellent), fractions allowed.
+Whatever goes wrong is an `AnnotationError` whose text is one sentence to show as it is.
+
+Opening
+    open_annotations(data_dir: str | Path) -> Annotations
+        Creates the folder and its database where missing, brings an older one up to date, refuses a newer one.
+        The object holds no connection: share it between threads, or open as many as you like.
+
+Annotations (every `rater` is a name as typed; upper and lower case make no difference)
+    record_rating(rater: str, image: bytes | str, value: float, *, seen: str = "nothing", suffix: str | None = None,
+                  shown: ShownScore | None = None, study: str | None = DEFAULT_STUDY) -> Rating
+        Keeps one vote with its presentation and, if new, the image and the rater: all of it or nothing.
+        `image` is the file's bytes (then `suffix` says what they are: "jpg", ".png", ...) or the sha256 of a kept image.
+        `seen` is "nothing" (blind) or "score" (the rater had seen the model's score; `shown` is then required).
+        A blind vote may carry `shown` too: the score that the page reveals once the vote is in.
+        A second vote of a rater on an image supersedes the first by itself. It counts as given after seeing the score
+        if a score was shown with any earlier vote, whatever `seen` says: look at the returned `Rating.seen`.
+        The image joins the end of `study`, so that others get it to rate; study=None (the Score tab's "I disagree")
+        keeps it out of every queue.
+    next_image(rater: str, study: str = DEFAULT_STUDY, pending: Iterable[str] = ()) -> str | None
+        sha256 of the first image that this rater has no vote on: first `pending`, the sha256 of uploads that the page
+        still holds and that nobody has rated, then the study in its order; None when all are done.
+    progress(rater: str, study: str = DEFAULT_STUDY, pending: Iterable[str] = ()) -> Progress
+        How many of those images the rater has rated, and of how many.
+    image_path(sha256: str) -> Path | None
+        Where a kept image lies (absolute); None for an image that nobody has rated.
+    current_rating(rater: str, sha256: str) -> Rating | None
+        The rater's latest vote on an image: what a change of mind would supersede.
+    ratings_of(rater: str) -> list[Rating]
+        The rater's latest vote on each image, oldest first.
+    counts() -> Counts
+        How many votes, raters and images there are.
+    summaries(include_revealed: bool = False) -> list[ImageSummary]
+        Per rated image its MOS and the scores that were shown with the votes counted: the scatter plot.
+
+Values (frozen dataclasses)
+    ShownScore(model: str, revision: str, score: float, scale: tuple[float, float])
+    Rating(id: int, rater: str, sha256: str, value: float, scale: tuple[float, float], seen: str,
+           shown: ShownScore | None, study: str | None, supersedes: int | None, created_at: str)   # created_at: ISO 8601, UTC
+    Progress(done: int, total: int)
+    Counts(ratings: int, blind: int, revealed: int, raters: int, images: int)   # ratings = blind + revealed, superseded too
+    ImageSummary(sha256: str, path: Path, opinion: Opinion, scores: dict[str, float])
+        # scores: model name -> mean score shown, put linearly onto 1..5; empty where none was shown
+    Opinion(mos: float, std: float | None, n: int, interval: tuple[float, float] | None)
+        # sample std and 95 % interval of the mean; both None for a single vote
+    MosRecord(image: Path, sha256: str, mos: float, std: float | None, n: int)   # image: absolute path
+
+Functions
+    collect_mos(data_dir: str | Path, include_revealed: bool = False) -> list[MosRecord]
+        What fine-tuning and export read, in order of sha256. Empty without ratings; creates and changes nothing.
+    opinion(votes: Sequence[float]) -> Opinion
+        MOS, sample standard deviation, count and 95 % interval of at least one vote.
+    image_sha256(data: bytes) -> str
+        The name under which an image is kept.
+    clean_name(name: str) -> str
+        A rater's name trimmed and normalised; raises AnnotationError for one that cannot be used.
+
+Blind figures count each rater's latest blind vote: what somebody thinks after seeing the score never replaces it.
+With include_revealed each rater's latest vote counts, blind or not. Either way one rater has one vote an image.
+"""
+
+from annotations.collect import MosRecord, collect_mos
+from annotations.errors import AnnotationError
+from annotations.images import image_sha256
+from annotations.migrations import DEFAULT_STUDY
+from annotations.mos import Opinion, opinion
+from annotations.raters import clean_name
+from annotations.records import Counts, ImageSummary, Progress, Rating, ShownScore
+from annotations.scale import RATING_SCALE
+from annotations.store import Annotations, open_annotations
+
+__all__ = [
+    "DEFAULT_STUDY",
+    "RATING_SCALE",
+    "AnnotationError",
+    "Annotations",
+    "Counts",
+    "ImageSummary",
+    "MosRecord",
+    "Opinion",
+    "Progress",
+    "Rating",
+    "ShownScore",
+    "clean_name",
+    "collect_mos",
+    "image_sha256",
+    "open_annotations",
+    "opinion",
+]

@@ -1,0 +1,143 @@
+"""The one place that opens annotations.db.
+
+Every operation opens its own connection and closes it: safe with any thread and any number of processes.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from annotations.errors import AnnotationError
+from annotations.migrations import migrations
+
+FILE_NAME = "annotations.db"
+# How long one operation waits for another process to finish writing, in seconds.
+PATIENCE = 20.0
+# (set, step) of all that this version can apply.
+KNOWN_STEPS = {(migrations.name, step.name) for step in migrations.pending(Database(memory=True))}
+
+
+def create_or_migrate(data_dir: Path) -> None:
+    """Brings `<data_dir>/annotations.db` into being or up to date, or leaves it as it is.
+
+    Raises AnnotationError for a folder that cannot be written and for a database from a newer version, which is only
+    read and stays as it was.
+    """
+    path = data_dir / FILE_NAME
+    with sentences(path):
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            with reading(path) as db:
+                if not migrations.pending(db):
+                    return
+        with _connection(path) as db:
+            _enable_wal(db)
+            # The lock comes before the look at what is pending: of two processes that open a fresh folder, one migrates
+            # and the other finds it done.
+            with _immediate(db):
+                _refuse_newer(db, path)
+                migrations.apply(db)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Database]:
+    """A read-only view of one moment of the database; raises AnnotationError when it is newer, broken or unreadable."""
+    with sentences(path), _connection(path, mode="ro") as db:
+        db.execute("BEGIN")
+        _refuse_newer(db, path)
+        yield db
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Database]:
+    """A transaction that holds the write lock from its first line: all of it is kept, or nothing.
+
+    Whoever also writes files may call `db.commit()` as the last thing within, to take them back if it is refused.
+    Raises AnnotationError when the database is newer, broken, read-only, busy for more than PATIENCE or the disk full.
+    """
+    with sentences(path), _connection(path) as db, _immediate(db):
+        _refuse_newer(db, path)
+        yield db
+
+
+@contextmanager
+def sentences(path: Path) -> Iterator[None]:
+    """Turns what SQLite and the file system raise within into AnnotationErrors that say what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise AnnotationError(_sentence(error, path)) from error
+    except OSError as error:
+        raise AnnotationError(
+            f"{error.filename or path.parent} cannot be written ({error.strerror or error}): nothing was saved; free "
+            "some space, make the folder writable, or choose another with --data-dir."
+        ) from error
+
+
+@contextmanager
+def _connection(path: Path, mode: str = "rwc") -> Iterator[Database]:
+    # isolation_level=None: transactions begin and end where this file says so, not where the driver guesses.
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
+    try:
+        db = Database(connection, recursive_triggers=True, execute_plugins=False)
+        db.execute("PRAGMA foreign_keys = ON")
+        # FULL: a rating that was acknowledged survives a power cut as well as a crash.
+        db.execute("PRAGMA synchronous = FULL")
+        yield db
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _immediate(db: Database) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.commit()
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def _enable_wal(db: Database) -> None:
+    # The switch needs the file for itself and, unlike everything else, does not wait for it.
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return db.enable_wal()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _refuse_newer(db: Database, path: Path) -> None:
+    applied = set()
+    if db[migrations.migrations_table].exists():
+        rows = db.query(f"SELECT migration_set, name FROM {migrations.migrations_table}")
+        applied = {(row["migration_set"], row["name"]) for row in rows}
+    user_version = db.execute("PRAGMA user_version").fetchone()[0]
+    if applied - KNOWN_STEPS or user_version > len(KNOWN_STEPS):
+        raise AnnotationError(
+            f"{path} was written by a newer version of Q-Scorer Studio: it was left as it is; update this program "
+            "or choose another folder with --data-dir."
+        )
+
+
+def _sentence(error: sqlite3.Error, path: Path) -> str:
+    # The low byte is the primary result code, the rest says more than a person needs (https://sqlite.org/rescode.html).
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return f"The disk that holds {path} is full or failing: nothing was saved; free some space and try again."
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return f"{path} cannot be opened for writing: make its folder writable or choose another with --data-dir."
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return f"Another process kept {path} busy for {PATIENCE:.0f} s: nothing was saved; try again."
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return f"{path} is not a sound database: put it aside or restore a copy of it, then try again."
+    return f"The database {path} refused: {error}."

@@ -1,0 +1,80 @@
+"""Mean opinion scores as CSV: `python -m annotations.export`."""
+
+import argparse
+import csv
+import io
+import os
+import sys
+from pathlib import Path
+
+from annotations.collect import MosRecord, collect_mos
+from annotations.errors import AnnotationError
+
+EPILOG = """\
+Columns: image, mos and std on the scale 1 (bad) to 5 (excellent), n (raters). image is relative to the images folder
+below the data folder, so that the file serves as labels:
+
+  python -m annotations.export --data-dir data --out labels.csv
+  python -m model.evaluate --model nano --images data/images --labels labels.csv
+
+std is the sample standard deviation, empty where n is 1. Each rater counts once an image: with the latest blind vote,
+or with --include-revealed with the latest vote of all."""
+
+
+def to_csv(records: list[MosRecord], images: Path) -> str:
+    """The records as CSV with a header line; image paths relative to the folder `images`, four decimals."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "mos", "std", "n"])
+    for record in records:
+        std = "" if record.std is None else f"{record.std:.4f}"
+        writer.writerow([record.image.relative_to(images).as_posix(), f"{record.mos:.4f}", std, record.n])
+    return text.getvalue()
+
+
+def export(data_dir: Path, include_revealed: bool, out: Path | None) -> None:
+    """Writes the CSV to `out`, or to stdout; raises AnnotationError when there is nothing to write or no way to."""
+    records = collect_mos(data_dir, include_revealed)
+    if not records:
+        if not include_revealed and collect_mos(data_dir, include_revealed=True):
+            raise AnnotationError(f"No blind ratings in {data_dir} yet: --include-revealed takes the others.")
+        raise AnnotationError(f"No ratings in {data_dir} yet: rate some images on the page, or name another --data-dir.")
+    text = to_csv(records, data_dir.absolute() / "images")
+    if out is None:
+        sys.stdout.write(text)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise AnnotationError(f"{out} cannot be written ({error.strerror}): choose another --out.") from error
+
+
+def main() -> int:
+    """The command; 0 when the CSV was written, 1 after one sentence on stderr."""
+    parser = argparse.ArgumentParser(
+        prog="python -m annotations.export",
+        description="Write the mean opinion score of every rated image as CSV.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(os.environ.get("QSCORER_DATA") or "data"),
+        help="the app's data folder (default: QSCORER_DATA, else data)",
+    )
+    parser.add_argument(
+        "--include-revealed", action="store_true", help="count votes given after seeing the model's score too"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to stdout")
+    arguments = parser.parse_args()
+    try:
+        export(arguments.data_dir, arguments.include_revealed, arguments.out)
+    except AnnotationError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
