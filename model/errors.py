@@ -1,0 +1,17 @@
+"""The errors of model/: each message is one clear sentence that names the thing and the remedy."""
+
+
+class ModelError(Exception):
+    """Anything that model/ refuses; str(error) is the sentence shown to the user."""
+
+
+class ImageError(ModelError):
+    """A picture that cannot be read or is refused. The sentence leaves out the file's name: the caller adds it."""
+
+
+class ModelLoadError(ModelError):
+    """A model that is unknown, incomplete or does not fit."""
+
+
+class DataError(ModelError):
+    """Labels or ratings that cannot be used."""

@@ -1,0 +1,136 @@
+"""Near-duplicates by perceptual hash, and the list of BIQ2021's test pictures that have one in its training part.
+
+    python -m model.near_duplicates --data DIR
+
+BIQ2021 (nisarahmedrana/BIQ2021) was split at random although it holds copies of the same photograph, and series of one scene
+taken with other exposure, focus or colour. A model has seen the scene of such a test picture, so its answer proves little.
+This command finds them and writes two files beside itself:
+
+* biq2021_near_duplicates.csv: the test pictures to drop, each with its nearest training picture and the distance (bits).
+* biq2021_train_groups.csv: the training pictures that belong together, with a group number: a validation part drawn from the
+  training part must take a group whole or leave it.
+
+The hash is the 64-bit pHash of the package imagehash (a development dependency: `pip install imagehash`; what the command
+wrote is part of the repository, so training does not need it).
+
+THRESHOLD was chosen by looking at pairs of test and training pictures. All 90 pairs looked at of distance 8 or less (65 of
+them at 6 or 8) showed the same scene; at 10, 11 of 35 were unrelated pictures; at 12, 27 of 35. The training picture's
+MOS tells as much: its rank correlation with the test picture's is .97 at distance 0, .79 at 2, .71 at 4, .36 at 6 and 8,
+.34 at 10, .22 at 12 and .00 at 16, where pairs are random.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from model.errors import DataError, ModelError
+from model.images import open_image
+
+THRESHOLD = 8
+HERE = Path(__file__).parent
+
+
+def perceptual_hash(image: Image.Image) -> int:
+    """The picture's 64-bit pHash: the signs of the lowest 8x8 DCT coefficients of its 32x32 luminance against their median."""
+    try:
+        import imagehash
+    except ImportError as error:
+        raise DataError("perceptual hashes need the package imagehash: pip install imagehash") from error
+    return int(str(imagehash.phash(image)), 16)
+
+
+def hash_files(paths: Sequence[str | Path]) -> np.ndarray:
+    """Hash the files, with a progress bar on stderr: uint64 [N]. Raises ImageError for a file that cannot be read."""
+    progress = tqdm(paths, desc="hashing", unit="img", file=sys.stderr, disable=None)
+    return np.array([perceptual_hash(open_image(path)) for path in progress], dtype=np.uint64)
+
+
+def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each query hash [Q] the index of the nearest reference hash [R] (the first of several) and their distance in bits."""
+    rows = [np.bitwise_count(references ^ query) for query in queries]
+    index = np.array([row.argmin() for row in rows], dtype=int)
+    distance = np.array([row.min() for row in rows], dtype=int)
+    return index, distance
+
+
+def group_hashes(hashes: np.ndarray, threshold: int = THRESHOLD) -> list[set[int]]:
+    """Group the indices of hashes [N] that are linked by steps of at most threshold bits.
+
+    Only groups of two or more, ordered by their smallest index.
+    """
+    leader = np.arange(len(hashes))  # the smallest known index of each one's group
+    for i, value in enumerate(hashes):
+        linked = leader[i + np.flatnonzero(np.bitwise_count(hashes[i:] ^ value) <= threshold)]
+        leader[np.isin(leader, linked)] = linked.min()
+    groups: dict[int, set[int]] = {}
+    for i, first in enumerate(leader):
+        groups.setdefault(int(first), set()).add(i)
+    return [group for _, group in sorted(groups.items()) if len(group) > 1]
+
+
+def near_duplicate_groups(paths: Sequence[str | Path], threshold: int = THRESHOLD) -> list[set[Path]]:
+    """Group the picture files of which each is a near-duplicate of another of its group; only groups of two or more.
+
+    Raises ImageError for a file that cannot be read.
+    """
+    return [{Path(paths[i]) for i in group} for group in group_hashes(hash_files(paths), threshold)]
+
+
+def _names(table: Path) -> list[str]:
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        return [row["Image Name"] for row in csv.DictReader(file)]
+
+
+def _locate(folder: Path, names: Iterable[str]) -> list[Path]:
+    """The files of these names; a name may differ from its file's in case, as one of BIQ2021's does."""
+    by_name = {path.name.lower(): path for path in folder.iterdir()}
+    try:
+        return [by_name[name.lower()] for name in names]
+    except KeyError as error:
+        raise DataError(f"{folder} has no {error.args[0]}: is it BIQ2021's folder Images?") from error
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m model.near_duplicates",
+        description="Find BIQ2021's test pictures that have a near-duplicate in its training part, and groups within that part.",
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="a copy of github.com/nisarahmedrana/BIQ2021")
+    parser.add_argument("--threshold", type=int, default=THRESHOLD, help="largest distance in bits of 64 (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="folder to write the two CSV files to (default: model/)")
+    options = parser.parse_args(arguments)
+    try:
+        train, test = (_names(options.data / f"{part} (Images and MOS).csv") for part in ("Train", "Test"))
+        hashes = hash_files(_locate(options.data / "Images", train + test))
+    except (ModelError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    train_hashes, test_hashes = hashes[: len(train)], hashes[len(train) :]
+    index, distance = nearest(test_hashes, train_hashes)
+    dropped = [(test[i], train[index[i]], distance[i]) for i in np.flatnonzero(distance <= options.threshold)]
+    groups = group_hashes(train_hashes, options.threshold)
+    _write(options.out / "biq2021_near_duplicates.csv", ("image", "train_image", "distance"), dropped)
+    members = [(train[i], number) for number, group in enumerate(groups) for i in sorted(group)]
+    _write(options.out / "biq2021_train_groups.csv", ("image", "group"), members)
+    print(
+        f"{len(dropped)} of {len(test)} test pictures have a near-duplicate in train, {len(test) - len(dropped)} are left; "
+        f"{len(members)} of {len(train)} training pictures form {len(groups)} groups, the largest of {max(map(len, groups), default=0)}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
