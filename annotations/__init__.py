@@ -13,7 +13,8 @@ Annotations (every `rater` is a name as typed; upper and lower case make no diff
     record_rating(rater: str, image: bytes | str, value: float, *, seen: str = "nothing", suffix: str | None = None,
                   shown: ShownScore | None = None, study: str | None = DEFAULT_STUDY) -> Rating
         Keeps one vote with its presentation and, if new, the image and the rater: all of it or nothing.
-        `image` is the file's bytes (then `suffix` says what they are: "jpg", ".png", ...) or the sha256 of a kept image.
+        `image` is the file's bytes (then `suffix` says of what kind: "jpg", ".png", ...) or the sha256 of a kept image.
+        Kinds: jpg, png, webp, gif, bmp, tiff. At most 100 MiB.
         `seen` is "nothing" (blind) or "score" (the rater had seen the model's score; `shown` is then required).
         A blind vote may carry `shown` too: the score that the page reveals once the vote is in.
         A second vote of a rater on an image supersedes the first by itself. It counts as given after seeing the score
@@ -39,9 +40,11 @@ Annotations (every `rater` is a name as typed; upper and lower case make no diff
 Values (frozen dataclasses)
     ShownScore(model: str, revision: str, score: float, scale: tuple[float, float])
     Rating(id: int, rater: str, sha256: str, value: float, scale: tuple[float, float], seen: str,
-           shown: ShownScore | None, study: str | None, supersedes: int | None, created_at: str)   # created_at: ISO 8601, UTC
+           shown: ShownScore | None, study: str | None, supersedes: int | None, created_at: str)
+        # created_at: ISO 8601, UTC
     Progress(done: int, total: int)
-    Counts(ratings: int, blind: int, revealed: int, raters: int, images: int)   # ratings = blind + revealed, superseded too
+    Counts(ratings: int, blind: int, revealed: int, raters: int, images: int)
+        # every vote ever given, superseded ones too; ratings = blind + revealed
     ImageSummary(sha256: str, path: Path, opinion: Opinion, scores: dict[str, float])
         # scores: model name -> mean score shown, put linearly onto 1..5; empty where none was shown
     Opinion(mos: float, std: float | None, n: int, interval: tuple[float, float] | None)

@@ -38,7 +38,7 @@ def export(data_dir: Path, include_revealed: bool, out: Path | None) -> None:
     if not records:
         if not include_revealed and collect_mos(data_dir, include_revealed=True):
             raise AnnotationError(f"No blind ratings in {data_dir} yet: --include-revealed takes the others.")
-        raise AnnotationError(f"No ratings in {data_dir} yet: rate some images on the page, or name another --data-dir.")
+        raise AnnotationError(f"No ratings in {data_dir} yet: rate images on the page, or name another --data-dir.")
     text = to_csv(records, data_dir.absolute() / "images")
     if out is None:
         sys.stdout.write(text)

@@ -117,7 +117,7 @@ COLLISIONS = {
 
 
 def append_only_triggers() -> list[str]:
-    """CREATE TRIGGER statements of m001 that refuse UPDATE, DELETE and replacing INSERT on every table of COLLISIONS."""
+    """CREATE TRIGGER statements of m001: no UPDATE, no DELETE, no replacing INSERT on the tables of COLLISIONS."""
     statements = []
     for table, collision in COLLISIONS.items():
         refusal = f"BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"

@@ -27,8 +27,8 @@ def opinion(votes: Sequence[float]) -> Opinion:
     """MOS, sample standard deviation (n - 1), n and 95 % confidence interval of votes on one scale.
 
     Mean, standard deviation and interval S / sqrt(N) around the mean: ITU-R BT.500-13, Annex 2, clauses 2.1 and 2.2.1.
-    BT.500 multiplies by the normal 1.96; with few votes that is too narrow, so Student's t with n - 1 degrees of freedom
-    stands in its place, as ITU-T P.1401 does for fewer than 30. The interval may reach past the ends of the scale.
+    BT.500 multiplies by the normal 1.96; with few votes that is too narrow, so Student's t with n - 1 degrees of
+    freedom stands in its place, as ITU-T P.1401 has it for fewer than 30 votes. The interval may reach past the scale.
 
     Raises ValueError without votes.
     """

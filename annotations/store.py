@@ -47,9 +47,9 @@ class Annotations:
     ) -> Rating:
         """Keeps one vote of 1..5 with its presentation and, if new, the image and the rater: all of it or nothing.
 
-        `image` is the file's bytes, with the `suffix` of their format, or the sha256 of a kept image. A vote on an image
-        that the rater has rated supersedes the earlier one, and counts as given after seeing the score when any earlier
-        vote came with one. With a study the image joins the end of its queue.
+        `image` is the file's bytes, with the `suffix` of their format, or the sha256 of a kept image. A vote on an
+        image that the rater has rated supersedes the earlier one, and counts as given after seeing the score when any
+        earlier vote came with one. With a study the image joins the end of its queue.
 
         Raises AnnotationError for an unusable name, value, image, suffix, study or account of what was seen.
         """

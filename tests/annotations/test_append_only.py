@@ -1,0 +1,116 @@
+"""The database itself keeps what was recorded, whoever opens it."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+TABLES = ["raters", "studies", "images", "presentations", "ratings"]
+
+
+@pytest.fixture
+def raw(store, data_dir: Path, shown):
+    """A connection as any other program opens it: foreign keys and recursive triggers off."""
+    store.record_rating("Ann", b"one", 3.0, suffix="jpg", shown=shown)
+    store.record_rating("Ann", b"one", 2.0, suffix="jpg", seen="score", shown=shown)
+    connection = sqlite3.connect(data_dir / "annotations.db")
+    yield connection
+    connection.close()
+
+
+def rows(raw: sqlite3.Connection) -> dict[str, list[tuple]]:
+    return {table: raw.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() for table in TABLES}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ratings SET value = 5",
+        "UPDATE OR REPLACE ratings SET id = 1 WHERE id = 2",
+        "UPDATE presentations SET seen = 'nothing'",
+        "UPDATE images SET suffix = 'png'",
+        "UPDATE raters SET name = 'Eve'",
+        "UPDATE studies SET name = 'mine'",
+    ],
+)
+def test_a_rating_and_what_it_rests_on_cannot_be_changed_even_by_raw_sql(raw, statement):
+    before = rows(raw)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        raw.execute(statement)
+    raw.commit()
+    assert rows(raw) == before
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_nothing_recorded_can_be_deleted_even_by_raw_sql(raw, table):
+    before = rows(raw)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        raw.execute(f"DELETE FROM {table}")
+    raw.commit()
+    assert rows(raw) == before
+
+
+RATING = "(id, presentation, image, rater, seen, value, supersedes, created_at)"
+FREE_PRESENTATION = """
+    INSERT INTO presentations (study, image, rater, position, kind, seen, created_at)
+    SELECT study, image, rater, 9, kind, 'nothing', created_at FROM presentations WHERE id = 1
+"""
+
+
+@pytest.mark.parametrize("verb", ["INSERT OR REPLACE", "REPLACE", "INSERT OR IGNORE"])
+@pytest.mark.parametrize(
+    "collision",
+    [
+        f"INTO ratings {RATING} SELECT 1, 3, image, rater, 'nothing', 5, 2, 'now' FROM ratings WHERE id = 1",
+        f"INTO ratings {RATING} SELECT NULL, 1, image, rater, 'nothing', 5, 2, 'now' FROM ratings WHERE id = 1",
+        f"INTO ratings {RATING} SELECT NULL, 3, image, rater, 'nothing', 5, 1, 'now' FROM ratings WHERE id = 1",
+        f"INTO ratings {RATING} SELECT NULL, 3, image, rater, 'nothing', 5, NULL, 'now' FROM ratings WHERE id = 1",
+        "INTO presentations SELECT 1, study, image, rater, 9, kind, 'score', 'now' FROM presentations WHERE id = 1",
+        "INTO images SELECT sha256, 'png', 9, created_at FROM images",
+        "INTO raters SELECT 1, 'Eve', 'eve', created_at FROM raters",
+        "INTO raters SELECT NULL, 'ANN', name_key, created_at FROM raters",
+        "INTO studies SELECT NULL, name, 'now' FROM studies",
+    ],
+)
+def test_a_replacing_insert_does_not_get_round_it(raw, verb, collision):
+    raw.execute(FREE_PRESENTATION)
+    raw.commit()
+    before = rows(raw)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        raw.execute(f"{verb} {collision}")
+    raw.commit()
+    assert rows(raw) == before
+
+
+def test_an_upsert_does_not_get_round_it(raw):
+    before = rows(raw)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        raw.execute(
+            f"INSERT INTO ratings {RATING} SELECT id, presentation, image, rater, seen, 5, supersedes, 'now' "
+            "FROM ratings WHERE id = 2 ON CONFLICT (id) DO UPDATE SET value = 5"
+        )
+    raw.commit()
+    assert rows(raw) == before
+
+
+def test_the_database_accepts_no_value_off_the_scale_and_no_unsaid_score(raw):
+    raw.execute(FREE_PRESENTATION)
+    insert = f"INSERT INTO ratings {RATING} SELECT NULL, 3, image, rater, ?, ?, 2, 'now' FROM ratings WHERE id = 1"
+    for seen, value in [("nothing", 0.9), ("nothing", 5.1), ("nothing", None), ("score", 3.0)]:
+        with pytest.raises(sqlite3.IntegrityError):
+            raw.execute(insert, [seen, value])
+    raw.execute(insert, ["nothing", 5.0])
+
+
+def test_the_database_accepts_no_rating_that_contradicts_its_presentation_or_its_past(raw, store):
+    other_picture = store.record_rating("Ann", b"two", 3.0, suffix="jpg")
+    raw.execute("PRAGMA foreign_keys = ON")
+    raw.execute(FREE_PRESENTATION)
+    presentation = raw.execute("SELECT max(id) FROM presentations").fetchone()[0]
+    for seen, supersedes in [("score", 2), ("nothing", other_picture.id)]:
+        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+            raw.execute(
+                f"INSERT INTO ratings (model, revision, score, score_low, score_high, {RATING[1:]} "
+                "SELECT 'nano', 'r1', 3, 1, 5, NULL, ?, image, rater, ?, 4, ?, 'now' FROM ratings WHERE id = 1",
+                [presentation, seen, supersedes],
+            )

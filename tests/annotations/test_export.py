@@ -1,0 +1,86 @@
+"""`python -m annotations.export` as others' scripts run it."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import pytest
+
+from annotations import collect_mos, open_annotations
+from tests.annotations.conftest import ROOT
+
+
+def run_export(*arguments, **environment) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "annotations.export", *map(str, arguments)]
+    variables = {**os.environ, **environment}
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def rated(store, shown):
+    store.record_rating("Ann", b"one", 2, suffix="jpg", shown=shown)
+    store.record_rating("Bob", b"one", 4, suffix="jpg", shown=shown)
+    store.record_rating("Ann", b"two", 3.25, suffix="png")
+    store.record_rating("Ann", b"three", 5, suffix="png", seen="score", shown=shown)
+    return store
+
+
+def test_the_csv_names_images_below_the_images_folder_with_their_mos(rated, data_dir, tmp_path):
+    out = tmp_path / "labels.csv"
+    done = run_export("--data-dir", data_dir, "--out", out)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    assert list(rows[0]) == ["image", "mos", "std", "n"]
+    contents = {(data_dir / "images" / row["image"]).read_bytes(): row for row in rows}
+    one, two = contents[b"one"], contents[b"two"]
+    assert (float(one["mos"]), float(one["std"]), one["n"]) == (3.0, pytest.approx(2**0.5, abs=1e-4), "2")
+    assert (float(two["mos"]), two["std"], two["n"]) == (3.25, "", "1")
+    assert len(rows) == 2
+
+
+def test_stdout_carries_the_csv_alone_and_revealed_votes_on_request(rated, data_dir):
+    done = run_export("--include-revealed", QSCORER_DATA=str(data_dir))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == "image,mos,std,n"
+    assert len(done.stdout.splitlines()) == 4
+
+
+def test_no_ratings_yet_is_one_sentence_and_creates_nothing(data_dir):
+    done = run_export("--data-dir", data_dir)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1 and f"No ratings in {data_dir} yet" in done.stderr
+    assert not data_dir.exists()
+
+
+def test_revealed_ratings_alone_are_pointed_to(store, data_dir, shown):
+    store.record_rating("Ann", b"three", 5, suffix="png", seen="score", shown=shown)
+    done = run_export("--data-dir", data_dir)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "No blind ratings" in done.stderr and "--include-revealed" in done.stderr
+
+
+def test_an_out_file_that_cannot_be_written_is_one_sentence(rated, data_dir, tmp_path):
+    done = run_export("--data-dir", data_dir, "--out", tmp_path / "missing" / "labels.csv")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "cannot be written" in done.stderr
+
+
+def test_records_for_fine_tuning_name_files_that_are_there(rated, data_dir, monkeypatch):
+    monkeypatch.chdir(data_dir.parent)
+    records = collect_mos("data", include_revealed=True)
+    assert [record.sha256 for record in records] == sorted(record.sha256 for record in records)
+    assert all(record.image.is_absolute() and record.image.is_file() for record in records)
+    assert sorted(record.mos for record in records) == [3.0, 3.25, 5.0]
+    assert len(collect_mos("data")) == 2
+
+
+def test_annotations_need_neither_torch_nor_gradio_nor_the_models():
+    code = "import annotations, annotations.export, sys; print({'torch', 'gradio', 'model'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "set()\n"
+
+
+def test_an_empty_database_gives_no_records(data_dir):
+    open_annotations(data_dir)
+    assert collect_mos(data_dir) == []
