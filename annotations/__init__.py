@@ -14,7 +14,7 @@ Annotations (every `rater` is a name as typed; upper and lower case make no diff
                   shown: ShownScore | None = None, study: str | None = DEFAULT_STUDY) -> Rating
         Keeps one vote with its presentation and, if new, the image and the rater: all of it or nothing.
         `image` is the file's bytes (then `suffix` says of what kind: "jpg", ".png", ...) or the sha256 of a kept image.
-        Kinds: jpg, png, webp, gif, bmp, tiff. At most 100 MiB.
+        Kinds: jpg, png, webp, gif, bmp, tiff, avif and their other spellings (jpeg, jfif, tif, ...). At most 256 MiB.
         `seen` is "nothing" (blind) or "score" (the rater had seen the model's score; `shown` is then required).
         A blind vote may carry `shown` too: the score that the page reveals once the vote is in.
         A second vote of a rater on an image supersedes the first by itself. It counts as given after seeing the score

@@ -71,7 +71,7 @@ def main() -> int:
     try:
         export(arguments.data_dir, arguments.include_revealed, arguments.out)
     except AnnotationError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 

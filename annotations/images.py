@@ -8,9 +8,17 @@ from pathlib import Path
 
 from annotations.errors import AnnotationError
 
-SUFFIXES = ("jpg", "png", "webp", "gif", "bmp", "tiff")
-OTHER_SPELLINGS = {"jpeg": "jpg", "tif": "tiff"}
-MAX_BYTES = 100 * 1024 * 1024
+SUFFIXES = ("jpg", "png", "webp", "gif", "bmp", "tiff", "avif")
+OTHER_SPELLINGS = {
+    "jpeg": "jpg",
+    "jpe": "jpg",
+    "jfif": "jpg",
+    "mpo": "jpg",
+    "apng": "png",
+    "dib": "bmp",
+    "tif": "tiff",
+}
+MAX_BYTES = 256 * 1024 * 1024
 
 
 def image_sha256(data: bytes) -> str:

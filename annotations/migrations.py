@@ -43,7 +43,7 @@ TABLES = (
     """
     CREATE TABLE images (
         sha256 TEXT PRIMARY KEY NOT NULL CHECK (length(sha256) = 64 AND sha256 NOT GLOB '*[^0-9a-f]*'),
-        suffix TEXT NOT NULL CHECK (suffix IN ('jpg', 'png', 'webp', 'gif', 'bmp', 'tiff')),
+        suffix TEXT NOT NULL CHECK (suffix IN ('jpg', 'png', 'webp', 'gif', 'bmp', 'tiff', 'avif')),
         bytes INTEGER NOT NULL CHECK (bytes > 0),
         created_at TEXT NOT NULL
     ) STRICT

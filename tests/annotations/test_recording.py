@@ -36,6 +36,12 @@ def test_an_image_lies_under_the_name_of_its_content_once(store, data_dir):
     assert path.read_bytes() == b"picture"
 
 
+@pytest.mark.parametrize("suffix", ["jpeg", ".JFIF", "png", "apng", "webp", "gif", "bmp", "dib", "tif", "avif"])
+def test_every_kind_of_image_that_can_be_scored_can_be_kept(store, suffix):
+    sha256 = store.record_rating("Ann", b"picture", 3, suffix=suffix).sha256
+    assert store.image_path(sha256).suffix in {".jpg", ".png", ".webp", ".gif", ".bmp", ".tiff", ".avif"}
+
+
 def test_an_image_that_nobody_rates_is_not_kept(store, data_dir):
     sha256 = image_sha256(b"only looked at")
     assert store.next_image("Ann", pending=[sha256]) == sha256
@@ -70,7 +76,7 @@ def test_a_kept_image_can_be_rated_by_its_sha256_alone(store):
         ({"suffix": "../jpg"}, "are not kept"),
         ({"suffix": None}, "are not kept"),
         ({"image": b""}, "empty"),
-        ({"image": b"x" * (100 * 2**20 + 1)}, "more than the 100"),
+        ({"image": bytes(256 * 2**20 + 1)}, "more than the 256"),
         ({"image": "0" * 64}, "No image"),
         ({"image": "../../etc/passwd"}, "No image"),
         ({"seen": "score"}, "needs that score"),
