@@ -11,8 +11,9 @@ import argparse
 import csv
 import json
 import math
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,7 +96,7 @@ def evaluate(
         raise DataError(f"{images} is not a folder: give the folder that the names in the labels start from")
     if not labels:
         raise DataError("there are no labels to evaluate against")
-    results = scorer.assess_files([_locate(images, label.image) for label in labels], batch_size=batch_size)
+    results = scorer.assess_files(_locate(images, (label.image for label in labels)), batch_size=batch_size)
     scores, mos, unreadable = [], [], []
     paired = zip(labels, results, strict=True)
     for label, result in tqdm(paired, total=len(labels), desc="scoring", unit="img", file=sys.stderr, disable=not progress):
@@ -115,24 +116,38 @@ def evaluate(
     }
 
 
-def _locate(folder: Path, name: str) -> Path:
-    """The picture's path; where no file has this very name, the one that differs in case only.
+def _locate(folder: Path, names: Iterable[str]) -> list[Path]:
+    """The pictures' paths; where no file has a name to the letter, the one that differs in case only.
 
     Data sets made on Windows or macOS need it: BIQ2021's labels say ss02 (1014).jpg, its folder .JPG.
     """
-    path = folder / name
-    if not path.exists() and path.parent.is_dir():
-        alike = [other for other in path.parent.iterdir() if other.name.lower() == path.name.lower()]
-        if len(alike) == 1:
-            return alike[0]
-    return path
+    listings: dict[Path, dict[str, list[Path]]] = {}  # parent -> lower-case name -> files
+    paths = []
+    for path in (folder / name for name in names):
+        if not os.path.exists(path):
+            if path.parent not in listings:
+                alike = listings.setdefault(path.parent, {})
+                for other in _files_in(path.parent):
+                    alike.setdefault(other.name.lower(), []).append(other)
+            match listings[path.parent].get(path.name.lower()):
+                case [only]:
+                    path = only
+        paths.append(path)
+    return paths
+
+
+def _files_in(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (OSError, ValueError):
+        return []  # opening the picture itself will say what is wrong
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.evaluate",
         description="Score labelled pictures and print one JSON object: correlations with the labels, raw and after the "
-        "4-parameter logistic fit, RMSE, bootstrap 95 %% intervals, and the pictures that could not be read.",
+        "4-parameter logistic fit, RMSE, bootstrap 95 % intervals, and the pictures that could not be read.",
         epilog="exit status: 0, 1 when some pictures could not be read, 2 when nothing could be evaluated",
     )
     parser.add_argument("--images", required=True, type=Path, metavar="DIR", help="folder that the names in the labels start from")

@@ -106,6 +106,13 @@ def test_unreadable_and_absent_pictures_are_listed_and_the_rest_is_evaluated(com
     ]
 
 
+def test_a_name_that_no_file_can_have_is_listed_and_stops_nothing(gallery):
+    labels = read_labels(gallery.labels) + [Label("x" * 5000, 1.0), Label("nul\0.png", 1.0), Label("no/such/folder.png", 1.0)]
+    report = evaluate(BrightnessScorer(), gallery.folder, labels)
+    assert (report["n"], len(report["unreadable"])) == (12, 3)
+    assert all(entry["error"].startswith("cannot be read: ") for entry in report["unreadable"])
+
+
 def test_nothing_readable_gives_nulls_and_not_a_crash(command, gallery):
     for path in gallery.folder.iterdir():
         path.unlink()
