@@ -1,0 +1,92 @@
+"""The README cannot rot: its commands are run, its links and figures are looked up.
+
+A fenced block after the line `<!-- run -->` is run by this test, in order, in a copy of the project's folder whose data
+folder is filled with ratings first; `<!-- not run: why -->` says why another is not.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"(?:<!-- (?P<mark>run|not run: [^>]+) -->\n)?```bash\n(?P<commands>.*?)```", re.DOTALL)
+
+
+def blocks():
+    return [(block["mark"], block["commands"]) for block in BLOCK.finditer(README)]
+
+
+def commands():
+    """One shell command each: lines that end in a backslash go on in the next."""
+    joined = "".join(text for mark, text in blocks() if mark == "run").replace("\\\n", " ")
+    return [line for line in joined.splitlines() if line and not line.startswith("#")]
+
+
+def test_every_block_of_commands_is_run_or_says_why_not():
+    assert [text for mark, text in blocks() if mark is None] == []
+    assert commands()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder in which the README's relative paths mean what they mean to its reader."""
+    from annotations import open_annotations
+
+    home = tmp_path_factory.mktemp("readme")
+    for name in ["model", "annotations", "app", "app.py", "tests"]:
+        (home / name).symlink_to(ROOT / name)
+    pictures = sorted((ROOT / "tests" / "images").glob("*.jpg"))
+    photos = home / "photos"
+    photos.mkdir()
+    for picture in pictures[:3]:
+        shutil.copy(picture, photos)
+    (home / "labels.csv").write_text("image,mos\n" + "".join(f"{p.name},{2 + k}\n" for k, p in enumerate(pictures[:3])))
+    annotations = open_annotations(home / "data")
+    for position, picture in enumerate(_enough(pictures)):
+        annotations.record_rating("Ada", picture, 1.5 + position % 7 / 2, suffix="jpg")
+    return home
+
+
+def _enough(pictures, count=24):
+    """Encoded pictures that differ from each other: the examples and halves of them."""
+    import io
+
+    from PIL import Image
+
+    for position in range(count):
+        image = Image.open(pictures[position % len(pictures)]).convert("RGB")
+        turn = position // len(pictures)
+        image = image.crop((turn * 20, turn * 10, turn * 20 + 320, turn * 10 + 320))
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=85)
+        yield buffer.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", commands())
+def test_command(home, command):
+    environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", HF_HUB_OFFLINE="1")
+    environment.pop("QSCORER_DATA", None)
+    result = subprocess.run(
+        ["bash", "-euc", command], cwd=home, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400
+    )
+    assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}"
+    if "--format json" in command and ">" not in command:
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
+        assert lines and all("score" in line for line in lines)
+
+
+def test_relative_links_lead_somewhere():
+    for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", README) + re.findall(r'src="(?!https?:)([^"]+)"', README):
+        assert (ROOT / target.split("#")[0]).exists(), target
+
+
+def test_no_figure_is_still_missing():
+    assert "<!-- figures -->" not in README
