@@ -1,0 +1,1 @@
+"""Multimodal LLMs that a scorer can stand on, one a file."""

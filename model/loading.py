@@ -1,0 +1,68 @@
+"""Reading a model's folder: every file and tensor is checked, and what does not fit is named."""
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError
+from transformers.utils import logging
+
+from model.backbones.nano import NanoConfig, NanoModel, NanoProcessor
+from model.errors import ModelLoadError
+from model.registry import Spec
+
+NANO_FILES = ("config.json", "model.safetensors", "tokenizer.json", "processor_config.json")
+
+
+def load_nano(found: Spec) -> tuple[NanoModel, NanoProcessor]:
+    """The nano model in a folder, in float32 on the CPU, with its adapter merged in, and its processor. Runs no code from the folder.
+
+    Raises ModelLoadError naming the file or tensor that is missing or does not fit.
+    """
+    folder = found.base
+    check_kind(folder)
+    for name in NANO_FILES:
+        if not (folder / name).is_file():
+            raise ModelLoadError(f"{folder} lacks {name}: copy the whole folder again.")
+    logging.disable_progress_bar()
+    try:
+        config = NanoConfig.from_pretrained(folder, local_files_only=True)
+        model, report = NanoModel.from_pretrained(
+            folder, config=config, dtype="float32", local_files_only=True, use_safetensors=True,
+            ignore_mismatched_sizes=True, output_loading_info=True,
+        )
+        processor = NanoProcessor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        raise ModelLoadError(f"{folder} cannot be read as a model: {first_line(error)}. Copy the whole folder again.") from error
+    check_report(folder, report)
+    if found.adapter:
+        from model.adapter import apply_adapter
+
+        model = apply_adapter(model, found)
+    return model, processor
+
+
+def check_kind(folder: Path) -> None:
+    """What a folder holds is told by its config.json. Raises ModelLoadError when that is none of ours."""
+    try:
+        kind = json.loads((folder / "config.json").read_text()).get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelLoadError(f"{folder / 'config.json'} is not a readable model configuration: {first_line(error)}.") from error
+    if kind != NanoConfig.model_type:
+        raise ModelLoadError(f"{folder} holds a model of type '{kind}'; this version loads '{NanoConfig.model_type}' only.")
+
+
+def check_report(folder: Path, report: dict) -> None:
+    """Raises ModelLoadError when a tensor was missing, left over or of another shape."""
+    faults = {
+        "lacks the tensor": report["missing_keys"],
+        "holds a tensor that the model has no place for:": report["unexpected_keys"],
+        "holds a tensor of the wrong shape:": [key[0] for key in report["mismatched_keys"]],
+    }
+    for fault, keys in faults.items():
+        if keys:
+            more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
+            raise ModelLoadError(f"{folder / 'model.safetensors'} {fault} {min(keys)}{more}: weights and config.json do not belong together.")
+
+
+def first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,82 @@
+"""Score images: `python -m model.score [--model SPEC] PATH...`
+
+PATHs are files and folders. With --format json stdout carries one JSON object a line and nothing else; progress and messages go to
+stderr. A file that cannot be read gives its error, the rest are scored, and the exit status is 1.
+"""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from itertools import chain
+
+from tqdm import tqdm
+
+from model.assessment import Assessment, Failure
+from model.commands import add_model_options, data_dir, run
+from model.images import find_images
+
+
+def print_json(results: Iterable[Assessment | Failure]) -> None:
+    for result in results:
+        print(json.dumps(result.to_dict()), flush=True)
+
+
+def print_csv(results: Iterable[Assessment | Failure]) -> None:
+    """The JSON's keys as columns, and `error`; lists are written with spaces between."""
+    columns = [field.name for field in fields(Assessment)] + ["error"]
+    writer = csv.DictWriter(sys.stdout, columns)
+    writer.writeheader()
+    for result in results:
+        row = result.to_dict()
+        writer.writerow({key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in row.items()})
+
+
+def print_table(results: Iterable[Assessment | Failure]) -> None:
+    for result in results:
+        if isinstance(result, Failure):
+            print(f"    —         {result.image}: {result.error}")
+        else:
+            low, high = result.scale
+            token = result.tokens[result.probabilities.index(max(result.probabilities))]
+            print(f"{result.score:5.2f} of {low:g}–{high:g}  {token:<9} {max(result.probabilities):4.0%}  {result.image}")
+
+
+PRINTERS = {"table": print_table, "json": print_json, "csv": print_csv}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m model.score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="image files, and folders that are searched for them")
+    add_model_options(parser)
+    parser.add_argument("--task", default="quality", help="what is asked (default: quality, all that nano knows)")
+    parser.add_argument("--format", choices=PRINTERS, default="table")
+    return run(lambda: score(parser.parse_args()))
+
+
+def score(arguments: argparse.Namespace) -> int:
+    from model.scorer import load_scorer  # torch, which --help need not wait for
+
+    paths, problems = find_images(arguments.paths)
+    scorer = load_scorer(arguments.model, arguments.device, arguments.dtype, data_dir() / "adapters", arguments.task)
+
+    failed = 0
+
+    def results() -> Iterator[Assessment | Failure]:
+        nonlocal failed
+        assessed = scorer.assess_files(paths, arguments.batch_size)
+        progress = tqdm(assessed, total=len(paths), unit="image", file=sys.stderr, disable=None)
+        for result in chain((Failure(str(path), sentence) for path, sentence in problems), progress):
+            failed += isinstance(result, Failure)
+            yield result
+
+    PRINTERS[arguments.format](results())
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""The scorer and its command: one scoring function, batches, failures, and what a broken model folder is told."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from model.assessment import Assessment, Failure
+from model.errors import ModelError, ModelLoadError
+from model.registry import SHIPPED
+from model.scorer import load_scorer
+from tests.bad_images import write_zoo
+
+IMAGES = sorted(Path("tests/images").glob("*.jpg"))
+KEYS = ["image", "score", "scale", "tokens", "probabilities", "token_mass", "expectation", "interval", "model", "revision"]
+
+
+@pytest.fixture(scope="module")
+def scorer():
+    return load_scorer("nano")
+
+
+def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "model.score", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+
+
+def test_an_assessment_agrees_with_itself(scorer):
+    for a in scorer.assess_files(IMAGES):
+        assert isinstance(a, Assessment)
+        assert a.scale[0] <= a.score <= a.scale[1]
+        assert sum(a.probabilities) == pytest.approx(1, abs=1e-5)
+        assert 0 < a.token_mass <= 1 + 1e-6
+        likeliest = a.probabilities.index(max(a.probabilities))
+        assert a.interval == a.intervals[likeliest]
+        middles = [(low + high) / 2 for low, high in a.intervals]
+        assert a.expectation == pytest.approx(sum(p * m for p, m in zip(a.probabilities, middles, strict=True)), abs=1e-4)
+        assert a.model == "nano" and a.tokens == tuple(f"<score{n}>" for n in range(1, 6))
+
+
+def test_a_batch_gives_each_image_the_score_it_gets_alone(scorer, tmp_path):
+    square = tmp_path / "square.png"
+    Image.effect_noise((700, 300), 50).convert("RGB").save(square)
+    mixed = [*IMAGES[:5], square]  # of two shapes, so that the order has to be kept across batches
+    together = [a.score for a in scorer.assess_files(mixed, batch_size=4)]
+    alone = [next(scorer.assess_files([path], batch_size=1)).score for path in mixed]
+    assert together == pytest.approx(alone, abs=1e-4)
+
+
+def test_the_page_and_the_command_get_the_same_score(scorer):
+    assert scorer.assess([Image.open(IMAGES[0]).convert("RGB")])[0].score == pytest.approx(
+        next(scorer.assess_files(IMAGES[:1])).score, abs=1e-6
+    )
+
+
+def test_both_readouts_put_a_pristine_picture_above_its_blurred_self():
+    pristine = next(path for path in IMAGES if "pristine" in path.name and path.with_name(path.name.replace("pristine", "blurred")).exists())
+    blurred = pristine.with_name(pristine.name.replace("pristine", "blurred"))
+    for name in SHIPPED:
+        good, bad = load_scorer(name).assess_files([pristine, blurred])
+        assert good.score > bad.score, name
+
+
+def test_json_is_one_object_a_line_with_the_keys_of_the_contract():
+    done = run(*IMAGES[:2], "--format", "json")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [list(line) for line in lines] == [KEYS, KEYS]
+    assert [line["image"] for line in lines] == [str(path) for path in IMAGES[:2]]
+
+
+def test_an_unreadable_image_gives_its_error_and_the_rest_are_scored(tmp_path):
+    zoo = write_zoo(tmp_path)
+    done = run(tmp_path, tmp_path / "absent.jpg", "--format", "json")
+    assert done.returncode == 1
+    lines = {Path(line["image"]).name: line for line in map(json.loads, done.stdout.splitlines())}
+    for path, good in zoo.values():
+        assert ("score" in lines[path.name]) == good, path.name
+    assert lines["absent.jpg"] == {"image": str(tmp_path / "absent.jpg"), "error": "no such file or folder"}
+    assert "Traceback" not in done.stderr
+
+
+def test_csv_has_the_same_numbers_as_json():
+    as_json = json.loads(run(IMAGES[0], "--format", "json").stdout)
+    row = next(csv.DictReader(run(IMAGES[0], "--format", "csv").stdout.splitlines()))
+    assert float(row["score"]) == pytest.approx(as_json["score"])
+    assert [float(p) for p in row["probabilities"].split()] == pytest.approx(as_json["probabilities"])
+
+
+def test_assess_files_goes_on_after_a_failure_and_keeps_the_order(scorer, tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    results = list(scorer.assess_files([IMAGES[0], tmp_path / "empty.jpg", IMAGES[1]], batch_size=1))
+    assert [type(r) for r in results] == [Assessment, Failure, Assessment]
+    assert results[1].error == "empty file"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("nanoo", "there is no model 'nanoo'"),
+        ("nano+absent", "there is no adapter 'absent'"),
+        ("tests", "no config.json"),
+    ],
+)
+def test_an_unknown_model_is_named_with_what_there_is(spec, words):
+    with pytest.raises(ModelLoadError, match=words):
+        load_scorer(spec)
+
+
+def test_what_a_model_was_not_taught_is_refused():
+    with pytest.raises(ModelError, match="aesthetics"):
+        load_scorer("nano", task="aesthetics")
+
+
+@pytest.fixture
+def copy_of_nano(tmp_path) -> Path:
+    return Path(shutil.copytree(SHIPPED["nano"], tmp_path / "copy"))
+
+
+def test_what_a_folder_holds_is_told_by_its_files_not_its_name(copy_of_nano, scorer):
+    again = load_scorer(str(copy_of_nano))
+    assert again.revision == scorer.revision and again.readout == "score_token"
+
+
+def test_a_missing_tensor_is_named(copy_of_nano):
+    weights = load_file(copy_of_nano / "model.safetensors")
+    del weights["regressor.output.bias"]
+    save_file(weights, copy_of_nano / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelLoadError, match=r"lacks the tensor regressor\.output\.bias"):
+        load_scorer(str(copy_of_nano))
+
+
+def test_a_tensor_of_the_wrong_shape_is_named(copy_of_nano):
+    weights = load_file(copy_of_nano / "model.safetensors")
+    weights["lm_head.weight"] = weights["lm_head.weight"][:-1].clone()
+    save_file(weights, copy_of_nano / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelLoadError, match=r"wrong shape: lm_head\.weight"):
+        load_scorer(str(copy_of_nano))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("model.safetensors", b"\x00" * 100, "cannot be read as a model"),
+        ("model.safetensors", None, "lacks model.safetensors"),
+        ("tokenizer.json", None, "lacks tokenizer.json"),
+        ("config.json", b"{", "not a readable model configuration"),
+        ("config.json", b'{"model_type": "llama"}', "type 'llama'"),
+    ],
+)
+def test_a_broken_file_is_named(copy_of_nano, name, content, words):
+    (copy_of_nano / name).unlink()
+    if content is not None:
+        (copy_of_nano / name).write_bytes(content)
+    with pytest.raises(ModelLoadError, match=words):
+        load_scorer(str(copy_of_nano))
+
+
+def test_code_in_a_model_folder_is_never_run(copy_of_nano):
+    settings = json.loads((copy_of_nano / "config.json").read_text())
+    settings["auto_map"] = {"AutoConfig": "evil.Config", "AutoModel": "evil.Model", "AutoTokenizer": ["evil.T", None]}
+    (copy_of_nano / "config.json").write_text(json.dumps(settings))
+    trace = copy_of_nano / "it_ran"
+    (copy_of_nano / "evil.py").write_text(f"open({str(trace)!r}, 'w').close()\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "model.score", "--model", str(copy_of_nano), str(IMAGES[0])],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120,
+    )
+    assert not trace.exists()
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_unknown_model_ends_the_command_with_one_sentence():
+    done = run("--model", "nanoo", IMAGES[0])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: there is no model 'nanoo'") and done.stderr.count("\n") == 1
