@@ -16,7 +16,7 @@ from pathlib import Path
 from model.errors import DataError
 
 SCALE = (1.0, 5.0)
-VALIDATION_SIZE = 1000
+VALIDATION_SHARE = 0.1
 HERE = Path(__file__).parent
 
 
@@ -58,7 +58,7 @@ def test_part(folder: Path) -> list[Labelled]:
 
 
 def train_and_validation(folder: Path, seed: int = 0) -> tuple[list[Labelled], list[Labelled]]:
-    """The official training part, split at random into training and about 1,000 for validation, near-duplicates kept together."""
+    """The official training part, split at random into training and a tenth for validation, near-duplicates kept together."""
     items = read_part(folder, "Train")
     group_of = dict(
         zip(read_column("biq2021_train_groups.csv", "image"), read_column("biq2021_train_groups.csv", "group"), strict=True)
@@ -70,5 +70,5 @@ def train_and_validation(folder: Path, seed: int = 0) -> tuple[list[Labelled], l
     random.Random(seed).shuffle(shuffled)
     validation, train = [], []
     for group in shuffled:
-        (validation if len(validation) < VALIDATION_SIZE else train).extend(group)
+        (validation if len(validation) < VALIDATION_SHARE * len(items) else train).extend(group)
     return train, validation

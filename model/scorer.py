@@ -41,7 +41,7 @@ class Scorer:
     def assess(self, images: Sequence[Image.Image], names: Sequence[str] | None = None, batch_size: int = 8) -> list[Assessment]:
         """Assess RGB pictures, in order. Each gets the score that it would get alone (to 1e-4 in float32)."""
         names = names or [f"image {n}" for n in range(1, len(images) + 1)]
-        return self._assess_pixels([self.processor.pixels(image) for image in images], names, batch_size)
+        return self.assess_pixels([self.processor.pixels(image) for image in images], names, batch_size)
 
     def assess_files(self, paths: Iterable[str | Path], batch_size: int = 8) -> Iterator[Assessment | Failure]:
         """Assess picture files, lazily and in order; a file that cannot be read gives a Failure and the rest goes on."""
@@ -50,7 +50,7 @@ class Scorer:
             while chunk := [str(path) for path in islice(paths, 4 * batch_size)]:
                 pixels = list(pool.map(self._pixels_or_failure, chunk))
                 good = [(p, name) for p, name in zip(pixels, chunk, strict=True) if not isinstance(p, Failure)]
-                assessed = iter(self._assess_pixels([p for p, _ in good], [name for _, name in good], batch_size))
+                assessed = iter(self.assess_pixels([p for p, _ in good], [name for _, name in good], batch_size))
                 for p in pixels:
                     yield p if isinstance(p, Failure) else next(assessed)
 
@@ -61,7 +61,7 @@ class Scorer:
             return Failure(path, str(error))
 
     @torch.inference_mode()
-    def _assess_pixels(self, pixels: Sequence[torch.Tensor], names: Sequence[str], batch_size: int) -> list[Assessment]:
+    def assess_pixels(self, pixels: Sequence[torch.Tensor], names: Sequence[str], batch_size: int) -> list[Assessment]:
         """Pictures of one shape go through the model together, at most `batch_size` at a time."""
         by_shape = defaultdict(list)
         for n, p in enumerate(pixels):
