@@ -253,7 +253,7 @@ class TrainingRun:
         figures = {"srcc": float(spearmanr(scores, mos).statistic), "plcc": float(pearsonr(scores, mos).statistic)}
         best = max((entry["srcc"] for entry in self.log), default=-1.0)
         self.log.append(figures)
-        if figures["srcc"] > best:
+        if figures["srcc"] > best or len(self.log) == 1:  # the first counts even where SRCC is undefined
             torch.save(self.system.state_dict(), self.folder / "best.pt")
         self.save()
         (self.folder / "log.json").write_text(json.dumps(self.log, indent=1))

@@ -1,6 +1,7 @@
 """Training on a small folder laid out like BIQ2021: it learns, resumes to the same weights, and keeps the test part out."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
-from model import biq2021, train
+from model import biq2021, compare, train
 from model.errors import DataError
 from model.scorer import load_scorer
 
@@ -98,3 +99,20 @@ def test_a_few_steps_lower_the_loss_and_leave_the_stem_alone(name, data, tmp_pat
         losses.append(loss.item())
     assert losses[-1] < losses[0]
     assert torch.equal(stem_before, training.system.encoder.stem.weight)
+
+
+@pytest.mark.slow
+def test_all_systems_are_compared_on_the_same_test_pictures(data, tmp_path, capsys):
+    for name in train.SYSTEMS:
+        train.train(name, data, tmp_path, epochs=1)
+    capsys.readouterr()
+    assert compare.compare(data, tmp_path) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["system"] for row in rows] == ["ridge", *train.SYSTEMS]
+    assert {row["n"] for row in rows} == {8}
+    assert rows[0]["srcc"] > 0.8  # blur is easy to see in ImageNet's features, whatever two steps of training do to the others
+
+
+def test_an_untrained_system_is_named(data, tmp_path):
+    with pytest.raises(DataError, match="run python -m model.train"):
+        compare.compare(data, tmp_path)
