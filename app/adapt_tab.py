@@ -1,0 +1,178 @@
+"""The Adapt tab: what people's ratings say about the model, how to fine-tune it on them, and which adapter to use."""
+
+import shlex
+from html import escape
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from annotations import Annotations, Counts
+from app import cards, figures
+from app.errors import says_errors
+from app.figures import Point
+from app.scorers import Scorers
+from app.session import Session
+from app.settings import Settings
+from model.assessment import Failure
+
+if TYPE_CHECKING:
+    from model.adapter import AdapterCard, BrokenAdapter
+
+SHOWN_POINTS = 500  # scored anew for each scorer; more would keep the visitor waiting
+
+
+class Bench:
+    """What the tab shows, from the ratings, the scorers and the folder of adapters."""
+
+    def __init__(self, settings: Settings, scorers: Scorers, annotations: Annotations) -> None:
+        self.settings, self.scorers, self.annotations = settings, scorers, annotations
+        self._scores: dict[tuple[str, str], float] = {}  # by the scorer's revision and the image's sha256, on 1..5
+
+    def show(self, include_revealed: bool, visitor: Session, progress: gr.Progress) -> list:
+        """Counts, chart, its words, the adapters' table and the choice among them. Raises ModelError, AnnotationError."""
+        points = self.points(include_revealed, visitor.spec, progress)
+        figure = figures.opinions_against_scores(points, visitor.spec) if points else None
+        cards_of = self.adapter_cards()
+        return [
+            counts_card(self.annotations.counts(), include_revealed),
+            gr.Plot(figure, visible=bool(points)),
+            points_in_words(points, visitor.spec),
+            adapters_table(cards_of),
+            gr.Radio(choices=self.choices(cards_of), value=visitor.spec),
+        ]
+
+    def points(self, include_revealed: bool, spec: str, progress: gr.Progress) -> list[Point]:
+        """Each rated image with its MOS and the score of the scorer in use, put onto 1..5."""
+        summaries = self.annotations.summaries(include_revealed)[:SHOWN_POINTS]
+        if not summaries:
+            return []
+        scorer = self.scorers.get(spec)
+        missing = [s for s in summaries if (scorer.revision, s.sha256) not in self._scores]
+        outcomes = progress.tqdm(scorer.assess_files([s.path for s in missing]), desc="Scoring rated images", total=len(missing))
+        for summary, outcome in zip(missing, outcomes, strict=True):
+            if not isinstance(outcome, Failure):
+                low, high = outcome.scale
+                self._scores[scorer.revision, summary.sha256] = 1 + 4 * (outcome.score - low) / (high - low)
+        scored = [(s, self._scores.get((scorer.revision, s.sha256))) for s in summaries]
+        return [Point(s.sha256[:8], s.opinion.mos, score, s.opinion.n, s.opinion.interval) for s, score in scored if score is not None]
+
+    def adapter_cards(self) -> "list[AdapterCard | BrokenAdapter]":
+        from model.adapter import list_adapters
+
+        return list_adapters(self.settings.adapters)
+
+    def choices(self, adapter_cards: "list[AdapterCard | BrokenAdapter]") -> list[tuple[str, str]]:
+        """What can be put into use: the model as it came, and each adapter on its base."""
+        start = self.settings.model
+        shipped = dict.fromkeys([start.partition("+")[0], start])
+        with_adapter = [f"{card.base}+{card.name}" for card in adapter_cards if not hasattr(card, "error")]
+        return [(f"{spec}, as shipped" if "+" not in spec else spec, spec) for spec in dict.fromkeys([*shipped, *with_adapter])]
+
+    def use(self, spec: str, visitor: Session) -> str:
+        """Put a scorer into use for this visitor. Raises ModelError, and then the earlier one stays."""
+        visitor.spec = self.scorers.get(spec).name
+        return in_use(visitor.spec)
+
+
+def in_use(spec: str) -> str:
+    """The header's word on which scorer this visitor uses."""
+    return f'<p class="in-use" role="status">In use: <strong>{escape(spec)}</strong></p>'
+
+
+def command(settings: Settings) -> str:
+    """The command that fine-tunes on the ratings of this page."""
+    model = settings.model.partition("+")[0]
+    return f"python -m model.finetune --data-dir {shlex.quote(str(settings.data_dir))} --model {shlex.quote(model)} --out NAME"
+
+
+def counts_card(counts: Counts, include_revealed: bool) -> str:
+    """How many ratings there are and which of them count here."""
+    which = "blind ratings and those given after seeing a score" if include_revealed else "blind ratings only"
+    facts = [("Ratings", counts.ratings), ("Blind", counts.blind), ("After the score", counts.revealed)]
+    facts += [("Images", counts.images), ("Raters", counts.raters)]
+    shown = "".join(f"<div><dt>{name}</dt><dd>{number}</dd></div>" for name, number in facts)
+    return f'<dl class="facts counts">{shown}</dl><p class="small">The chart counts {which}.</p>'
+
+
+def points_in_words(points: list[Point], spec: str) -> str:
+    """The text alternative of the scatter plot."""
+    if not points:
+        return cards.empty("No ratings to show yet: rate some pictures on the Rate tab.")
+    gap = sum(point.score - point.mos for point in points) / len(points)
+    apart = sum(abs(point.score - point.mos) for point in points) / len(points)
+    side = "above" if gap > 0 else "below"
+    said = (
+        f"{len(points)} rated images. {escape(spec)} scores them {abs(gap):.2f} {side} the mean opinion score on average, "
+        f"and is {apart:.2f} away from it in either direction. Mean opinion scores run from {min(p.mos for p in points):.1f} to "
+        f"{max(p.mos for p in points):.1f}, scores from {min(p.score for p in points):.1f} to {max(p.score for p in points):.1f}."
+    )
+    return f'<p class="small" id="adapt-chart-words">{said}</p>'
+
+
+def adapters_table(adapter_cards: "list[AdapterCard | BrokenAdapter]") -> str:
+    """The adapters with what they were trained on and how they did on the ratings held out; what is broken with its sentence."""
+    if not adapter_cards:
+        return cards.empty("No adapters yet. The command above makes one; then press Refresh.")
+    head = "".join(
+        f'<th scope="col">{title}</th>'
+        for title in ("Adapter", "Base", "Trained on", "Held out", "PLCC", "SRCC", "RMSE")
+    )
+    rows = "".join(_adapter_row(card) for card in adapter_cards)
+    return (
+        '<div class="table-wrap"><table><caption>Figures on the ratings held out, before → after fine-tuning.</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _adapter_row(card: "AdapterCard | BrokenAdapter") -> str:
+    if hasattr(card, "error"):
+        return f'<tr><th scope="row">{escape(card.name)}</th><td colspan="6">{escape(card.error)}</td></tr>'
+    figures_of = "".join(
+        f"<td>{_figure(card.before.get(key))} → <strong>{_figure(card.after.get(key))}</strong></td>" for key in ("plcc", "srcc", "rmse")
+    )
+    return (
+        f'<tr><th scope="row">{escape(card.name)}</th><td>{escape(card.base)}</td>'
+        f"<td>{card.trained} images</td><td>{card.held_out} images</td>{figures_of}</tr>"
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML) -> None:
+    """Put the tab on the page; it fills when it is opened. `header` says everywhere which scorer is in use."""
+    with gr.Row(elem_classes="two-columns"):
+        with gr.Column(scale=5, min_width=320):
+            gr.HTML("<h3>What people say</h3>")
+            counts = gr.HTML()
+            revealed = gr.Checkbox(label="Include ratings given after seeing the score", elem_id="adapt-revealed")
+            chart = gr.Plot(visible=False, show_label=False, elem_id="adapt-chart", elem_classes="chart")
+            words = gr.HTML()
+        with gr.Column(scale=5, min_width=320):
+            gr.HTML("<h3>Fine-tune on it</h3><p>Run this where the page runs; with blind ratings only, or add <code>--include-revealed</code>.</p>")
+            gr.Code(command(bench.settings), language="shell", show_label=False, interactive=False, lines=1, elem_id="adapt-command")
+            gr.HTML("<h3>Adapters</h3>")
+            table = gr.HTML(elem_id="adapt-table")
+            choice = gr.Radio(
+                label="Scorer in use", info="For you, on this page, at once. Others keep theirs.", elem_id="adapt-choice"
+            )
+            refresh = gr.Button("Refresh", size="sm", elem_id="adapt-refresh")
+
+    outputs = [counts, chart, words, table, choice]
+
+    @says_errors
+    def show(include_revealed: bool, visitor: Session, progress=gr.Progress()):
+        return bench.show(include_revealed, visitor, progress)
+
+    @says_errors
+    def use(spec: str, visitor: Session):
+        return bench.use(spec, visitor)
+
+    private = {"api_visibility": "private"}
+    for event in (tab.select, refresh.click, revealed.input):
+        event(show, [revealed, session], outputs, show_progress_on=[chart, counts], **private)
+    # Whether it worked or not, what is shown afterwards is what is in use.
+    choice.input(use, [choice, session], header, **private).then(
+        show, [revealed, session], outputs, show_progress_on=[chart], **private
+    )

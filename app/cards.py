@@ -1,0 +1,101 @@
+"""Pieces of HTML that the tabs show. Whatever comes from outside (names of files, raters, adapters) is escaped here."""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from app.readings import WORDS, distribution_in_words, level_word, percent, reading
+from model.assessment import Assessment, Failure, common_score
+
+
+def score_card(assessment: Assessment, picture: str, name: str, model: str) -> str:
+    """The picture, its score large on its scale with the word of its level, and one line that a layman understands."""
+    low, high = assessment.scale
+    word = level_word(assessment.score, assessment.scale)
+    return (
+        f'<article class="score-card">{picture_figure(picture, name)}'
+        f'<div class="verdict"><p class="big"><strong data-testid="score">{assessment.score:.2f}</strong>'
+        f"<span>of {low:g}–{high:g}</span>"
+        f'<em class="word {word}">{word}</em></p>'
+        f"{meter(assessment.score, assessment.scale)}"
+        f'<p class="reading">{escape(reading(assessment))}</p>'
+        f'<dl class="facts"><div><dt>Expectation</dt><dd>{assessment.expectation:.2f}</dd></div>'
+        f'<div><dt title="How much of the model’s answer was a rating at all">Token mass</dt>'
+        f"<dd>{percent(assessment.token_mass)}</dd></div>"
+        f"<div><dt>Likeliest interval</dt><dd>{assessment.interval[0]:.1f}–{assessment.interval[1]:.1f}</dd></div>"
+        f"<div><dt>Scored by</dt><dd>{escape(model)}</dd></div></dl></div></article>"
+    )
+
+
+def meter(score: float, scale: tuple[float, float]) -> str:
+    """The scale as a bar of five steps with a mark at the score."""
+    steps = "".join(f'<span class="{word}">{word}</span>' for word in WORDS)
+    return (
+        f'<div class="meter" aria-hidden="true"><div class="mark" style="left:{common_score(score, scale):.1f}%"></div>'
+        f'<div class="steps">{steps}</div></div>'
+    )
+
+
+def picture_figure(uri: str, name: str) -> str:
+    return f'<figure class="picture"><img src="{uri}" alt="{escape(name)}"><figcaption>{escape(name)}</figcaption></figure>'
+
+
+def chart_words(assessments: Sequence[tuple[str, Assessment]], element: str) -> str:
+    """The text alternative under a chart; `element` is its id, to which the chart is tied as its description."""
+    said = " ".join(f"{escape(label)} {escape(distribution_in_words(a))}".strip() for label, a in assessments)
+    return f'<details class="in-words"><summary>The chart in words</summary><p id="{element}">{said}</p></details>'
+
+
+def problems(failures: Sequence[Failure]) -> str:
+    """One sentence for each picture that could not be scored."""
+    if not failures:
+        return ""
+    items = "".join(f"<li><strong>{escape(Path(f.image).name)}</strong>: {escape(f.error)}</li>" for f in failures)
+    what = "This picture" if len(failures) == 1 else f"These {len(failures)} pictures"
+    return f'<div class="problems" role="alert"><p>{what} could not be scored.</p><ul>{items}</ul></div>'
+
+
+def results_table(results: Sequence[tuple[Path, Assessment]], thumbnails: Sequence[str]) -> str:
+    """One row a picture; the headings are buttons that sort (page.js)."""
+    heads = [("Picture", "text"), ("Score", "number"), ("Level", "number"), ("Expectation", "number"), ("Token mass", "number")]
+    head = "".join(
+        f'<th scope="col" data-kind="{kind}"{" colspan=2" if title == "Picture" else ""} aria-sort="none">'
+        f'<button type="button">{title}</button></th>'
+        for title, kind in heads
+    )
+    rows = "".join(_row(path.name, a, thumbnail) for (path, a), thumbnail in zip(results, thumbnails, strict=True))
+    low, high = results[0][1].scale
+    return (
+        '<div class="table-wrap"><table class="sortable"><caption>'
+        f"{len(results)} pictures, scores from {low:g} (worst) to {high:g} (best). Press a heading to sort.</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _row(name: str, a: Assessment, thumbnail: str) -> str:
+    word = level_word(a.score, a.scale)
+    return (
+        f'<tr><td class="thumb"><img src="{thumbnail}" alt=""></td><td data-value="{escape(name.lower())}">{escape(name)}</td>'
+        f'<td data-value="{a.score}"><strong>{a.score:.2f}</strong></td>'
+        f'<td data-value="{a.score}"><em class="word {word}">{word}</em></td>'
+        f'<td data-value="{a.expectation}">{a.expectation:.2f}</td>'
+        f'<td data-value="{a.token_mass}">{percent(a.token_mass)}</td></tr>'
+    )
+
+
+def empty(sentence: str) -> str:
+    """What stands where a result will be."""
+    return f'<div class="empty"><p>{escape(sentence)}</p></div>'
+
+
+def notice(sentence: str) -> str:
+    return f'<p class="notice" role="status">{escape(sentence)}</p>'
+
+
+def progress_bar(done: int, total: int) -> str:
+    share = 100 * done / total if total else 0
+    return (
+        f'<div class="progress"><p role="status">{done} of {total} rated</p>'
+        f'<div class="track" role="progressbar" aria-valuemin="0" aria-valuemax="{total}" aria-valuenow="{done}" '
+        f'aria-label="images rated"><div style="width:{share:.0f}%"></div></div></div>'
+    )

@@ -1,0 +1,157 @@
+"""The Compare tab: one picture through two methods, or two pictures through one."""
+
+import time
+from pathlib import Path
+
+import gradio as gr
+
+from app import cards, figures
+from app.errors import says_errors
+from app.intake import picture_input
+from app.pictures import picture_uri
+from app.readings import difference_in_words, level_word
+from app.scorers import QALIGN, Scorers, method
+from app.session import Session
+from model.assessment import Assessment, common_score
+from model.images import open_image
+
+COMMON_SCALE = (
+    "Common scale: 100 × (score − low) ÷ (high − low), a straight line from each method’s own scale to 0–100. It makes the numbers "
+    "comparable in unit, not in meaning: each method learned from its own labels. Times are measured here and now, for one "
+    "picture from decoded pixels to score, with the model loaded."
+)
+
+
+def build(session: gr.State, scorers: Scorers) -> None:
+    """Put the tab's two halves on the page."""
+    with gr.Tabs(elem_classes="sub-tabs"):
+        with gr.Tab("Two methods, one picture"):
+            _two_methods(session, scorers)
+        with gr.Tab("Two pictures, one method"):
+            _two_pictures(session, scorers)
+
+
+def _two_methods(session: gr.State, scorers: Scorers) -> None:
+    with gr.Row(elem_classes="two-columns"):
+        with gr.Column(scale=4, min_width=300):
+            file = picture_input("Picture to compare on: drop, choose or paste", "compare-file")
+        with gr.Column(scale=7, min_width=320):
+            sides = gr.HTML(
+                cards.empty("One picture, two methods: Q-Scorer’s regressed score beside Q-Align’s weighted level words."),
+                elem_id="compare-sides",
+            )
+            chart = gr.Plot(visible=False, show_label=False, elem_id="compare-chart", elem_classes="chart")
+            words = gr.HTML()
+
+    @says_errors
+    def compare(path: str | None, visitor: Session):
+        if not path:
+            return gr.skip()
+        return compare_methods(Path(path), visitor, scorers)
+
+    file.change(
+        compare, [file, session], [sides, chart, words], concurrency_limit=2, concurrency_id="model", api_visibility="private"
+    )
+
+
+def compare_methods(path: Path, visitor: Session, scorers: Scorers) -> list:
+    """The same picture through this visitor's scorer and through Q-Align. Raises ModelError."""
+    image = open_image_named(path)
+    measured, labels = [], []
+    for spec in (visitor.spec, QALIGN):
+        scorer = scorers.get(spec)
+        assessment, milliseconds = timed(scorer, image, path.name)
+        measured.append((assessment, milliseconds))
+        labels.append(f"{method(scorer.readout)} ({scorer.name})")
+    visitor.note_shown(path, measured[0][0])
+    (first, _), (second, _) = measured
+    sides = "".join(_side(label, a, ms) for label, (a, ms) in zip(labels, measured, strict=True))
+    commons = [common_score(a.score, a.scale) for a in (first, second)]
+    return [
+        f'<div class="compare">{cards.picture_figure(picture_uri(image), path.name)}<div class="sides">{sides}</div>'
+        f'<p class="difference" role="status">{difference_in_words(*commons, names=("Q-Scorer", "Q-Align"))}</p></div>',
+        gr.Plot(
+            figures.two_distributions(first, second, (labels[0], labels[1]), "Both methods on the common scale", common=True),
+            visible=True,
+        ),
+        cards.chart_words([(f"{label}:", a) for label, (a, _) in zip(labels, measured, strict=True)], "compare-chart-words")
+        + f'<p class="small">{COMMON_SCALE}</p>',
+    ]
+
+
+def _two_pictures(session: gr.State, scorers: Scorers) -> None:
+    with gr.Row(elem_classes="two-columns"):
+        with gr.Column(min_width=300):
+            left = picture_input("First picture", "compare-left")
+        with gr.Column(min_width=300):
+            right = picture_input("Second picture", "compare-right")
+    sides = gr.HTML(cards.empty("Choose two pictures, say before and after editing."), elem_id="pair-sides")
+    chart = gr.Plot(visible=False, show_label=False, elem_id="pair-chart", elem_classes="chart")
+    words = gr.HTML()
+
+    @says_errors
+    def compare(first: str | None, second: str | None, visitor: Session):
+        if not first or not second:
+            return gr.skip()
+        return compare_pictures(Path(first), Path(second), visitor, scorers)
+
+    for file in (left, right):
+        file.change(
+            compare,
+            [left, right, session],
+            [sides, chart, words],
+            concurrency_limit=2,
+            concurrency_id="model",
+            api_visibility="private",
+        )
+
+
+def compare_pictures(first: Path, second: Path, visitor: Session, scorers: Scorers) -> list:
+    """Two pictures through this visitor's scorer, on its native scale. Raises ModelError."""
+    scorer = scorers.get(visitor.spec)
+    sides, assessments = [], []
+    for place, path in (("First", first), ("Second", second)):
+        image = open_image_named(path)
+        assessment, milliseconds = timed(scorer, image, path.name)
+        visitor.note_shown(path, assessment)
+        assessments.append(assessment)
+        sides.append(f"<div>{cards.picture_figure(picture_uri(image), path.name)}{_side(place, assessment, milliseconds)}</div>")
+    commons = [common_score(a.score, a.scale) for a in assessments]
+    names = (f"First ({first.name})", f"Second ({second.name})")
+    title = f"Both pictures as {scorer.name} sees them"
+    return [
+        f'<div class="compare pair"><div class="sides">{"".join(sides)}</div>'
+        f'<p class="difference" role="status">{cards.escape(difference_in_words(*commons, names=names))}</p></div>',
+        gr.Plot(figures.two_distributions(*assessments, names, title, common=False), visible=True),
+        cards.chart_words(list(zip([f"{name}:" for name in names], assessments, strict=True)), "pair-chart-words"),
+    ]
+
+
+def open_image_named(path: Path):
+    """`open_image` whose error names the file."""
+    from model.errors import ImageError
+
+    try:
+        return open_image(path)
+    except ImageError as error:
+        raise ImageError(f"{path.name}: {error}") from error
+
+
+def timed(scorer, image, name: str) -> tuple[Assessment, float]:
+    """An assessment and the milliseconds it took."""
+    start = time.perf_counter()
+    assessment = scorer.assess([image], [name])[0]
+    return assessment, 1000 * (time.perf_counter() - start)
+
+
+def _side(label: str, a: Assessment, milliseconds: float) -> str:
+    low, high = a.scale
+    word = level_word(a.score, a.scale)
+    return (
+        f'<section class="side"><h4>{cards.escape(label)}</h4>'
+        f'<p class="big"><strong>{a.score:.2f}</strong><span>of {low:g}–{high:g}</span><em class="word {word}">{word}</em></p>'
+        f'{cards.meter(a.score, a.scale)}<dl class="facts"><div><dt>Common 0–100</dt><dd>{common_score(a.score, a.scale):.1f}</dd></div>'
+        f"<div><dt>Expectation</dt><dd>{a.expectation:.2f}</dd></div>"
+        f"<div><dt>Token mass</dt><dd>{cards.percent(a.token_mass)}</dd></div>"
+        f"<div><dt>Time</dt><dd>{milliseconds:.0f} ms</dd></div></dl></section>"
+    )

@@ -1,0 +1,149 @@
+"""The charts, as plotly figures made from assessments and ratings. Pure functions; the page colours text and grid for light and dark."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import plotly.graph_objects as go
+
+from app.readings import names_of, percent
+from model.assessment import Assessment, common_score
+
+# Each stands out against white and against near-black.
+BLUE, ORANGE, VIOLET, GREY = "#4a86c5", "#e0762e", "#9668d8", "#8a8f98"
+FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One rated image: what people say and what the model says, both on 1..5."""
+
+    name: str
+    mos: float
+    score: float
+    n: int
+    interval: tuple[float, float] | None
+
+
+def distribution(assessment: Assessment) -> go.Figure:
+    """Token probabilities as bars over their intervals of the score axis, with score and expectation as lines on the same axis."""
+    names, spans = names_of(assessment.tokens), assessment.intervals
+    chances = [100 * chance for chance in assessment.probabilities]
+    figure = go.Figure(
+        go.Bar(
+            x=[(low + high) / 2 for low, high in spans],
+            y=chances,
+            width=[0.94 * (high - low) for low, high in spans],
+            text=[f"{name}<br>{percent(chance / 100)}" for name, chance in zip(names, chances, strict=True)],
+            textposition="outside",
+            cliponaxis=False,
+            marker={"color": BLUE, "opacity": 0.75},
+            name="token probability",
+            hovertext=[
+                f"{escape(token)}: {chance:.1f} %<br>scores {low:.1f} to {high:.1f}"
+                for token, chance, (low, high) in zip(assessment.tokens, chances, spans, strict=True)
+            ],
+            hoverinfo="text",
+        )
+    )
+    top = _headroom(chances)
+    _line(figure, assessment.expectation, top, VIOLET, f"expectation {assessment.expectation:.2f}", dash="dot")
+    _line(figure, assessment.score, top, ORANGE, f"score {assessment.score:.2f}")
+    low, high = assessment.scale
+    _dress(
+        figure,
+        title="How likely the model finds each level",
+        x=f"Quality score, {low:g} (worst) to {high:g} (best)",
+        y="Probability (%)",
+    )
+    _score_axis(figure, assessment.scale, [edge for edge, _ in spans] + [high], top)
+    return figure
+
+
+def two_distributions(first: Assessment, second: Assessment, labels: tuple[str, str], title: str, common: bool) -> go.Figure:
+    """Two distributions side by side in each interval. With `common` the axis is the common scale 0..100, else the (same) native scale."""
+    figure = go.Figure()
+    chances = [100 * chance for a in (first, second) for chance in a.probabilities]
+    top = _headroom(chances)
+    for a, label, colour, side in ((first, labels[0], BLUE, -1), (second, labels[1], ORANGE, 1)):
+        spans = [tuple(_place(edge, a, common) for edge in span) for span in a.intervals]
+        half = [(high - low) * 0.46 for low, high in spans]
+        figure.add_bar(
+            x=[(low + high) / 2 + side * width / 2 for (low, high), width in zip(spans, half, strict=True)],
+            y=[100 * chance for chance in a.probabilities],
+            width=half,
+            marker={"color": colour, "opacity": 0.7},
+            name=escape(label),
+            hovertext=[
+                f"{escape(label)}<br>{escape(token)}: {100 * chance:.1f} %"
+                for token, chance in zip(a.tokens, a.probabilities, strict=True)
+            ],
+            hoverinfo="text",
+        )
+        _line(figure, _place(a.score, a, common), top, colour, f"{escape(label)}: score {_place(a.score, a, common):.{0 if common else 2}f}")
+    scale = (0.0, 100.0) if common else first.scale
+    x = "Common scale, 0 (worst) to 100 (best)" if common else f"Quality score, {scale[0]:g} (worst) to {scale[1]:g} (best)"
+    _dress(figure, title, x, "Probability (%)")
+    edges = [_place(low, first, common) for low, _ in first.intervals] + [scale[1]]
+    _score_axis(figure, scale, edges, top)
+    return figure
+
+
+def opinions_against_scores(points: Sequence[Point], model: str) -> go.Figure:
+    """MOS against model score, one dot an image, with the line on which the two agree."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[1, 5], y=[1, 5], mode="lines", line={"color": GREY, "dash": "dash", "width": 1.5}, name="perfect agreement", hoverinfo="skip"
+    )
+    figure.add_scatter(
+        x=[point.score for point in points],
+        y=[point.mos for point in points],
+        error_y={"type": "data", "symmetric": False, "thickness": 1, "color": GREY}
+        | {"array": [(p.interval[1] - p.mos) if p.interval else 0 for p in points]}
+        | {"arrayminus": [(p.mos - p.interval[0]) if p.interval else 0 for p in points]},
+        mode="markers",
+        marker={"color": BLUE, "size": 10, "opacity": 0.8, "line": {"color": "white", "width": 1}},
+        name="rated image",
+        hovertext=[f"{escape(p.name)}<br>MOS {p.mos:.2f} of {p.n}<br>score {p.score:.2f}" for p in points],
+        hoverinfo="text",
+    )
+    _dress(figure, "What people say against what the model says", f"Score of {escape(model)} (1 to 5)", "Mean opinion score (1 to 5)")
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(range=[0.9, 5.1], tickvals=[1, 2, 3, 4, 5], showgrid=True, gridcolor="rgba(138,143,152,0.25)")
+    return figure
+
+
+def _place(score: float, assessment: Assessment, common: bool) -> float:
+    return common_score(score, assessment.scale) if common else score
+
+
+def _headroom(chances: Sequence[float]) -> float:
+    """The top of the probability axis: above the highest bar there is room for its two lines of text."""
+    return max(chances) * 1.28
+
+
+def _line(figure: go.Figure, x: float, top: float, colour: str, name: str, dash: str = "solid") -> None:
+    figure.add_scatter(x=[x, x], y=[0, top], mode="lines", line={"color": colour, "width": 3, "dash": dash}, name=name, hoverinfo="name")
+
+
+def _score_axis(figure: go.Figure, scale: tuple[float, float], edges: Sequence[float], top: float) -> None:
+    margin = (scale[1] - scale[0]) * 0.01
+    figure.update_xaxes(range=[scale[0] - margin, scale[1] + margin], tickvals=list(edges), tickformat=".2~f", showgrid=False)
+    figure.update_yaxes(range=[0, top], nticks=6, ticksuffix=" ", gridcolor="rgba(138,143,152,0.25)")
+
+
+def _dress(figure: go.Figure, title: str, x: str, y: str) -> None:
+    figure.update_layout(
+        title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 15}, "pad": {"l": 4}, "y": 0.98, "yanchor": "top"},
+        font={"family": FONT, "size": 12.5, "color": GREY},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        height=380,
+        margin={"l": 52, "r": 12, "t": 44, "b": 96},
+        legend={"orientation": "h", "y": -0.24, "yanchor": "top", "x": 0},
+        bargap=0,
+        dragmode=False,
+        barmode="overlay",
+    )
+    figure.update_xaxes(title={"text": x, "standoff": 8}, zeroline=False, fixedrange=True)
+    figure.update_yaxes(title={"text": y, "standoff": 6}, zeroline=False, fixedrange=True)

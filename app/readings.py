@@ -1,0 +1,83 @@
+"""What the numbers say, in words: for people who never heard of a token, and for those who cannot see a chart."""
+
+from collections.abc import Sequence
+
+from model.assessment import Assessment
+from model.labels import interval_index
+
+# The five points of absolute category rating (ITU-T P.910 and ITU-R BT.500), worst first.
+WORDS = ("bad", "poor", "fair", "good", "excellent")
+
+OPINIONS = {
+    "bad": "Most people would call this picture bad: its flaws are all they see.",
+    "poor": "Most people would call this picture poor: its flaws disturb.",
+    "fair": "Most people would call this picture fair: it does, but its flaws show.",
+    "good": "Most people would call this picture good: few would find a flaw.",
+    "excellent": "Most people would call this picture excellent.",
+}
+SURE, TORN = 0.65, 0.7  # of one token alone, and of two neighbours together
+LITTLE_MASS = 0.5
+
+
+def level_word(score: float, scale: tuple[float, float]) -> str:
+    """The ACR word of the fifth of the scale in which a score lies; an edge belongs to the better word."""
+    return WORDS[interval_index(score, scale, len(WORDS))]
+
+
+def names_of(tokens: Sequence[str]) -> list[str]:
+    """A word that people know for each token, worst first: the ACR words where there are five, else the tokens themselves."""
+    return list(WORDS) if len(tokens) == len(WORDS) else list(tokens)
+
+
+def reading(assessment: Assessment) -> str:
+    """One line for a layman: what the score means, how sure the model is, and when to distrust it."""
+    parts = [OPINIONS[level_word(assessment.score, assessment.scale)], certainty(assessment)]
+    if assessment.token_mass < LITTLE_MASS:
+        parts.append(f"Take it with care: only {percent(assessment.token_mass)} of its answer was a rating at all.")
+    return " ".join(parts)
+
+
+def certainty(assessment: Assessment) -> str:
+    """How the probability is spread over the tokens, as a sentence."""
+    names, chances = names_of(assessment.tokens), assessment.probabilities
+    best = max(range(len(chances)), key=chances.__getitem__)
+    if chances[best] >= SURE:
+        return f"The model is fairly sure: {percent(chances[best])} for “{names[best]}”."
+    low = max(range(len(chances) - 1), key=lambda n: chances[n] + chances[n + 1])
+    pair = chances[low] + chances[low + 1]
+    if pair >= TORN:
+        return f"The model wavers between “{names[low]}” and “{names[low + 1]}”: {percent(pair)} for the two together."
+    return f"The model is unsure: no answer has more than {percent(chances[best])}."
+
+
+def distribution_in_words(assessment: Assessment) -> str:
+    """The text alternative of the chart of token probabilities."""
+    bars = "; ".join(
+        f"{name} ({low:.1f} to {high:.1f}) {percent(chance)}"
+        for name, (low, high), chance in zip(
+            names_of(assessment.tokens), assessment.intervals, assessment.probabilities, strict=True
+        )
+    )
+    low, high = assessment.scale
+    return (
+        f"Probabilities from worst to best: {bars}. Score {assessment.score:.2f} and expectation {assessment.expectation:.2f} "
+        f"on the scale from {low:g} to {high:g}."
+    )
+
+
+def difference_in_words(first: float, second: float, names: tuple[str, str]) -> str:
+    """Which of two scores on the common scale (0 to 100) is higher and by how much."""
+    gap = first - second
+    if abs(gap) < 0.5:
+        return f"{names[0]} and {names[1]} agree to within half a point of 100."
+    higher, lower = names if gap > 0 else names[::-1]
+    return f"{higher} is {abs(gap):.1f} points of 100 above {lower}."
+
+
+def percent(share: float) -> str:
+    """A share as people write it: 41 %, and never a rounded 0 % or 100 % for what is neither."""
+    if 0 < share < 0.005:
+        return "under 1 %"
+    if 0.995 <= share < 1:
+        return "over 99 %"
+    return f"{share:.0%}".replace("%", " %")

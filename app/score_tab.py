@@ -1,0 +1,153 @@
+"""The Score tab: pictures in, scores with their distributions out, and room to disagree."""
+
+import csv
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+
+import gradio as gr
+
+from annotations import Annotations
+from app import cards, figures
+from app.errors import failed, says_errors, warn
+from app.intake import picture_input
+from app.pictures import THUMBNAIL_SIDE, file_uri
+from app.readings import level_word
+from app.scorers import Scorers
+from app.session import Session, shown_score
+from model.assessment import Assessment, Failure
+
+NOTHING_YET = "Drop a photograph, paste one, or pick an example: its score appears here."
+
+
+def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: gr.Textbox) -> None:
+    """Put the tab's components on the page and tie them to what they do."""
+    with gr.Row(elem_classes="two-columns"):
+        with gr.Column(scale=4, min_width=300):
+            files = picture_input("Pictures to score: drop, choose or paste", "score-files", many=True)
+            with gr.Accordion("Use the camera", open=False):
+                camera = gr.Image(
+                    sources=["webcam"], type="filepath", image_mode=None, show_label=False, height=240, elem_id="score-camera"
+                )
+            again = gr.Button("Score again", size="sm", visible=False, elem_id="score-again")
+        with gr.Column(scale=7, min_width=320):
+            alert = gr.HTML()
+            table = gr.HTML(elem_id="score-table")
+            with gr.Row(visible=False) as many:
+                chosen = gr.Dropdown(label="Look closer at", elem_id="score-chosen", scale=3)
+                download = gr.DownloadButton("Download CSV", scale=1, elem_id="score-csv")
+            card = gr.HTML(cards.empty(NOTHING_YET), elem_id="score-card")
+            chart = gr.Plot(visible=False, show_label=False, elem_id="score-chart", elem_classes="chart")
+            words = gr.HTML()
+            disagreement = _disagreement(session, annotations, rater, chosen)
+
+    detail = [card, chart, words, disagreement]
+    outputs = [alert, table, many, chosen, download, again, *detail]
+
+    @says_errors
+    def score(paths: list[str] | None, visitor: Session, progress=gr.Progress()):
+        return score_pictures(paths or [], visitor, scorers, progress)
+
+    @says_errors
+    def look(index: int | None, visitor: Session):
+        return show_detail(visitor, index or 0)
+
+    private = {"api_visibility": "private"}
+    files.change(score, [files, session], outputs, show_progress_on=[card], concurrency_limit=2, concurrency_id="model", **private)
+    again.click(score, [files, session], outputs, show_progress_on=[card], concurrency_limit=2, concurrency_id="model", **private)
+    camera.input(lambda path: [path] if path else None, camera, files, **private)
+    chosen.input(look, [chosen, session], detail, show_progress="hidden", **private)
+
+
+def score_pictures(paths: list[str], visitor: Session, scorers: Scorers, progress: gr.Progress) -> list:
+    """Score files, showing how far it is; one that cannot be read gives its sentence and the rest goes on."""
+    visitor.scored = []
+    if not paths:
+        return ["", "", gr.Row(visible=False), gr.Dropdown(choices=[], value=None), None, gr.Button(visible=False), *_no_detail()]
+    progress(0, desc="Loading the model")
+    scorer, failures = scorers.get(visitor.spec), []
+    for done, outcome in enumerate(scorer.assess_files(paths), start=1):
+        if isinstance(outcome, Failure):
+            failures.append(outcome)
+            warn(f"{Path(outcome.image).name}: {outcome.error}")
+        else:
+            visitor.scored.append((Path(outcome.image), outcome))
+            visitor.note_shown(Path(outcome.image), outcome)
+        progress((done, len(paths)), desc="Scoring", unit="pictures")
+    results = visitor.scored
+    several = len(results) > 1
+    table = cards.results_table(results, [file_uri(path, THUMBNAIL_SIDE) for path, _ in results]) if several else ""
+    choices = [(f"{path.name}: {a.score:.2f}", n) for n, (path, a) in enumerate(results)]
+    return [
+        cards.problems(failures),
+        table,
+        gr.Row(visible=several),
+        gr.Dropdown(choices=choices, value=0 if results else None),
+        write_csv([a for _, a in results], failures) if several else None,
+        gr.Button(visible=True),
+        *(show_detail(visitor, 0) if results else _no_detail()),
+    ]
+
+
+def show_detail(visitor: Session, index: int) -> list:
+    """Card, chart, words and the way to disagree, for one of the scored pictures."""
+    if not visitor.scored:
+        return _no_detail()
+    path, assessment = visitor.scored[index]
+    return [
+        cards.score_card(assessment, file_uri(path), path.name, assessment.model),
+        gr.Plot(figures.distribution(assessment), visible=True),
+        cards.chart_words([("", assessment)], "score-chart-words"),
+        gr.Group(visible=True),
+    ]
+
+
+def _no_detail() -> list:
+    return [cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", gr.Group(visible=False)]
+
+
+def write_csv(assessments: list[Assessment], failures: list[Failure]) -> str:
+    """A CSV with the columns of `python -m model.score --format csv`, image by file name; returns its path."""
+    columns = [field.name for field in fields(Assessment)] + ["error"]
+    folder = Path(tempfile.mkdtemp(prefix="scores-"))
+    with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        for outcome in [*assessments, *failures]:
+            row = outcome.to_dict() | {"image": Path(outcome.image).name}
+            writer.writerow({key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in row.items()})
+    return str(folder / "scores.csv")
+
+
+def _disagreement(session: gr.State, annotations: Annotations, rater: gr.Textbox, chosen: gr.Dropdown) -> gr.Group:
+    """The control by which a visitor who has seen the score says what they think instead."""
+    with gr.Group(visible=False, elem_id="disagree", elem_classes="panel") as group:
+        gr.HTML(
+            "<h3>I disagree</h3><p>Your own rating is kept together with the picture, marked as given after seeing the score. "
+            "Without it the picture is not kept.</p>"
+        )
+        name = gr.Textbox(label="Your name", max_lines=1, elem_id="disagree-name")
+        value = gr.Slider(1, 5, value=3, step=0.1, label="Your rating: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent", elem_id="disagree-value")
+        keep = gr.Button("Keep my rating", variant="secondary", elem_id="disagree-keep")
+        done = gr.HTML()
+
+    @says_errors
+    def disagree(rater_name: str, opinion: float, index: int | None, visitor: Session):
+        if not visitor.scored:
+            raise failed("There is no scored picture to disagree about: score one first.")
+        path, assessment = visitor.scored[index or 0]
+        annotations.record_rating(
+            rater_name,
+            path.read_bytes(),
+            opinion,
+            seen="score",
+            suffix=path.suffix,
+            shown=shown_score(assessment),
+            study=None,
+        )
+        word = level_word(opinion, (1, 5))
+        return cards.notice(f"Kept: {rater_name.strip()} says {opinion:.1f} ({word}) where the model says {assessment.score:.2f}.")
+
+    keep.click(disagree, [name, value, chosen, session], done, api_visibility="private")
+    rater.change(lambda known: known, rater, name, show_progress="hidden", api_visibility="private")
+    return group

@@ -1,0 +1,28 @@
+"""What the page remembers of one visitor while the page is open."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from annotations import ShownScore, image_sha256
+from model.assessment import Assessment
+
+
+@dataclass
+class Session:
+    """`spec`: the scorer this visitor uses. `shown`: by the image's sha256, the score that this visitor has seen last.
+    `scored`: pictures on the Score tab with their assessments. `rater` and `rating`: on the Rate tab, who rates and the sha256 of
+    the image they see now."""
+
+    spec: str
+    shown: dict[str, ShownScore] = field(default_factory=dict)
+    scored: list[tuple[Path, Assessment]] = field(default_factory=list)
+    rater: str = ""
+    rating: str | None = None
+
+    def note_shown(self, path: Path, assessment: Assessment) -> None:
+        """Remember that the visitor saw this score, so that a later rating of the image does not pass for blind."""
+        self.shown[image_sha256(path.read_bytes())] = shown_score(assessment)
+
+
+def shown_score(assessment: Assessment) -> ShownScore:
+    return ShownScore(assessment.model, assessment.revision, assessment.score, assessment.scale)

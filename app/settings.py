@@ -1,0 +1,51 @@
+"""What the page is told when it starts: where it keeps things and where it listens."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "tests" / "images"  # the pictures that the tests and the README's commands use too
+MAX_UPLOAD = "64mb"  # a file; what a camera writes stays well below
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`data_dir` is as it was given (commands on the page repeat it), `public` is true on a Hugging Face Space."""
+
+    data_dir: Path
+    host: str
+    port: int
+    model: str
+    device: str
+    public: bool
+
+    @property
+    def adapters(self) -> Path:
+        return self.data_dir / "adapters"
+
+
+def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
+    """Settings from the command line and, for what it leaves out, from the environment.
+
+    A Space announces itself by SPACE_ID; there the page must listen on all addresses, elsewhere only this machine may reach it.
+    """
+    public = bool(os.environ.get("SPACE_ID"))
+    parser = argparse.ArgumentParser(
+        prog="python app.py", description="Open the page of Q-Scorer Studio: score, compare, rate, adapt."
+    )
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(os.environ.get("QSCORER_DATA", "data")),
+        help="folder for ratings, rated images and adapters (default: $QSCORER_DATA, else data)",
+    )
+    host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if public else "127.0.0.1")
+    parser.add_argument("--host", default=host, help=f"address to listen on (default: {host}); 0.0.0.0 lets others in")
+    parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")), help="default: 7860")
+    parser.add_argument("--model", default="nano", metavar="SPEC", help="the model that every visitor starts with (default: nano)")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    given = parser.parse_args(arguments)
+    return Settings(given.data_dir, given.host, given.port, given.model, given.device, public)
