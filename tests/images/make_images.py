@@ -192,9 +192,12 @@ def lake(size):
         return mix(colour, mix([0.34, 0.26, 0.38], [1.5, 0.72, 0.48], lit), cloud * 0.85)
 
     def shown(camera_height):
+        """Light of sky and land, and which pixels show the lake."""
         depth = land.seen(camera_height)
         light = sky(land.slope[:, None], land.side[None])
-        i, j = np.nonzero(np.isfinite(depth))
+        surface = depth * land.slope[:, None] + camera_height < 0.012
+        water = (land.slope[:, None] < 0) & (surface | ~np.isfinite(depth))
+        i, j = np.nonzero(np.isfinite(depth) & ~water)
         z = depth[i, j]
         x = z * land.side[j]
         normal, here = land.normals(x, z, 0.0009 * z)
@@ -205,15 +208,16 @@ def lake(size):
         snow_line = 0.72 + 0.35 * grit
         ground = mix(wood, rock, smooth(0.42, 0.72, here + 0.25 * grit) + smooth(0.4, 0.6, steep))
         ground = mix(ground, [0.82, 0.84, 0.90], smooth(0, 0.35, here - snow_line) * smooth(0.62, 0.35, steep))
-        sunshine = np.clip(normal @ sun, 0, 1) * land.sunlit(x, z, here, sun, 6.0)
+        sunshine = np.clip(normal @ sun, 0, 1)
+        turned_to = sunshine > 0
+        sunshine[turned_to] *= land.sunlit(x[turned_to], z[turned_to], here[turned_to], sun, 6.0)
         lit = ground * (sunshine[..., None] * np.array([4.6, 2.5, 1.5]) + (0.35 + 0.65 * normal[..., 1:2]) * np.array([0.42, 0.50, 0.78]))
         veil = 1 - np.exp(-np.maximum(z - 3, 0) * 0.035 * np.exp(-1.1 * np.maximum(here, 0)))
         light[i, j] = mix(lit, np.array([0.62, 0.47, 0.52]), veil)
-        return light, depth
+        return light, water
 
-    light, depth = shown(land.camera_height)
+    light, water = shown(land.camera_height)
     mirrored, _ = shown(-land.camera_height)
-    water = (land.slope[:, None] < 0) & (depth * land.slope[:, None] + land.camera_height < 0.012) | (land.slope[:, None] < 0) & ~np.isfinite(depth)
     i, j = np.nonzero(water)
     slope = land.slope[i]
     z = -land.camera_height / slope
@@ -478,6 +482,7 @@ def night_street(size):
     light = mix([0.012, 0.016, 0.040], [0.050, 0.030, 0.045], smooth(0, horizon, y))
     light = light + np.array([0.16, 0.07, 0.03]) * np.exp(-(((y - horizon) / 0.10) ** 2))[..., None]
     colours = np.array([[1.0, 0.55, 0.18], [1.0, 0.72, 0.40], [1.0, 0.16, 0.10], [0.25, 0.85, 0.55], [0.35, 0.55, 1.0], [1.0, 0.35, 0.65]])
+    gleam = 0.35 + 0.65 * smooth(-0.15, 0.35, noise.fractal(x * 8, y * 60, 4))  # of the wet road
     lamps = []
     for _ in range(95):
         near = random.uniform() ** 2.2
@@ -488,11 +493,13 @@ def night_street(size):
         _add_disc(light, x, y, side, up, radius, colour * power * 1.3)
         # The wet road draws each light out into a long streak.
         deep = horizon + (horizon - up) * 0.9 + 0.01
-        wave = 0.006 * noise.fractal(y * 40 + side * 50, x * 3, 3)
-        across = np.exp(-(((x - side + wave) / (radius * 0.8)) ** 2))
-        along = smooth(deep - 0.05, deep + 0.02, y) * np.exp(-np.maximum(y - deep, 0) / 0.16)
-        gleam = 0.35 + 0.65 * smooth(-0.15, 0.35, noise.fractal(x * 8, y * 60, 4))
-        light += (across * along * gleam * power * 0.28)[..., None] * colour
+        half = 2.2 * radius + 0.01
+        left, right = int(max((side - half) * columns, 0)), int(np.clip((side + half) * columns, 0, columns))
+        here = np.s_[int((deep - 0.05) * columns) :, left:right]
+        wave = 0.006 * noise.fractal(y[here] * 40 + side * 50, x[here] * 3, 3)
+        across = np.exp(-(((x[here] - side + wave) / (radius * 0.8)) ** 2))
+        along = smooth(deep - 0.05, deep + 0.02, y[here]) * np.exp(-np.maximum(y[here] - deep, 0) / 0.16)
+        light[here] += (across * along * gleam[here] * power * 0.28)[..., None] * colour
     blurry = blurred(light, columns / 700)
     # Drops on the pane: each a small lens that shows the street upside down.
     sharp = blurry.copy()
@@ -546,7 +553,7 @@ def shaken(picture, length=31, rise=9):
     return moved.crop((margin, margin, picture.width - margin, picture.height - margin)).resize(picture.size, Image.LANCZOS)
 
 
-def noisy(picture, strength=0.16):
+def noisy(picture, strength=0.10):
     """Sensor noise, as from a small camera in the dark: stronger in colour blotches than in fine grain."""
     random = np.random.default_rng(90)
     pixels = np.asarray(picture).astype(np.float32) / 255
