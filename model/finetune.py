@@ -1,0 +1,92 @@
+"""Fine-tune a scorer on the ratings in a data folder: `python -m model.finetune --data-dir data --model nano --out NAME`
+
+Builds a MOS for every rated image, holds out a fifth of the images (at least three), trains a LoRA adapter on the rest, and prints PLCC, SRCC
+and RMSE on the held-out part before and after. The adapter goes to DATA_DIR/adapters/NAME; --model nano+OTHER continues an adapter.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from annotations import RATING_SCALE, AnnotationError
+from annotations.export import collect_mos
+from model.adapter import check_name
+from model.commands import data_dir, run
+from model.errors import DataError
+from model.rated import MIN_IMAGES, RatedImage, check_enough
+from model.registry import resolve
+
+if TYPE_CHECKING:
+    from model.adapter import AdapterCard
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        prog="python -m model.finetune", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--data-dir", type=Path, default=data_dir(), help="the app's data folder (default: QSCORER_DATA, else data)")
+    options.add_argument("--model", default="nano", metavar="SPEC", help="nano, nano-qalign, a folder, or either +ADAPTER (default: nano)")
+    options.add_argument("--out", required=True, metavar="NAME", help="the new adapter's name: letters, digits, . - _")
+    options.add_argument("--include-revealed", action="store_true", help="count votes given after seeing the model's score too")
+    options.add_argument("--seed", type=int, default=0, help="of the starting values and the order of the images (default: 0)")
+    return options
+
+
+def rated_images(data_dir: Path, include_revealed: bool) -> list[RatedImage]:
+    """Every rated image with its MOS, in order of SHA-256. Raises DataError when the ratings cannot be read or are too few."""
+    try:
+        records = collect_mos(data_dir, include_revealed)
+        if len(records) < MIN_IMAGES and not include_revealed and len(collect_mos(data_dir, include_revealed=True)) >= MIN_IMAGES:
+            raise DataError(
+                f"{len(records)} images rated blind are too few to learn from: rate at least {MIN_IMAGES} on the Rate tab, "
+                "or add --include-revealed to count the ratings given after seeing the score."
+            )
+    except AnnotationError as error:
+        raise DataError(str(error)) from error
+    check_enough(len(records))
+    return [RatedImage(record.image, record.mos, record.std, record.n, RATING_SCALE) for record in records]
+
+
+def report(card: "AdapterCard", folder: Path) -> str:
+    """What the command prints at the end: counts, figures before and after, and how to use the adapter."""
+
+    def line(title: str, before: float | None, after: float | None) -> str:
+        return f"{title:<24}" + "".join(f"{'—' if value is None else f'{value:.3f}':>8}" for value in (before, after))
+
+    lines = [
+        f"{card.ratings} ratings of {card.images} images: {card.trained} to train on, {card.held_out} held out",
+        f"{'held-out part':<24}{'before':>8}{'after':>8}",
+        *(line(f"  {name.upper()}", card.before[name], card.after[name]) for name in ("plcc", "srcc", "rmse")),
+        line("trained part, RMSE", card.before_trained["rmse"], card.after_trained["rmse"]),
+        *([card.note] if card.note else []),
+        f"adapter: {folder}",
+        f"use it:  python -m model.score --model {card.base}+{folder} PATH...",
+    ]
+    return "\n".join(lines)
+
+
+def finetune_command(arguments: argparse.Namespace) -> int:
+    adapters = arguments.data_dir / "adapters"
+    out = adapters / check_name(arguments.out)
+    if out.exists():
+        raise DataError(f"the adapter '{arguments.out}' exists already: choose another --out, or remove the folder {out} first.")
+    resolve(arguments.model, adapters)
+    rated = rated_images(arguments.data_dir, arguments.include_revealed)
+    from model.lora import finetune  # torch, which --help and these checks need not wait for
+
+    card = finetune(rated, arguments.model, out, seed=arguments.seed, include_revealed=arguments.include_revealed)
+    for failure in card.left_out:
+        print(f"left out: {failure['image']}: {failure['error']}", file=sys.stderr)
+    print(report(card, out))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    return run(lambda: finetune_command(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

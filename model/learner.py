@@ -1,0 +1,70 @@
+"""A learner: nano seen from its training, from image tokens to scores and to the loss, with its readout."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from model.backbones.nano import IMAGE_TOKENS, PROMPT, NanoModel, NanoProcessor
+from model.labels import interval_index
+from model.losses import answer_cross_entropy, norm_in_norm, squared_error
+from model.readouts import read_levels, read_score_token
+
+QUESTION_END = 1 + IMAGE_TOKENS + len(PROMPT.split())  # where the answer begins
+NORM_IN_NORM_WEIGHT = 0.5  # paper appendix C.2
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rated pictures as the decoder sees them: image tokens [N, 20, D] and MOS [N] on the model's scale."""
+
+    image_tokens: torch.Tensor
+    mos: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.mos)
+
+    def __getitem__(self, positions: Sequence[int] | np.ndarray) -> "Examples":
+        picked = torch.as_tensor(positions, dtype=torch.long)
+        return Examples(self.image_tokens[picked], self.mos[picked])
+
+
+class Learner:
+    """A nano with its processor and readout: predicts from image tokens, and says how wrong it is."""
+
+    def __init__(self, model: NanoModel, processor: NanoProcessor):
+        self.model, self.processor = model, processor
+        readout = model.config.readout
+        self.readout: str = readout["kind"]
+        self.tokens: list[str] = readout["tokens"]
+        self.scale: tuple[float, float] = tuple(readout["scale"])
+        self.token_ids = torch.tensor(processor.tokenizer.convert_tokens_to_ids(self.tokens))
+
+    @torch.no_grad()
+    def predict(self, image_tokens: torch.Tensor) -> torch.Tensor:
+        """Image tokens [N, 20, D] to scores [N], by the scorer's own readouts."""
+        self.model.eval()
+        prompt = self.processor.prompt_ids()
+        scores = [torch.empty(0)]
+        for tokens in image_tokens.split(32):
+            output = self.model.decode(tokens, prompt.expand(len(tokens), -1))
+            hidden, logits = output.hidden[:, -1], output.logits[:, -1]
+            if self.readout == "score_token":
+                reading = read_score_token(hidden, logits, self.token_ids, self.scale, self.model.regressor)
+            else:
+                reading = read_levels(logits, self.token_ids, self.scale)
+            scores.append(reading.score)
+        return torch.cat(scores)
+
+    def loss(self, examples: Examples) -> torch.Tensor:
+        """As in base training (model/train.py). Q-Scorer: cross-entropy of the answer + MSE at the position that predicts the score token +
+        norm-in-norm. Q-Align: the cross-entropy alone."""
+        words = [self.tokens[interval_index(m, self.scale, len(self.tokens))] for m in examples.mos.tolist()]
+        ids = torch.stack([self.processor.prompt_ids(f"{word} . <eos>") for word in words])
+        output = self.model.decode(examples.image_tokens, ids)
+        loss = answer_cross_entropy(output.logits[:, QUESTION_END - 1 : -1], ids[:, QUESTION_END:])
+        if self.readout == "score_token":
+            scores = self.model.regressor(output.hidden[:, -4])  # <the position before> word . <eos>
+            loss = loss + squared_error(scores, examples.mos) + NORM_IN_NORM_WEIGHT * norm_in_norm(scores, examples.mos)
+        return loss
