@@ -151,7 +151,7 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML) -> None
             words = gr.HTML()
         with gr.Column(scale=5, min_width=320):
             gr.HTML("<h3>Fine-tune on it</h3><p>Run this where the page runs; with blind ratings only, or add <code>--include-revealed</code>.</p>")
-            gr.Code(command(bench.settings), language="shell", show_label=False, interactive=False, lines=1, elem_id="adapt-command")
+            gr.Code(command(bench.settings), language="shell", show_label=False, interactive=False, lines=1, wrap_lines=True, elem_id="adapt-command")
             gr.HTML("<h3>Adapters</h3>")
             table = gr.HTML(elem_id="adapt-table")
             choice = gr.Radio(

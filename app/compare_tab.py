@@ -24,7 +24,7 @@ COMMON_SCALE = (
 
 def build(session: gr.State, scorers: Scorers) -> None:
     """Put the tab's two halves on the page."""
-    with gr.Tabs(elem_classes="sub-tabs"):
+    with gr.Tabs(elem_classes="sub-tabs", overflow_behavior="wrap"):
         with gr.Tab("Two methods, one picture"):
             _two_methods(session, scorers)
         with gr.Tab("Two pictures, one method"):

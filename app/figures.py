@@ -29,14 +29,12 @@ def distribution(assessment: Assessment) -> go.Figure:
     """Token probabilities as bars over their intervals of the score axis, with score and expectation as lines on the same axis."""
     names, spans = names_of(assessment.tokens), assessment.intervals
     chances = [100 * chance for chance in assessment.probabilities]
+    middles = [(low + high) / 2 for low, high in spans]
     figure = go.Figure(
         go.Bar(
-            x=[(low + high) / 2 for low, high in spans],
+            x=middles,
             y=chances,
             width=[0.94 * (high - low) for low, high in spans],
-            text=[f"{name}<br>{percent(chance / 100)}" for name, chance in zip(names, chances, strict=True)],
-            textposition="outside",
-            cliponaxis=False,
             marker={"color": BLUE, "opacity": 0.75},
             name="token probability",
             hovertext=[
@@ -57,6 +55,9 @@ def distribution(assessment: Assessment) -> go.Figure:
         y="Probability (%)",
     )
     _score_axis(figure, assessment.scale, [edge for edge, _ in spans] + [high], top)
+    # Under the axis, where no line crosses them.
+    below = [f"<b>{escape(name)}</b><br>{percent(chance / 100)}" for name, chance in zip(names, chances, strict=True)]
+    _label(figure, middles, below)
     return figure
 
 
@@ -86,6 +87,8 @@ def two_distributions(first: Assessment, second: Assessment, labels: tuple[str, 
     _dress(figure, title, x, "Probability (%)")
     edges = [_place(low, first, common) for low, _ in first.intervals] + [scale[1]]
     _score_axis(figure, scale, edges, top)
+    middles = [(low + high) / 2 for low, high in zip(edges, edges[1:], strict=False)]
+    _label(figure, middles, [f"<b>{escape(name)}</b>" for name in names_of(first.tokens)])
     return figure
 
 
@@ -107,7 +110,7 @@ def opinions_against_scores(points: Sequence[Point], model: str) -> go.Figure:
         hovertext=[f"{escape(p.name)}<br>MOS {p.mos:.2f} of {p.n}<br>score {p.score:.2f}" for p in points],
         hoverinfo="text",
     )
-    _dress(figure, "What people say against what the model says", f"Score of {escape(model)} (1 to 5)", "Mean opinion score (1 to 5)")
+    _dress(figure, "Mean opinion against model score", f"Score of {escape(model)} (1 to 5)", "Mean opinion score (1 to 5)", words_below=False)
     for update in (figure.update_xaxes, figure.update_yaxes):
         update(range=[0.9, 5.1], tickvals=[1, 2, 3, 4, 5], showgrid=True, gridcolor="rgba(138,143,152,0.25)")
     return figure
@@ -118,12 +121,20 @@ def _place(score: float, assessment: Assessment, common: bool) -> float:
 
 
 def _headroom(chances: Sequence[float]) -> float:
-    """The top of the probability axis: above the highest bar there is room for its two lines of text."""
-    return max(chances) * 1.28
+    """The top of the probability axis, a little above the highest bar."""
+    return max(chances) * 1.12
 
 
 def _line(figure: go.Figure, x: float, top: float, colour: str, name: str, dash: str = "solid") -> None:
     figure.add_scatter(x=[x, x], y=[0, top], mode="lines", line={"color": colour, "width": 3, "dash": dash}, name=name, hoverinfo="name")
+
+
+def _label(figure: go.Figure, places: Sequence[float], texts: Sequence[str]) -> None:
+    """Words below the score axis, each under its interval."""
+    for x, text in zip(places, texts, strict=True):
+        figure.add_annotation(
+            x=x, y=0, xref="x", yref="paper", yanchor="top", yshift=-20, text=text, showarrow=False, font={"size": 12}
+        )
 
 
 def _score_axis(figure: go.Figure, scale: tuple[float, float], edges: Sequence[float], top: float) -> None:
@@ -132,18 +143,19 @@ def _score_axis(figure: go.Figure, scale: tuple[float, float], edges: Sequence[f
     figure.update_yaxes(range=[0, top], nticks=6, ticksuffix=" ", gridcolor="rgba(138,143,152,0.25)")
 
 
-def _dress(figure: go.Figure, title: str, x: str, y: str) -> None:
+def _dress(figure: go.Figure, title: str, x: str, y: str, words_below: bool = True) -> None:
+    """Title, axes and legend; `words_below` leaves room for words between the score axis and its title."""
     figure.update_layout(
         title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 15}, "pad": {"l": 4}, "y": 0.98, "yanchor": "top"},
         font={"family": FONT, "size": 12.5, "color": GREY},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        height=380,
-        margin={"l": 52, "r": 12, "t": 44, "b": 96},
-        legend={"orientation": "h", "y": -0.24, "yanchor": "top", "x": 0},
+        height=400,
+        margin={"l": 52, "r": 12, "t": 44, "b": 128 if words_below else 100},
+        legend={"orientation": "h", "y": -0.37 if words_below else -0.22, "yanchor": "top", "x": 0},
         bargap=0,
         dragmode=False,
         barmode="overlay",
     )
-    figure.update_xaxes(title={"text": x, "standoff": 8}, zeroline=False, fixedrange=True)
+    figure.update_xaxes(title={"text": x, "standoff": 42 if words_below else 10}, zeroline=False, fixedrange=True)
     figure.update_yaxes(title={"text": y, "standoff": 6}, zeroline=False, fixedrange=True)

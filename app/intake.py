@@ -1,12 +1,19 @@
 """Where pictures come in: a place to drop, choose or paste them, and examples to pick from."""
 
+import functools
+from html import escape
 from pathlib import Path
 
 import gradio as gr
 
-from app.pictures import example_files
+from app.pictures import THUMBNAIL_SIDE, example_files, file_uri
 from app.settings import EXAMPLES
-from model.images import open_image
+
+# Runs in the browser: tells the server which example was pressed.
+PICK = """element.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-n]");
+  if (button) trigger("click", { picked: Number(button.dataset.n) });
+});"""
 
 
 def picture_input(label: str, element: str, many: bool = False) -> gr.File:
@@ -24,33 +31,29 @@ def picture_input(label: str, element: str, many: bool = False) -> gr.File:
     )
     examples = example_files(EXAMPLES)
     if examples:
-        strip = gr.Gallery(
-            value=[(_thumbnail(path), _caption(path)) for path in examples],
-            format="jpeg",
-            label="Or try an example",
-            columns=len(examples),
-            rows=1,
-            height="auto",
-            allow_preview=False,
-            interactive=False,
-            buttons=[],
-            elem_id=f"{element}-examples",
-            elem_classes="examples",
-        )
+        strip = gr.HTML(_strip(examples), js_on_load=PICK, elem_id=f"{element}-examples")
 
-        def pick(event: gr.SelectData):
-            path = str(examples[event.index])
-            return ([path] if many else path), gr.Gallery(selected_index=None)
+        def pick(event: gr.EventData):
+            path = str(examples[int(event.picked)])
+            return [path] if many else path
 
-        strip.select(pick, outputs=[files, strip], show_progress="hidden", api_visibility="private")
+        strip.click(pick, outputs=files, show_progress="hidden", api_visibility="private")
     return files
 
 
-def _thumbnail(path: Path):
-    image = open_image(path)
-    image.thumbnail((240, 240))
-    return image
+@functools.cache
+def _thumbnail(path: Path) -> str:
+    return file_uri(path, 2 * THUMBNAIL_SIDE)
+
+
+def _strip(examples: list[Path]) -> str:
+    """Each example as a button that shows it."""
+    buttons = "".join(
+        f'<button type="button" data-n="{n}" title="{_caption(path)}"><img src="{_thumbnail(path)}" alt=""><span>{_caption(path)}</span></button>'
+        for n, path in enumerate(examples)
+    )
+    return f'<p class="small">Or try an example</p><div class="examples">{buttons}</div>'
 
 
 def _caption(path: Path) -> str:
-    return path.stem.replace("_", " ")
+    return escape(path.stem.replace("_", " "))

@@ -25,6 +25,7 @@
     const words = document.querySelectorAll("#rate-word input[type=radio]");
     if (!words.length || !visible(words[0].closest("label"))) return;
     if (event.key >= "1" && event.key <= "5" && !words[0].disabled) {
+      words[Number(event.key) - 1].focus();
       words[Number(event.key) - 1].click();
       event.preventDefault();
     } else if (event.key === "Enter" && !["BUTTON", "A", "SUMMARY"].includes(event.target.tagName)) {

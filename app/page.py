@@ -43,7 +43,7 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
         with gr.Row(elem_classes="top"):
             gr.HTML(HEADER)
             header = gr.HTML(adapt_tab.in_use(settings.model), elem_id="in-use")
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab("Score", id="score"):
                 score_tab.build(session, scorers, annotations, rater)
             with gr.Tab("Compare", id="compare"):
@@ -91,6 +91,10 @@ def theme() -> gr.themes.Base:
     ).set(
         body_background_fill="*neutral_50",
         body_background_fill_dark="*neutral_950",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        block_label_text_color="*neutral_600",
+        block_label_text_color_dark="*neutral_300",
         block_border_width="1px",
         block_shadow="none",
         button_primary_background_fill="*primary_600",

@@ -151,7 +151,7 @@ def build(session: gr.State, browser: gr.BrowserState, rater: gr.Textbox, desk: 
     """Put the tab on the page. `rater` is the name's text box, made beforehand because other tabs follow it."""
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
-            with gr.Group(elem_classes="panel"):
+            with gr.Column(elem_classes="panel"):
                 gr.HTML("<h3>Who rates?</h3><p>With the same name you go on where you stopped.</p>")
                 rater.render()
                 start = gr.Button("Start rating", variant="primary", elem_id="rate-start")
@@ -182,7 +182,7 @@ def _stage() -> Stage:
             word = gr.Radio(
                 [(name, n) for n, name in enumerate(WORDS, start=1)], label="How good is this picture?", elem_id="rate-word"
             )
-            value = gr.Slider(1, 5, value=3, step=0.1, label="Finer, from 1 (bad) to 5 (excellent)", elem_id="rate-value")
+            value = gr.Slider(1, 5, value=3, step=0.1, buttons=[], label="Finer, from 1 (bad) to 5 (excellent)", elem_id="rate-value")
             submit = gr.Button("Submit rating", variant="primary", elem_id="rate-submit")
             reveal = gr.HTML(elem_id="rate-reveal")
             following = gr.Button("Next picture", variant="primary", visible=False, elem_id="rate-next")

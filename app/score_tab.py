@@ -98,12 +98,12 @@ def show_detail(visitor: Session, index: int) -> list:
         cards.score_card(assessment, file_uri(path), path.name, assessment.model),
         gr.Plot(figures.distribution(assessment), visible=True),
         cards.chart_words([("", assessment)], "score-chart-words"),
-        gr.Group(visible=True),
+        gr.Column(visible=True),
     ]
 
 
 def _no_detail() -> list:
-    return [cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", gr.Group(visible=False)]
+    return [cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", gr.Column(visible=False)]
 
 
 def write_csv(assessments: list[Assessment], failures: list[Failure]) -> str:
@@ -119,15 +119,15 @@ def write_csv(assessments: list[Assessment], failures: list[Failure]) -> str:
     return str(folder / "scores.csv")
 
 
-def _disagreement(session: gr.State, annotations: Annotations, rater: gr.Textbox, chosen: gr.Dropdown) -> gr.Group:
+def _disagreement(session: gr.State, annotations: Annotations, rater: gr.Textbox, chosen: gr.Dropdown) -> gr.Column:
     """The control by which a visitor who has seen the score says what they think instead."""
-    with gr.Group(visible=False, elem_id="disagree", elem_classes="panel") as group:
+    with gr.Column(visible=False, elem_id="disagree", elem_classes="panel") as group:
         gr.HTML(
             "<h3>I disagree</h3><p>Your own rating is kept together with the picture, marked as given after seeing the score. "
             "Without it the picture is not kept.</p>"
         )
         name = gr.Textbox(label="Your name", max_lines=1, elem_id="disagree-name")
-        value = gr.Slider(1, 5, value=3, step=0.1, label="Your rating: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent", elem_id="disagree-value")
+        value = gr.Slider(1, 5, value=3, step=0.1, buttons=[], label="Your rating: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent", elem_id="disagree-value")
         keep = gr.Button("Keep my rating", variant="secondary", elem_id="disagree-keep")
         done = gr.HTML()
 
