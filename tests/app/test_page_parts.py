@@ -1,0 +1,83 @@
+"""The parts behind the tabs, without a browser and without a model."""
+
+import csv
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app import cards
+from app.adapt_tab import adapters_table, command
+from app.page import recognise
+from app.score_tab import write_csv
+from app.settings import EXAMPLES, ROOT, parse_settings
+from app.waiting import Waiting
+from model.assessment import Failure
+from tests.app.examples import assessment
+from tests.bad_images import write_zoo
+
+
+def test_names_from_outside_are_escaped():
+    hostile = "<img src=x onerror=alert(1)>.jpg"
+    shown = [
+        cards.score_card(assessment(), "data:,", hostile, hostile),
+        cards.problems([Failure(hostile, "not an image")]),
+        cards.results_table([(Path(hostile), assessment())], ["data:,"]),
+        cards.chart_words([(hostile, assessment())], "x"),
+    ]
+    assert not any("<img src=x" in html for html in shown)
+
+
+def test_the_csv_has_a_row_for_each_picture_and_the_error_of_each_failure():
+    with open(write_csv([assessment(image="/tmp/x/a.jpg")], [Failure("/tmp/x/b.jpg", "empty file")]), encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["image"], row["error"]) for row in rows] == [("a.jpg", ""), ("b.jpg", "empty file")]
+    assert float(rows[0]["score"]) == 3.88 and rows[0]["scale"] == "1.0 5.0"
+
+
+def test_a_space_listens_for_everybody_and_a_laptop_only_for_itself(monkeypatch):
+    for name in ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "SPACE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    assert (parse_settings([]).host, parse_settings([]).port) == ("127.0.0.1", 7860)
+    monkeypatch.setenv("SPACE_ID", "somebody/q-scorer")
+    assert parse_settings([]).host == "0.0.0.0"
+
+
+def test_the_command_can_be_pasted_even_with_a_space_in_the_folder():
+    settings = dataclasses.replace(parse_settings([]), data_dir=Path("my data"), model="nano+mine")
+    assert command(settings) == "python -m model.finetune --data-dir 'my data' --model nano --out NAME"
+
+
+def test_a_browser_keeps_its_token_and_a_new_one_gets_its_own():
+    first, _ = recognise({})
+    assert recognise(first | {"rater": "Ada"}) == ({"token": first["token"], "rater": "Ada"}, "Ada")
+    assert recognise(None)[0]["token"] != first["token"]
+
+
+def test_uploads_wait_for_the_browser_that_sent_them_only(tmp_path):
+    zoo = write_zoo(tmp_path)
+    waiting = Waiting()
+    failures = waiting.add("mine", [str(zoo[name][0]) for name in ("plain.jpg", "text.jpg", "alpha.png")])
+    assert [(f.image, f.error) for f in failures] == [("text.jpg", "not an image: the file holds text")]
+    assert list(waiting.images("mine").values()) == [tmp_path / "plain.jpg", tmp_path / "alpha.png"]
+    assert waiting.images("another") == {}
+    (tmp_path / "plain.jpg").unlink()
+    assert len(waiting.images("mine")) == 1
+
+
+def test_a_broken_adapter_is_listed_with_its_sentence():
+    from model.adapter import BrokenAdapter
+
+    assert "lacks card.json" in adapters_table([BrokenAdapter("mine", "data/adapters/mine lacks card.json")])
+
+
+@pytest.mark.slow
+def test_opening_the_page_imports_no_torch():
+    program = "import sys, app.page; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
+
+
+def test_the_examples_ship_with_the_page():
+    assert len(list(EXAMPLES.glob("*.jpg"))) >= 10

@@ -1,0 +1,48 @@
+"""What the page says in words."""
+
+import pytest
+
+from app.readings import difference_in_words, distribution_in_words, level_word, percent, reading
+from tests.app.examples import assessment
+
+
+@pytest.mark.parametrize("score, word", [(1, "bad"), (2, "poor"), (3, "fair"), (4, "good"), (5, "excellent"), (3.4, "good")])
+def test_each_whole_rating_has_its_acr_word_and_an_edge_the_better_one(score, word):
+    assert level_word(score, (1, 5)) == word
+
+
+def test_the_word_follows_the_scale():
+    assert level_word(0.5, (0, 1)) == "fair"
+    assert level_word(4.5, (0, 5)) == "excellent"
+
+
+def test_a_clear_answer_reads_as_sure():
+    assert "fairly sure: 90 % for “good”" in reading(assessment(3.9, (0.01, 0.02, 0.03, 0.9, 0.04)))
+
+
+def test_two_neighbours_read_as_wavering():
+    assert "wavers between “good” and “excellent”: 91 %" in reading(assessment(3.9, (0.01, 0.02, 0.06, 0.5, 0.41)))
+
+
+def test_a_flat_distribution_reads_as_unsure():
+    assert "unsure: no answer has more than 20 %" in reading(assessment(3, (0.2,) * 5))
+
+
+def test_little_token_mass_is_a_warning():
+    assert "Take it with care: only 15 %" in reading(assessment(mass=0.15))
+    assert "care" not in reading(assessment(mass=0.95))
+
+
+def test_the_chart_in_words_holds_every_number_of_the_chart():
+    words = distribution_in_words(assessment())
+    for part in ("bad (1.0 to 1.8) 1 %", "excellent (4.2 to 5.0) 29 %", "Score 3.88", "from 1 to 5"):
+        assert part in words
+
+
+def test_a_share_is_never_rounded_to_none_or_all():
+    assert [percent(share) for share in (0, 0.001, 0.416, 0.999, 1)] == ["0 %", "under 1 %", "42 %", "over 99 %", "100 %"]
+
+
+def test_a_difference_names_the_higher_one():
+    assert difference_in_words(40, 52.5, ("A", "B")) == "B is 12.5 points of 100 above A."
+    assert "agree" in difference_in_words(40, 40.3, ("A", "B"))

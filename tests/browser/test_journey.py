@@ -1,0 +1,197 @@
+"""The whole way in a real browser: upload, score, compare, rate blind, fine-tune, switch, and see the score move."""
+
+import csv
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from annotations import open_annotations
+from tests.bad_images import write_zoo
+from tests.browser.conftest import PATIENCE, ROOT
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+expect.set_options(timeout=1000 * PATIENCE)
+
+IMAGES = ROOT / "tests" / "images"
+LAKE = IMAGES / "lake_pristine.jpg"
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def upload(page: Page, element: str, *files: Path) -> None:
+    page.locator(f"#{element} input[type=file]").set_input_files([str(file) for file in files])
+
+
+def chart(page: Page, element: str):
+    drawn = page.locator(f"#{element} .js-plotly-plot")
+    expect(drawn.locator(".legend")).to_be_visible()
+    return drawn
+
+
+def score_of(page: Page, image: Path) -> float:
+    open_tab(page, "Score")
+    upload(page, "score-files", image)
+    expect(page.locator("#score-card figcaption")).to_have_text(image.name)
+    return float(page.get_by_test_id("score").inner_text())
+
+
+def start_rating(page: Page, name: str) -> None:
+    open_tab(page, "Rate")
+    page.locator("#rate-name").get_by_role("textbox").fill(name)
+    page.locator("#rate-start").click()
+    expect(page.locator(".to-rate img")).to_be_visible()
+
+
+def rate_with_keys(page: Page, key: str) -> float:
+    """Rate the picture on show by the keyboard alone, and give the model's score that is revealed."""
+    expect(page.locator("#rate-word input").first).to_be_enabled()
+    expect(page.get_by_test_id("revealed")).to_have_count(0)
+    page.keyboard.press(key)
+    expect(page.locator("#rate-word input").nth(int(key) - 1)).to_be_checked()
+    expect(page.locator("#rate-value input[type=number]")).to_have_value(key)
+    page.keyboard.press("Enter")
+    revealed = float(page.get_by_test_id("revealed").inner_text())
+    page.locator("#rate-next").click()
+    return revealed
+
+
+def test_a_photograph_gets_its_score_and_its_chart(page):
+    score = score_of(page, LAKE)
+    assert 1 <= score <= 5
+    drawn = chart(page, "score-chart")
+    expect(drawn.locator(".legend")).to_contain_text(f"score {score:.2f}")
+    expect(drawn.locator(".legend")).to_contain_text("expectation")
+    expect(drawn).to_have_attribute("aria-label", re.compile("Probabilities from worst to best"))
+    expect(page.locator("#score-card .reading")).to_contain_text("Most people would call this picture")
+
+
+def test_a_bad_picture_gets_its_sentence_and_the_rest_is_scored(page, tmp_path):
+    zoo = write_zoo(tmp_path)
+    upload(page, "score-files", LAKE, zoo["text.jpg"][0], IMAGES / "lake_blurred.jpg", zoo["bomb.png"][0], zoo["cmyk.jpg"][0])
+    problems = page.locator(".problems li")
+    expect(problems).to_have_count(2)
+    expect(problems.nth(0)).to_have_text("text.jpg: not an image: the file holds text")
+    expect(problems.nth(1)).to_contain_text("bomb.png: too many pixels")
+    rows = page.locator("table.sortable tbody tr")
+    expect(rows).to_have_count(3)
+    page.get_by_role("button", name="Score", exact=True).click()
+    shown = [float(text) for text in page.locator("table.sortable tbody td strong").all_inner_texts()]
+    assert shown == sorted(shown, reverse=True)
+    with page.expect_download() as download:
+        page.locator("#score-csv").click()
+    with open(download.value.path(), encoding="utf-8") as file:
+        assert [row["image"] for row in csv.DictReader(file) if row["error"]] == ["text.jpg", "bomb.png"]
+
+
+def test_disagreement_is_kept_as_given_after_the_score(page, server):
+    before = open_annotations(server.data).counts()
+    score = score_of(page, IMAGES / "night_street_pristine.jpg")
+    page.locator("#disagree-name").get_by_role("textbox").fill("Grace")
+    page.locator("#disagree-value input[type=number]").fill("1.5")
+    page.locator("#disagree-keep").click()
+    expect(page.locator("#disagree .notice")).to_contain_text(f"Grace says 1.5 (bad) where the model says {score:.2f}")
+    after = open_annotations(server.data).counts()
+    assert (after.revealed, after.blind) == (before.revealed + 1, before.blind)
+
+
+def test_two_methods_stand_side_by_side(page):
+    open_tab(page, "Compare")
+    upload(page, "compare-file", LAKE)
+    chart(page, "compare-chart")
+    sides = page.locator("#compare-sides .side")
+    expect(sides).to_have_count(2)
+    for side, method in ((0, "Q-Scorer (nano)"), (1, "Q-Align (nano-qalign)")):
+        expect(sides.nth(side)).to_contain_text(method)
+        expect(sides.nth(side)).to_contain_text("of 1–5")
+        expect(sides.nth(side)).to_contain_text(re.compile(r"Common 0–100\s*\d+\.\d"))
+        expect(sides.nth(side)).to_contain_text(re.compile(r"Time\s*\d+ ms"))
+    expect(page.locator("#compare-sides .difference")).to_contain_text("Q-Scorer")
+
+
+def test_two_pictures_go_through_one_scorer(page):
+    open_tab(page, "Compare")
+    page.get_by_role("tab", name="Two pictures, one method").click()
+    upload(page, "compare-left", LAKE)
+    upload(page, "compare-right", IMAGES / "lake_blurred.jpg")
+    chart(page, "pair-chart")
+    expect(page.locator("#pair-sides .difference")).to_contain_text("First (lake_pristine.jpg) is")
+
+
+def test_ratings_move_the_score_after_fine_tuning(page, server):
+    pictures = sorted(IMAGES.glob("*.jpg"))[:10]
+    open_tab(page, "Rate")
+    upload(page, "rate-files", *pictures)
+    expect(page.locator(".notice").first).to_contain_text("10 pictures wait")
+    start_rating(page, "Ada")
+    total = int(page.locator(".progress p").inner_text().split()[2])
+
+    # Ada finds all of them bad, the model does not: a wish that is easy to see come true.
+    revealed = [rate_with_keys(page, "1") for _ in range(4)]
+    expect(page.locator(".progress p")).to_have_text(f"4 of {total} rated")
+
+    page.reload()
+    expect(page.locator("#rate-name input, #rate-name textarea")).to_have_value("Ada")
+    start_rating(page, "ada")
+    expect(page.locator(".progress p")).to_have_text(f"4 of {total} rated")
+    revealed += [rate_with_keys(page, "1" if n % 2 else "2") for n in range(6)]
+    expect(page.locator(".progress p")).to_have_text(f"{total} of {total} rated")
+    votes = open_annotations(server.data).ratings_of("Ada")
+    assert [vote.seen for vote in votes] == ["nothing"] * 10
+    assert [round(vote.shown.score, 2) for vote in votes] == revealed
+
+    open_tab(page, "Adapt")
+    chart(page, "adapt-chart")
+    expect(page.locator("#adapt-command")).to_contain_text("python -m model.finetune")
+    before = score_of(page, LAKE)
+    tune = [sys.executable, "-m", "model.finetune", "--data-dir", str(server.data), "--model", "nano", "--out", "ada"]
+    done = subprocess.run(tune, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+
+    open_tab(page, "Adapt")
+    page.locator("#adapt-refresh").click()
+    page.get_by_role("radio", name="nano+ada").check()
+    expect(page.locator("#in-use")).to_contain_text("nano+ada")
+    expect(page.locator("#adapt-table")).to_contain_text("ada")
+    open_tab(page, "Score")
+    page.locator("#score-again").click()
+    expect(page.locator("#score-card .facts")).to_contain_text("nano+ada")
+    after = float(page.get_by_test_id("score").inner_text())
+    assert after < before - 0.2, f"rated 1 or 2, scored {before} before and {after} after"
+
+
+def test_an_adapter_that_cannot_be_used_leaves_the_one_in_use(page, server):
+    broken = server.data / "adapters" / "broken"
+    broken.mkdir(parents=True)
+    (broken / "adapter_config.json").write_text("{}")
+    open_tab(page, "Adapt")
+    expect(page.locator("#adapt-table")).to_contain_text("lacks adapter_model.safetensors")
+    expect(page.locator("#in-use")).to_have_text("In use: nano")
+
+
+def test_neither_the_database_nor_kept_images_are_served(page, server):
+    for path in (server.data / "annotations.db", *list((server.data / "images").rglob("*.jpg"))[:1]):
+        answer = page.request.get(f"{server.url}gradio_api/file={path}")
+        assert answer.status in (403, 404)
+
+
+@pytest.mark.parametrize("scheme, width", [("dark", 1280), ("light", 390), ("dark", 390)])
+def test_each_tab_fits_the_screen_in_light_and_dark(browser, server, scheme, width):
+    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    context.set_default_timeout(1000 * PATIENCE)
+    page = context.new_page()
+    page.goto(server.url)
+    score_of(page, LAKE)
+    chart(page, "score-chart")
+    dark = page.evaluate("document.body.classList.contains('dark') || document.documentElement.classList.contains('dark')")
+    assert dark == (scheme == "dark")
+    for name in ("Score", "Compare", "Rate", "Adapt"):
+        open_tab(page, name)
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than the screen"
+    context.close()
