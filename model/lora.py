@@ -39,7 +39,7 @@ TARGET_MODULES = ["q_proj", "v_proj"]
 
 @dataclass(frozen=True)
 class Options:
-    """How an adapter is trained: LoRA's rank (alpha is twice that), AdamW's peak learning rate, passes over the ratings, images a step.
+    """How an adapter is trained: LoRA's rank (alpha is twice that), Adam's peak learning rate, passes over the ratings, images a step.
 
     The number of passes is fixed beforehand: choosing the best by the held-out part would make its figures too good.
     """
@@ -64,14 +64,14 @@ def attach(model: NanoModel, processor: NanoProcessor, rank: int) -> PeftModel:
 
 
 def train(learner: Learner, examples: Examples, options: Options, seed: int) -> None:
-    """Minimise the loss over `examples` by AdamW; the learning rate rises for a tenth of the steps, then falls to zero.
+    """Minimise the loss over `examples` by Adam; the learning rate rises for a tenth of the steps, then falls to zero.
 
     Raises DataError when the loss stops being a number.
     """
     batches = max(1, round(len(examples) / options.batch_size))
     steps = options.epochs * batches
     weights = [weight for weight in learner.model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=options.learning_rate)
+    optimizer = torch.optim.Adam(weights, lr=options.learning_rate)  # no decay: it would pull towards zero, not the base
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, total_steps=steps + 1, pct_start=0.1)
     random = np.random.default_rng(seed)
     learner.model.train()
