@@ -80,7 +80,7 @@ def test_a_bad_picture_gets_its_sentence_and_the_rest_is_scored(page, tmp_path):
     expect(problems.nth(1)).to_contain_text("bomb.png: too many pixels")
     rows = page.locator("table.sortable tbody tr")
     expect(rows).to_have_count(3)
-    page.get_by_role("button", name="Score", exact=True).click()
+    page.locator("table.sortable th button", has_text="Score").click()
     shown = [float(text) for text in page.locator("table.sortable tbody td strong").all_inner_texts()]
     assert shown == sorted(shown, reverse=True)
     with page.expect_download() as download:
@@ -136,6 +136,7 @@ def test_ratings_move_the_score_after_fine_tuning(page, server):
     expect(page.locator(".progress p")).to_have_text(f"4 of {total} rated")
 
     page.reload()
+    open_tab(page, "Rate")
     expect(page.locator("#rate-name input, #rate-name textarea")).to_have_value("Ada")
     start_rating(page, "ada")
     expect(page.locator(".progress p")).to_have_text(f"4 of {total} rated")
