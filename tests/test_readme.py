@@ -45,9 +45,9 @@ def home(tmp_path_factory):
     pictures = sorted((ROOT / "tests" / "images").glob("*.jpg"))
     photos = home / "photos"
     photos.mkdir()
-    for picture in pictures[:3]:
+    for picture in pictures:
         shutil.copy(picture, photos)
-    (home / "labels.csv").write_text("image,mos\n" + "".join(f"{p.name},{2 + k}\n" for k, p in enumerate(pictures[:3])))
+    (home / "labels.csv").write_text("image,mos\n" + "".join(f"{p.name},{1.5 + k % 7 / 2}\n" for k, p in enumerate(pictures)))
     annotations = open_annotations(home / "data")
     for position, picture in enumerate(_enough(pictures)):
         annotations.record_rating("Ada", picture, 1.5 + position % 7 / 2, suffix="jpg")
