@@ -69,14 +69,15 @@ def train(learner: Learner, examples: Examples, options: Options, seed: int) -> 
     Raises DataError when the loss stops being a number.
     """
     batches = max(1, round(len(examples) / options.batch_size))
-    steps = options.epochs * batches
+    epochs = max(options.epochs, -(-options.min_steps // batches))
+    steps = epochs * batches
     weights = [weight for weight in learner.model.parameters() if weight.requires_grad]
     optimizer = torch.optim.Adam(weights, lr=options.learning_rate)  # no decay: it would pull towards zero, not the base
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, total_steps=steps + 1, pct_start=0.1)
     random = np.random.default_rng(seed)
     learner.model.train()
     with tqdm(total=steps, desc="fine-tuning", unit="step", file=sys.stderr, disable=None) as progress:
-        for _ in range(options.epochs):
+        for _ in range(epochs):
             for batch in np.array_split(random.permutation(len(examples)), batches):
                 loss = learner.loss(examples[batch])
                 if not loss.isfinite():

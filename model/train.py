@@ -27,24 +27,19 @@ from tqdm import tqdm
 
 from model import biq2021
 from model.backbones.lite_encoder import STEM_CHANNELS, LiteEncoder, load_imagenet_weights
-from model.backbones.nano import (
-    IMAGE_TOKENS,
-    LEVEL_WORDS, PROMPT, SCORE_TOKENS, NanoConfig, NanoModel, NanoProcessor, build_tokenizer,
-)
+from model.backbones.nano import LEVEL_WORDS, SCORE_TOKENS, NanoConfig, NanoModel, NanoProcessor, build_tokenizer
 from model.baselines import PlainRegressor
 from model.commands import run
 from model.images import open_image
-from model.labels import interval_index
-from model.losses import answer_cross_entropy, norm_in_norm, squared_error
+from model.learner import NORM_IN_NORM_WEIGHT, Examples, Learner
+from model.losses import norm_in_norm, squared_error
 
 SIDE = 320  # pixels; the area nano looks at is SIDE x SIDE
 CELLS = SIDE // 4  # the stem's map is a quarter as wide
 CROPS = (48, 56, 64, 72)  # crop sides in cells: 192 to 288 pixels
 BATCH_SIZE = 16
 ENCODER_LR, LANGUAGE_LR, WEIGHT_DECAY = 3e-4, 1e-3, 1e-2
-NORM_IN_NORM_WEIGHT = 0.5  # paper appendix C.2
 CHECKPOINT_EVERY = 100  # steps
-QUESTION_END = 1 + IMAGE_TOKENS + len(PROMPT.split())  # where the answer begins
 
 
 class StemCache:
@@ -98,37 +93,22 @@ class NanoSystem(nn.Module):
         )
         self.model = NanoModel(config)
         load_imagenet_weights(self.model.encoder)
-        self.tokens, self.regress = tokens, regress
-        self.token_ids = torch.tensor(self.processor.tokenizer.convert_tokens_to_ids(list(tokens)))
         if regress:
             nn.init.constant_(self.model.regressor.output.bias, sum(biq2021.SCALE) / 2)
+        self.learner = Learner(self.model, self.processor)
 
     @property
     def encoder(self) -> LiteEncoder:
         return self.model.encoder
 
-    def answer(self, stem_maps: torch.Tensor, ids: torch.Tensor):
-        image_tokens = self.model.connector(self.encoder.forward_from_stem(stem_maps))
-        return self.model.decode(image_tokens, ids)
+    def image_tokens(self, stem_maps: torch.Tensor) -> torch.Tensor:
+        return self.model.connector(self.encoder.forward_from_stem(stem_maps))
 
     def loss(self, stem_maps: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
-        """Q-Scorer: cross-entropy of the answer + MSE at the position that predicts the score token + norm-in-norm. Q-Align: the
-        cross-entropy alone."""
-        words = [self.tokens[interval_index(m, biq2021.SCALE, len(self.tokens))] for m in mos.tolist()]
-        ids = torch.stack([self.processor.prompt_ids(f"{word} . <eos>") for word in words])
-        output = self.answer(stem_maps, ids)
-        loss = answer_cross_entropy(output.logits[:, QUESTION_END - 1 : -1], ids[:, QUESTION_END:])
-        if self.regress:
-            scores = self.model.regressor(output.hidden[:, -4])  # <the position before> word . <eos>
-            loss = loss + squared_error(scores, mos) + NORM_IN_NORM_WEIGHT * norm_in_norm(scores, mos)
-        return loss
+        return self.learner.loss(Examples(self.image_tokens(stem_maps), mos))
 
     def scores(self, stem_maps: torch.Tensor) -> torch.Tensor:
-        ids = self.processor.prompt_ids().expand(len(stem_maps), -1)
-        output = self.answer(stem_maps, ids)
-        if self.regress:
-            return self.model.regressor(output.hidden[:, -1])
-        return output.logits[:, -1, self.token_ids].softmax(1) @ torch.arange(1.0, 6.0)
+        return self.learner.predict(self.image_tokens(stem_maps))
 
     def save(self, folder: Path) -> None:
         self.model.half().save_pretrained(folder)  # float16: half the size; scores move by less than .01

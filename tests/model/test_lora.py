@@ -84,7 +84,7 @@ def test_the_cards_figures_are_those_of_the_scorer_on_the_held_out_images(bases,
 
 def test_the_same_ratings_and_seed_give_the_same_tensors_and_another_seed_others(bases, rated, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        finetune(rated, str(bases["score_token"]), tmp_path / name, replace(QUICK, epochs=2), seed=seed)
+        finetune(rated, str(bases["score_token"]), tmp_path / name, replace(QUICK, epochs=2, min_steps=1), seed=seed)
     a, b, c = (load_file(tmp_path / name / WEIGHTS) for name in "abc")
     assert all(torch.equal(a[key], b[key]) for key in a) and any(not torch.equal(a[key], c[key]) for key in a)
 
@@ -92,7 +92,7 @@ def test_the_same_ratings_and_seed_give_the_same_tensors_and_another_seed_others
 def test_continuing_an_adapter_starts_where_it_ended_and_fits_on_the_bare_base(bases, rated, tmp_path):
     base = str(bases["score_token"])
     first = finetune(rated, base, tmp_path / "first", QUICK)
-    second = finetune(rated, f"{base}+first", tmp_path / "second", replace(QUICK, rank=2, epochs=3))
+    second = finetune(rated, f"{base}+first", tmp_path / "second", replace(QUICK, rank=2, epochs=3, min_steps=1))
     assert second.before == pytest.approx(first.after, abs=1e-4)
     assert second.parent == {"name": "first", "revision": load_scorer(f"{base}+first", adapters=tmp_path).revision}
     assert (second.base_revision, second.options["rank"]) == (first.base_revision, 4)
@@ -101,9 +101,9 @@ def test_continuing_an_adapter_starts_where_it_ended_and_fits_on_the_bare_base(b
 
 def test_images_that_a_parent_was_trained_on_are_not_held_out_and_too_few_others_give_no_figures(bases, rated, tmp_path):
     base = str(bases["score_token"])
-    first = finetune(rated, base, tmp_path / "first", replace(QUICK, epochs=1))
+    first = finetune(rated, base, tmp_path / "first", replace(QUICK, epochs=1, min_steps=1))
     only = [r for r in rated if lora.hashlib.sha256(r.image.read_bytes()).hexdigest() in first.trained_on]
-    second = finetune(only, f"{base}+first", tmp_path / "second", replace(QUICK, epochs=1))
+    second = finetune(only, f"{base}+first", tmp_path / "second", replace(QUICK, epochs=1, min_steps=1))
     assert (second.held_out, set(second.after.values())) == (0, {None}) and "too few for figures" in second.note
     assert "—" in (tmp_path / "second" / "README.md").read_text()
 
@@ -118,7 +118,7 @@ def test_images_that_cannot_be_read_are_left_out_by_name_and_the_rest_is_trained
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
     records = [*rated, replace(rated[0], image=broken), replace(rated[0], image=tmp_path / "gone.jpg")]
-    card = finetune(records, str(bases["score_token"]), tmp_path / "new", replace(QUICK, epochs=1))
+    card = finetune(records, str(bases["score_token"]), tmp_path / "new", replace(QUICK, epochs=1, min_steps=1))
     assert [entry["image"] for entry in card.left_out] == ["broken.jpg", "gone.jpg"] and card.images == 12
     with pytest.raises(DataError, match="too few .*broken.jpg for one: not an image"):
         finetune([*rated[:7], records[-2]], str(bases["score_token"]), tmp_path / "other", QUICK)
@@ -131,7 +131,7 @@ def test_an_adapter_is_never_written_over(bases, rated, tmp_path):
 
 
 def test_a_parent_made_for_another_base_is_refused(bases, rated, tmp_path):
-    finetune(rated, str(bases["score_token"]), tmp_path / "first", replace(QUICK, epochs=1))
+    finetune(rated, str(bases["score_token"]), tmp_path / "first", replace(QUICK, epochs=1, min_steps=1))
     with pytest.raises(ModelLoadError, match="'first' was made for score_token of revision"):
         finetune(rated, f"{bases['level']}+first", tmp_path / "second", QUICK)
 
@@ -146,7 +146,7 @@ def test_interrupted_training_leaves_nothing_behind(bases, rated, tmp_path, monk
     assert list((tmp_path / "adapters").iterdir()) == []
 
 
-@pytest.mark.parametrize("limit", [100, 30_000])
+@pytest.mark.parametrize("limit", [100, 6000])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(bases, rated, tmp_path, monkeypatch, limit):
     whole = lora.save_tensors
 
@@ -158,7 +158,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(bases, rated, tmp
     monkeypatch.setattr(lora, "save_tensors", on_full_disk)
     try:
         with pytest.raises(DataError, match="could not be written to .*new"):
-            finetune(rated, str(bases["score_token"]), tmp_path / "adapters" / "new", replace(QUICK, epochs=1))
+            finetune(rated, str(bases["score_token"]), tmp_path / "adapters" / "new", replace(QUICK, epochs=1, min_steps=1))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert list((tmp_path / "adapters").iterdir()) == []
@@ -166,5 +166,5 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(bases, rated, tmp
 
 def test_training_that_diverges_is_told(bases, rated, tmp_path):
     with pytest.raises(DataError, match="diverged"):
-        finetune(rated, str(bases["score_token"]), tmp_path / "new", replace(QUICK, learning_rate=float("nan")))
+        finetune(rated, str(bases["score_token"]), tmp_path / "new", replace(QUICK, learning_rate=1e30))
     assert not (tmp_path / "new").exists()

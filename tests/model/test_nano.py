@@ -6,6 +6,7 @@ from PIL import Image
 
 from model.backbones.nano import IMAGE_TOKENS, NanoConfig, NanoModel, NanoProcessor, build_tokenizer, target_size
 from model.registry import SHIPPED
+from tests.model.tiny import enliven
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +19,7 @@ def model(processor) -> NanoModel:
     torch.manual_seed(0)
     config = NanoConfig(len(processor.tokenizer), 32, 64, 2, 2, regressor_widths=(16,))
     model = NanoModel(config).eval()
-    for part in model.encoder.modules():  # as lively as a trained encoder: with transformers' default it hardly sees the picture
-        if isinstance(part, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(part.weight)
+    enliven(model)
     return model
 
 

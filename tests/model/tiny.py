@@ -21,6 +21,7 @@ def tiny_base(folder: Path, kind: str = "score_token", seed: int = 0, scale=(1.0
             regressor_widths=(16, 8) if kind == "score_token" else (), readout={"kind": kind, "tokens": tokens, "scale": list(scale)},
         )
     )
+    enliven(model)
     for parameter in [*model.connector.parameters(), model.lm_head.weight]:
         if parameter.dim() == 2:
             torch.nn.init.normal_(parameter, std=0.3)
@@ -31,6 +32,13 @@ def tiny_base(folder: Path, kind: str = "score_token", seed: int = 0, scale=(1.0
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+def enliven(model: NanoModel) -> None:
+    """Make an untrained encoder as lively as a trained one: with the weights that transformers draws it hardly sees the picture."""
+    for part in model.encoder.modules():
+        if isinstance(part, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(part.weight)
 
 
 def gallery(folder: Path, count: int = 12) -> list[RatedImage]:
