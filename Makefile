@@ -31,6 +31,7 @@ test: setup-test chromium lint
 
 lint: setup-test
 	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/ruff format --quiet --check .
 
 setup: $(VENV)/.ready
 

@@ -48,13 +48,19 @@ class Bench:
             return []
         scorer = self.scorers.get(spec)
         missing = [s for s in summaries if (scorer.revision, s.sha256) not in self._scores]
-        outcomes = progress.tqdm(scorer.assess_files([s.path for s in missing]), desc="Scoring rated images", total=len(missing))
+        outcomes = progress.tqdm(
+            scorer.assess_files([s.path for s in missing]), desc="Scoring rated images", total=len(missing)
+        )
         for summary, outcome in zip(missing, outcomes, strict=True):
             if not isinstance(outcome, Failure):
                 low, high = outcome.scale
                 self._scores[scorer.revision, summary.sha256] = 1 + 4 * (outcome.score - low) / (high - low)
         scored = [(s, self._scores.get((scorer.revision, s.sha256))) for s in summaries]
-        return [Point(s.sha256[:8], s.opinion.mos, score, s.opinion.n, s.opinion.interval) for s, score in scored if score is not None]
+        return [
+            Point(s.sha256[:8], s.opinion.mos, score, s.opinion.n, s.opinion.interval)
+            for s, score in scored
+            if score is not None
+        ]
 
     def adapter_cards(self) -> "list[AdapterCard | BrokenAdapter]":
         from model.adapter import list_adapters
@@ -66,7 +72,10 @@ class Bench:
         start = self.settings.model
         shipped = dict.fromkeys([start.partition("+")[0], start])
         with_adapter = [f"{card.base}+{card.name}" for card in adapter_cards if not hasattr(card, "error")]
-        return [(f"{spec}, as shipped" if "+" not in spec else spec, spec) for spec in dict.fromkeys([*shipped, *with_adapter])]
+        return [
+            (f"{spec}, as shipped" if "+" not in spec else spec, spec)
+            for spec in dict.fromkeys([*shipped, *with_adapter])
+        ]
 
     def use(self, spec: str, visitor: Session) -> str:
         """Put a scorer into use for this visitor. Raises ModelError, and then the earlier one stays."""
@@ -128,7 +137,8 @@ def _adapter_row(card: "AdapterCard | BrokenAdapter") -> str:
     if hasattr(card, "error"):
         return f'<tr><th scope="row">{escape(card.name)}</th><td colspan="6">{escape(card.error)}</td></tr>'
     figures_of = "".join(
-        f"<td>{_figure(card.before.get(key))} → <strong>{_figure(card.after.get(key))}</strong></td>" for key in ("plcc", "srcc", "rmse")
+        f"<td>{_figure(card.before.get(key))} → <strong>{_figure(card.after.get(key))}</strong></td>"
+        for key in ("plcc", "srcc", "rmse")
     )
     return (
         f'<tr><th scope="row">{escape(card.name)}</th><td>{escape(card.base)}</td>'
@@ -137,7 +147,7 @@ def _adapter_row(card: "AdapterCard | BrokenAdapter") -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return "–" if value is None else f"{value:.2f}".replace("-", "−")
 
 
 def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML) -> None:
@@ -150,12 +160,25 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML) -> None
             chart = gr.Plot(visible=False, show_label=False, elem_id="adapt-chart", elem_classes="chart")
             words = gr.HTML()
         with gr.Column(scale=5, min_width=320):
-            gr.HTML("<h3>Fine-tune on it</h3><p>Run this where the page runs; with blind ratings only, or add <code>--include-revealed</code>.</p>")
-            gr.Code(command(bench.settings), language="shell", show_label=False, interactive=False, lines=1, wrap_lines=True, elem_id="adapt-command")
+            gr.HTML(
+                "<h3>Fine-tune on it</h3><p>Run this where the page runs. It takes blind ratings; "
+                "<code>--include-revealed</code> takes the others too.</p>"
+            )
+            gr.Code(
+                command(bench.settings),
+                language="shell",
+                show_label=False,
+                interactive=False,
+                lines=1,
+                wrap_lines=True,
+                elem_id="adapt-command",
+            )
             gr.HTML("<h3>Adapters</h3>")
             table = gr.HTML(elem_id="adapt-table")
             choice = gr.Radio(
-                label="Scorer in use", info="For you, on this page, at once. Others keep theirs.", elem_id="adapt-choice"
+                label="Scorer in use",
+                info="For you, on this page, at once. Others keep theirs.",
+                elem_id="adapt-choice",
             )
             refresh = gr.Button("Refresh", size="sm", elem_id="adapt-refresh")
 

@@ -57,7 +57,13 @@ def problems(failures: Sequence[Failure]) -> str:
 
 def results_table(results: Sequence[tuple[Path, Assessment]], thumbnails: Sequence[str]) -> str:
     """One row a picture; the headings are buttons that sort (page.js)."""
-    heads = [("Picture", "text"), ("Score", "number"), ("Level", "number"), ("Expectation", "number"), ("Token mass", "number")]
+    heads = [
+        ("Picture", "text"),
+        ("Score", "number"),
+        ("Level", "number"),
+        ("Expectation", "number"),
+        ("Token mass", "number"),
+    ]
     head = "".join(
         f'<th scope="col" data-kind="{kind}"{" colspan=2" if title == "Picture" else ""} aria-sort="none">'
         f'<button type="button">{title}</button></th>'

@@ -37,7 +37,9 @@ def _two_methods(session: gr.State, scorers: Scorers) -> None:
             file = picture_input("Picture to compare on: drop, choose or paste", "compare-file")
         with gr.Column(scale=7, min_width=320):
             sides = gr.HTML(
-                cards.empty("One picture, two methods: Q-Scorer’s regressed score beside Q-Align’s weighted level words."),
+                cards.empty(
+                    "One picture, two methods: Q-Scorer’s regressed score beside Q-Align’s weighted level words."
+                ),
                 elem_id="compare-sides",
             )
             chart = gr.Plot(visible=False, show_label=False, elem_id="compare-chart", elem_classes="chart")
@@ -50,7 +52,12 @@ def _two_methods(session: gr.State, scorers: Scorers) -> None:
         return compare_methods(Path(path), visitor, scorers)
 
     file.change(
-        compare, [file, session], [sides, chart, words], concurrency_limit=2, concurrency_id="model", api_visibility="private"
+        compare,
+        [file, session],
+        [sides, chart, words],
+        concurrency_limit=2,
+        concurrency_id="model",
+        api_visibility="private",
     )
 
 
@@ -71,10 +78,14 @@ def compare_methods(path: Path, visitor: Session, scorers: Scorers) -> list:
         f'<div class="compare">{cards.picture_figure(picture_uri(image), path.name)}<div class="sides">{sides}</div>'
         f'<p class="difference" role="status">{difference_in_words(*commons, names=("Q-Scorer", "Q-Align"))}</p></div>',
         gr.Plot(
-            figures.two_distributions(first, second, (labels[0], labels[1]), "Both methods on the common scale", common=True),
+            figures.two_distributions(
+                first, second, (labels[0], labels[1]), "Both methods on the common scale", common=True
+            ),
             visible=True,
         ),
-        cards.chart_words([(f"{label}:", a) for label, (a, _) in zip(labels, measured, strict=True)], "compare-chart-words")
+        cards.chart_words(
+            [(f"{label}:", a) for label, (a, _) in zip(labels, measured, strict=True)], "compare-chart-words"
+        )
         + f'<p class="small">{COMMON_SCALE}</p>',
     ]
 
@@ -115,7 +126,9 @@ def compare_pictures(first: Path, second: Path, visitor: Session, scorers: Score
         assessment, milliseconds = timed(scorer, image, path.name)
         visitor.note_shown(path, assessment)
         assessments.append(assessment)
-        sides.append(f"<div>{cards.picture_figure(picture_uri(image), path.name)}{_side(place, assessment, milliseconds)}</div>")
+        sides.append(
+            f"<div>{cards.picture_figure(picture_uri(image), path.name)}{_side(place, assessment, milliseconds)}</div>"
+        )
     commons = [common_score(a.score, a.scale) for a in assessments]
     names = (f"First ({first.name})", f"Second ({second.name})")
     title = f"Both pictures as {scorer.name} sees them"

@@ -56,12 +56,15 @@ def distribution(assessment: Assessment) -> go.Figure:
     )
     _score_axis(figure, assessment.scale, [edge for edge, _ in spans] + [high], top)
     # Under the axis, where no line crosses them.
-    below = [f"<b>{escape(name)}</b><br>{percent(chance / 100)}" for name, chance in zip(names, chances, strict=True)]
+    shares = [escape(percent(chance / 100).replace("under ", "<")) for chance in chances]
+    below = [f"<b>{escape(name)}</b><br>{share}" for name, share in zip(names, shares, strict=True)]
     _label(figure, middles, below)
     return figure
 
 
-def two_distributions(first: Assessment, second: Assessment, labels: tuple[str, str], title: str, common: bool) -> go.Figure:
+def two_distributions(
+    first: Assessment, second: Assessment, labels: tuple[str, str], title: str, common: bool
+) -> go.Figure:
     """Two distributions side by side in each interval. With `common` the axis is the common scale 0..100, else the (same) native scale."""
     figure = go.Figure()
     chances = [100 * chance for a in (first, second) for chance in a.probabilities]
@@ -81,9 +84,19 @@ def two_distributions(first: Assessment, second: Assessment, labels: tuple[str, 
             ],
             hoverinfo="text",
         )
-        _line(figure, _place(a.score, a, common), top, colour, f"{escape(label)}: score {_place(a.score, a, common):.{0 if common else 2}f}")
+        _line(
+            figure,
+            _place(a.score, a, common),
+            top,
+            colour,
+            f"{escape(label)}: score {_place(a.score, a, common):.{0 if common else 2}f}",
+        )
     scale = (0.0, 100.0) if common else first.scale
-    x = "Common scale, 0 (worst) to 100 (best)" if common else f"Quality score, {scale[0]:g} (worst) to {scale[1]:g} (best)"
+    x = (
+        "Common scale, 0 (worst) to 100 (best)"
+        if common
+        else f"Quality score, {scale[0]:g} (worst) to {scale[1]:g} (best)"
+    )
     _dress(figure, title, x, "Probability (%)")
     edges = [_place(low, first, common) for low, _ in first.intervals] + [scale[1]]
     _score_axis(figure, scale, edges, top)
@@ -96,7 +109,12 @@ def opinions_against_scores(points: Sequence[Point], model: str) -> go.Figure:
     """MOS against model score, one dot an image, with the line on which the two agree."""
     figure = go.Figure()
     figure.add_scatter(
-        x=[1, 5], y=[1, 5], mode="lines", line={"color": GREY, "dash": "dash", "width": 1.5}, name="perfect agreement", hoverinfo="skip"
+        x=[1, 5],
+        y=[1, 5],
+        mode="lines",
+        line={"color": GREY, "dash": "dash", "width": 1.5},
+        name="perfect agreement",
+        hoverinfo="skip",
     )
     figure.add_scatter(
         x=[point.score for point in points],
@@ -110,7 +128,13 @@ def opinions_against_scores(points: Sequence[Point], model: str) -> go.Figure:
         hovertext=[f"{escape(p.name)}<br>MOS {p.mos:.2f} of {p.n}<br>score {p.score:.2f}" for p in points],
         hoverinfo="text",
     )
-    _dress(figure, "Mean opinion against model score", f"Score of {escape(model)} (1 to 5)", "Mean opinion score (1 to 5)", words_below=False)
+    _dress(
+        figure,
+        "Mean opinion against model score",
+        f"Score of {escape(model)} (1 to 5)",
+        "Mean opinion score (1 to 5)",
+        words_below=False,
+    )
     for update in (figure.update_xaxes, figure.update_yaxes):
         update(range=[0.9, 5.1], tickvals=[1, 2, 3, 4, 5], showgrid=True, gridcolor="rgba(138,143,152,0.25)")
     return figure
@@ -126,7 +150,14 @@ def _headroom(chances: Sequence[float]) -> float:
 
 
 def _line(figure: go.Figure, x: float, top: float, colour: str, name: str, dash: str = "solid") -> None:
-    figure.add_scatter(x=[x, x], y=[0, top], mode="lines", line={"color": colour, "width": 3, "dash": dash}, name=name, hoverinfo="name")
+    figure.add_scatter(
+        x=[x, x],
+        y=[0, top],
+        mode="lines",
+        line={"color": colour, "width": 3, "dash": dash},
+        name=name,
+        hoverinfo="name",
+    )
 
 
 def _label(figure: go.Figure, places: Sequence[float], texts: Sequence[str]) -> None:
@@ -139,14 +170,24 @@ def _label(figure: go.Figure, places: Sequence[float], texts: Sequence[str]) -> 
 
 def _score_axis(figure: go.Figure, scale: tuple[float, float], edges: Sequence[float], top: float) -> None:
     margin = (scale[1] - scale[0]) * 0.01
-    figure.update_xaxes(range=[scale[0] - margin, scale[1] + margin], tickvals=list(edges), tickformat=".2~f", showgrid=False)
+    figure.update_xaxes(
+        range=[scale[0] - margin, scale[1] + margin], tickvals=list(edges), tickformat=".2~f", showgrid=False
+    )
     figure.update_yaxes(range=[0, top], nticks=6, ticksuffix=" ", gridcolor="rgba(138,143,152,0.25)")
 
 
 def _dress(figure: go.Figure, title: str, x: str, y: str, words_below: bool = True) -> None:
     """Title, axes and legend; `words_below` leaves room for words between the score axis and its title."""
     figure.update_layout(
-        title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 15}, "pad": {"l": 4}, "y": 0.98, "yanchor": "top"},
+        title={
+            "text": title,
+            "x": 0,
+            "xanchor": "left",
+            "font": {"size": 15},
+            "pad": {"l": 4},
+            "y": 0.98,
+            "yanchor": "top",
+        },
         font={"family": FONT, "size": 12.5, "color": GREY},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",

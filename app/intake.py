@@ -49,7 +49,8 @@ def _thumbnail(path: Path) -> str:
 def _strip(examples: list[Path]) -> str:
     """Each example as a button that shows it."""
     buttons = "".join(
-        f'<button type="button" data-n="{n}" title="{_caption(path)}"><img src="{_thumbnail(path)}" alt=""><span>{_caption(path)}</span></button>'
+        f'<button type="button" data-n="{n}" title="{_caption(path)}">'
+        f'<img src="{_thumbnail(path)}" alt=""><span>{_caption(path)}</span></button>'
         for n, path in enumerate(examples)
     )
     return f'<p class="small">Or try an example</p><div class="examples">{buttons}</div>'

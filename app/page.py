@@ -23,7 +23,8 @@ MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Liberation Mono", "monosp
 CLEAR_EVERY, KEEP_UPLOADS = 3600, 20 * 3600  # seconds; the page promises "within a day"
 
 HEADER = """<header class="masthead"><h1>Q-Scorer Studio</h1>
-<p>A small multimodal language model judges how good your photographs look, shows how sure it is, and learns from your ratings.</p></header>"""
+<p>A small multimodal language model judges how good your photographs look,
+shows how sure it is, and learns from your ratings.</p></header>"""
 ABOUT = """<div class="about"><p>Scores predict the mean opinion of many people about technical quality: sharpness, noise, exposure,
 compression. They say nothing about what a picture means. Q-Scorer chooses one of five score tokens and regresses the score from the
 hidden state behind it; Q-Align weighs five level words by their probability. Everything runs on the machine that serves this page.
@@ -36,6 +37,7 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
     with gr.Blocks(
         title="Q-Scorer Studio", analytics_enabled=False, delete_cache=(CLEAR_EVERY, KEEP_UPLOADS), fill_width=True
     ) as page:
+        _offer_api(settings, scorers)  # first: Gradio numbers later functions of the same name
         session = gr.State(Session(settings.model))
         # The key is no secret (the browser gets it with the page): it only has to stay the same when the server starts again.
         browser = gr.BrowserState({}, storage_key="q-scorer-studio", secret="q-scorer-studio")
@@ -54,7 +56,6 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
                 adapt_tab.build(session, adapt_tab.Bench(settings, scorers, annotations), tab, header)
         gr.HTML(ABOUT)
         page.load(recognise, browser, [browser, rater], show_progress="hidden", api_visibility="private")
-        _offer_api(settings, scorers)
     return page
 
 

@@ -79,7 +79,9 @@ class Desk:
         path = mine.get(visitor.rating) or self.annotations.image_path(visitor.rating)
         note = ""
         if visitor.rating in visitor.shown:
-            note = cards.notice("You have seen the model’s score of this picture, so your rating is kept as given after it.")
+            note = cards.notice(
+                "You have seen the model’s score of this picture, so your rating is kept as given after it."
+            )
         picture = f'<figure class="to-rate"><img src="{file_uri(path)}" alt="The picture to rate"></figure>{note}'
         return self._stage(bar, picture, voting=True)
 
@@ -180,9 +182,13 @@ def _stage() -> Stage:
         )
         with gr.Column(visible=False, elem_classes="panel") as vote:
             word = gr.Radio(
-                [(name, n) for n, name in enumerate(WORDS, start=1)], label="How good is this picture?", elem_id="rate-word"
+                [(name, n) for n, name in enumerate(WORDS, start=1)],
+                label="How good is this picture?",
+                elem_id="rate-word",
             )
-            value = gr.Slider(1, 5, value=3, step=0.1, buttons=[], label="Finer, from 1 (bad) to 5 (excellent)", elem_id="rate-value")
+            value = gr.Slider(
+                1, 5, value=3, step=0.1, buttons=[], label="Finer, from 1 (bad) to 5 (excellent)", elem_id="rate-value"
+            )
             submit = gr.Button("Submit rating", variant="primary", elem_id="rate-submit")
             reveal = gr.HTML(elem_id="rate-reveal")
             following = gr.Button("Next picture", variant="primary", visible=False, elem_id="rate-next")
@@ -206,9 +212,15 @@ def _wire(session, browser, rater, desk: Desk, start, files, examples, added, st
     for event in (start.click, rater.submit):
         event(begin, [rater, session, browser], [browser, *stage.all()], show_progress_on=[stage.picture], **private)
     files.upload(add, [files, browser], added, **private)
-    examples.click(lambda known: desk.add([str(path) for path in example_files(EXAMPLES)], known), browser, added, **private)
+    examples.click(
+        lambda known: desk.add([str(path) for path in example_files(EXAMPLES)], known), browser, added, **private
+    )
     stage.submit.click(
-        says_errors(desk.submit), [stage.word, stage.value, session, browser], stage.all(), show_progress="minimal", **private
+        says_errors(desk.submit),
+        [stage.word, stage.value, session, browser],
+        stage.all(),
+        show_progress="minimal",
+        **private,
     )
     stage.next.click(says_errors(desk.present), [session, browser], stage.all(), show_progress="minimal", **private)
     # In the browser alone, so that the slider does not stutter: a word moves the slider, the slider chooses its word.
@@ -229,4 +241,7 @@ def _reveal(rating: Rating, shown: ShownScore | None) -> str:
         f"<em>{level_word(shown.score, shown.scale)}</em></div>"
     )
     blind = "blind" if rating.seen == "nothing" else "after seeing the score"
-    return f'<div class="reveal" role="status">{mine}{model}<p>Kept as a rating given {blind}. Scale of the score: {low:g}–{high:g}.</p></div>'
+    return (
+        f'<div class="reveal" role="status">{mine}{model}'
+        f"<p>Kept as a rating given {blind}. Scale of the score: {low:g}–{high:g}.</p></div>"
+    )

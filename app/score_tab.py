@@ -27,7 +27,12 @@ def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: 
             files = picture_input("Pictures to score: drop, choose or paste", "score-files", many=True)
             with gr.Accordion("Use the camera", open=False):
                 camera = gr.Image(
-                    sources=["webcam"], type="filepath", image_mode=None, show_label=False, height=240, elem_id="score-camera"
+                    sources=["webcam"],
+                    type="filepath",
+                    image_mode=None,
+                    show_label=False,
+                    height=240,
+                    elem_id="score-camera",
                 )
             again = gr.Button("Score again", size="sm", visible=False, elem_id="score-again")
         with gr.Column(scale=7, min_width=320):
@@ -53,8 +58,24 @@ def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: 
         return show_detail(visitor, index or 0)
 
     private = {"api_visibility": "private"}
-    files.change(score, [files, session], outputs, show_progress_on=[card], concurrency_limit=2, concurrency_id="model", **private)
-    again.click(score, [files, session], outputs, show_progress_on=[card], concurrency_limit=2, concurrency_id="model", **private)
+    files.change(
+        score,
+        [files, session],
+        outputs,
+        show_progress_on=[card],
+        concurrency_limit=2,
+        concurrency_id="model",
+        **private,
+    )
+    again.click(
+        score,
+        [files, session],
+        outputs,
+        show_progress_on=[card],
+        concurrency_limit=2,
+        concurrency_id="model",
+        **private,
+    )
     camera.input(lambda path: [path] if path else None, camera, files, **private)
     chosen.input(look, [chosen, session], detail, show_progress="hidden", **private)
 
@@ -63,7 +84,15 @@ def score_pictures(paths: list[str], visitor: Session, scorers: Scorers, progres
     """Score files, showing how far it is; one that cannot be read gives its sentence and the rest goes on."""
     visitor.scored = []
     if not paths:
-        return ["", "", gr.Row(visible=False), gr.Dropdown(choices=[], value=None), None, gr.Button(visible=False), *_no_detail()]
+        return [
+            "",
+            "",
+            gr.Row(visible=False),
+            gr.Dropdown(choices=[], value=None),
+            None,
+            gr.Button(visible=False),
+            *_no_detail(),
+        ]
     progress(0, desc="Loading the model")
     scorer, failures = scorers.get(visitor.spec), []
     for done, outcome in enumerate(scorer.assess_files(paths), start=1):
@@ -115,7 +144,9 @@ def write_csv(assessments: list[Assessment], failures: list[Failure]) -> str:
         writer.writeheader()
         for outcome in [*assessments, *failures]:
             row = outcome.to_dict() | {"image": Path(outcome.image).name}
-            writer.writerow({key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in row.items()})
+            writer.writerow(
+                {key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in row.items()}
+            )
     return str(folder / "scores.csv")
 
 
@@ -127,7 +158,15 @@ def _disagreement(session: gr.State, annotations: Annotations, rater: gr.Textbox
             "Without it the picture is not kept.</p>"
         )
         name = gr.Textbox(label="Your name", max_lines=1, elem_id="disagree-name")
-        value = gr.Slider(1, 5, value=3, step=0.1, buttons=[], label="Your rating: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent", elem_id="disagree-value")
+        value = gr.Slider(
+            1,
+            5,
+            value=3,
+            step=0.1,
+            buttons=[],
+            label="Your rating: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent",
+            elem_id="disagree-value",
+        )
         keep = gr.Button("Keep my rating", variant="secondary", elem_id="disagree-keep")
         done = gr.HTML()
 
@@ -146,7 +185,9 @@ def _disagreement(session: gr.State, annotations: Annotations, rater: gr.Textbox
             study=None,
         )
         word = level_word(opinion, (1, 5))
-        return cards.notice(f"Kept: {rater_name.strip()} says {opinion:.1f} ({word}) where the model says {assessment.score:.2f}.")
+        return cards.notice(
+            f"Kept: {rater_name.strip()} says {opinion:.1f} ({word}) where the model says {assessment.score:.2f}."
+        )
 
     keep.click(disagree, [name, value, chosen, session], done, api_visibility="private")
     rater.change(lambda known: known, rater, name, show_progress="hidden", api_visibility="private")

@@ -44,8 +44,12 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
     )
     host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if public else "127.0.0.1")
     parser.add_argument("--host", default=host, help=f"address to listen on (default: {host}); 0.0.0.0 lets others in")
-    parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")), help="default: 7860")
-    parser.add_argument("--model", default="nano", metavar="SPEC", help="the model that every visitor starts with (default: nano)")
+    parser.add_argument(
+        "--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")), help="default: 7860"
+    )
+    parser.add_argument(
+        "--model", default="nano", metavar="SPEC", help="the model that every visitor starts with (default: nano)"
+    )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
     given = parser.parse_args(arguments)
     return Settings(given.data_dir, given.host, given.port, given.model, given.device, public)

@@ -77,13 +77,13 @@ def rate(page: Page, data: Path) -> None:
     page.locator("#rate-name").get_by_role("textbox").fill("Ada")
     page.locator("#rate-start").click()
     page.locator(".to-rate img").wait_for()
-    total = len(list(IMAGES.glob("*.jpg")))
-    for n, key in enumerate("35245" * total):
-        page.keyboard.press(key)
+    names = [path.stem for path in sorted(IMAGES.glob("*.jpg"))]  # the order in which the page shows them
+    for n, name in enumerate(names):
+        page.keyboard.press("4" if name.endswith("pristine") else "1" if name.endswith("noisy") else "2")
         page.wait_for_timeout(300)
         page.keyboard.press("Enter")
         page.get_by_test_id("revealed").wait_for()
-        if n + 1 == total:
+        if n + 1 == len(names):
             break
         if n == 3:
             shoot(page, "rate")
@@ -98,8 +98,8 @@ def adapt(page: Page) -> None:
     open_tab(page, "Adapt")
     page.get_by_role("radio", name="nano+example").check()
     page.get_by_text("nano+example", exact=True).first.wait_for()
+    page.locator("#adapt-chart-words", has_text="nano+example scores").wait_for()
     page.locator("#adapt-chart .js-plotly-plot .legend").wait_for()
-    page.wait_for_timeout(3000)
 
 
 def shoot(page: Page, name: str) -> None:

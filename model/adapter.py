@@ -76,7 +76,9 @@ class BrokenAdapter:
 def check_name(name: str) -> str:
     """The name as it is. Raises DataError for one that is not a plain folder name."""
     if not NAME.fullmatch(name):
-        raise DataError(f"'{name}' cannot name an adapter: use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first.")
+        raise DataError(
+            f"'{name}' cannot name an adapter: use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first."
+        )
     return name
 
 
@@ -91,7 +93,9 @@ def read_card(folder: Path) -> AdapterCard:
         card = AdapterCard(**content | {"name": folder.name, "scale": tuple(content["scale"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         keys = ", ".join(field.name for field in fields(AdapterCard)[:4])
-        raise ModelLoadError(f"{folder / CARD} is not an adapter's card (JSON with {keys}, ...): copy the adapter's whole folder again.") from error
+        raise ModelLoadError(
+            f"{folder / CARD} is not an adapter's card (JSON with {keys}, ...): copy the adapter's whole folder again."
+        ) from error
     return card
 
 
@@ -149,12 +153,16 @@ def load_onto(model: "NanoModel", folder: Path, trainable: bool = False) -> "Pef
         config = PeftConfig.from_pretrained(str(folder))
         tensors = load_file(folder / WEIGHTS)
         if not isinstance(config, LoraConfig):
-            raise ModelLoadError(f"{folder / CONFIG} describes an adapter of type {config.peft_type}; this version loads LoRA only.")
+            raise ModelLoadError(
+                f"{folder / CONFIG} describes an adapter of type {config.peft_type}; this version loads LoRA only."
+            )
         config.inference_mode, config.base_model_name_or_path = not trainable, None
         adapted = wrap(model, config)
     except (OSError, ValueError, TypeError, KeyError, IndexError, SafetensorError) as error:
         first = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-        raise ModelLoadError(f"{folder} cannot be read as an adapter: {first}. Copy the adapter's whole folder again.") from error
+        raise ModelLoadError(
+            f"{folder} cannot be read as an adapter: {first}. Copy the adapter's whole folder again."
+        ) from error
     expected = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     check_tensors(folder, {key: t.shape for key, t in expected.items()}, {key: t.shape for key, t in tensors.items()})
     set_peft_model_state_dict(adapted, tensors)
@@ -176,8 +184,12 @@ def check_tensors(folder: Path, expected: dict[str, tuple], found: dict[str, tup
     faults = {
         "lacks the tensor": expected.keys() - found.keys(),
         "holds a tensor that the model has no place for:": found.keys() - expected.keys(),
-        "holds a tensor of the wrong shape:": {key for key in expected.keys() & found.keys() if expected[key] != found[key]},
+        "holds a tensor of the wrong shape:": {
+            key for key in expected.keys() & found.keys() if expected[key] != found[key]
+        },
     }
     for fault, keys in faults.items():
         if keys:
-            raise ModelLoadError(f"{folder / WEIGHTS} {fault} {min(keys)}: weights and {CONFIG} do not belong together.")
+            raise ModelLoadError(
+                f"{folder / WEIGHTS} {fault} {min(keys)}: weights and {CONFIG} do not belong together."
+            )

@@ -60,14 +60,17 @@ def cells(figures: dict[str, float | None]) -> str:
 def readme(card: "AdapterCard") -> str:
     """The text of the adapter's README.md."""
     parent = f"\n- **Continues:** {card.parent['name']}, revision {card.parent['revision']}" if card.parent else ""
-    return TEMPLATE.format(
-        card=card,
-        parent=parent,
-        options=", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in card.options.items()),
-        kind="blind and after seeing the score" if card.include_revealed else "blind",
-        left_out=f"{len(card.left_out)} rated images could not be read and are left out." if card.left_out else "",
-        held_out_before=cells(card.before),
-        held_out_after=cells(card.after),
-        trained_before=cells(card.before_trained),
-        trained_after=cells(card.after_trained),
-    ).rstrip() + "\n"
+    return (
+        TEMPLATE.format(
+            card=card,
+            parent=parent,
+            options=", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in card.options.items()),
+            kind="blind and after seeing the score" if card.include_revealed else "blind",
+            left_out=f"{len(card.left_out)} rated images could not be read and are left out." if card.left_out else "",
+            held_out_before=cells(card.before),
+            held_out_after=cells(card.after),
+            trained_before=cells(card.before_trained),
+            trained_after=cells(card.after_trained),
+        ).rstrip()
+        + "\n"
+    )

@@ -31,7 +31,9 @@ def write_pictures(folder: Path, size: tuple[int, int], count: int) -> list[Path
     random = np.random.default_rng(0)
     paths = []
     for n in range(count):
-        colours = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
+        colours = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize(
+            size, Image.Resampling.BICUBIC
+        )
         grain = random.integers(-12, 13, (size[1], size[0], 1), dtype=np.int16)
         paths.append(folder / f"{size[0]}_{n}.jpg")
         Image.fromarray(np.clip(np.asarray(colours) + grain, 0, 255).astype(np.uint8)).save(paths[-1], quality=90)
@@ -99,7 +101,9 @@ def bench(arguments: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m model.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m model.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_model_options(parser)
     arguments = parser.parse_args()
     return run(lambda: bench(arguments))

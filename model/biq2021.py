@@ -32,7 +32,9 @@ def read_part(folder: Path, part: str) -> list[Labelled]:
     """The official part "Train" or "Test", in the file's order. Raises DataError when the folder is not a clone of BIQ2021."""
     table = folder / f"{part} (Images and MOS).csv"
     if not table.is_file():
-        raise DataError(f"{folder} is not a copy of BIQ2021: it lacks '{table.name}'. Clone github.com/nisarahmedrana/BIQ2021.")
+        raise DataError(
+            f"{folder} is not a copy of BIQ2021: it lacks '{table.name}'. Clone github.com/nisarahmedrana/BIQ2021."
+        )
     low, high = SCALE
     with table.open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["Image Name"]]
@@ -61,7 +63,11 @@ def train_and_validation(folder: Path, seed: int = 0) -> tuple[list[Labelled], l
     """The official training part, split at random into training and a tenth for validation, near-duplicates kept together."""
     items = read_part(folder, "Train")
     group_of = dict(
-        zip(read_column("biq2021_train_groups.csv", "image"), read_column("biq2021_train_groups.csv", "group"), strict=True)
+        zip(
+            read_column("biq2021_train_groups.csv", "image"),
+            read_column("biq2021_train_groups.csv", "group"),
+            strict=True,
+        )
     )
     groups = defaultdict(list)
     for item in items:

@@ -10,10 +10,21 @@ from model.errors import ModelError
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="nano", metavar="SPEC", help="nano, nano-qalign, a folder, or either +ADAPTER (default: nano)")
+    parser.add_argument(
+        "--model",
+        default="nano",
+        metavar="SPEC",
+        help="nano, nano-qalign, a folder, or either +ADAPTER (default: nano)",
+    )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
     parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16"], default="auto")
-    parser.add_argument("--batch-size", type=positive, default=8, metavar="N", help="images that go through the model together (default: 8)")
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        default=8,
+        metavar="N",
+        help="images that go through the model together (default: 8)",
+    )
 
 
 def positive(text: str) -> int:

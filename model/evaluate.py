@@ -60,7 +60,9 @@ def _parse_labels(path: Path, reader: csv.DictReader) -> list[Label]:
     for wanted in ("image", "mos"):
         if wanted not in columns:
             found = ", ".join(filter(None, columns)) or "none"
-            raise DataError(f"{path} has no column '{wanted}': its first line must name the columns image and mos (found: {found})")
+            raise DataError(
+                f"{path} has no column '{wanted}': its first line must name the columns image and mos (found: {found})"
+            )
     labels: list[Label] = []
     lines: dict[str, int] = {}
     for row in reader:
@@ -69,7 +71,9 @@ def _parse_labels(path: Path, reader: csv.DictReader) -> list[Label]:
         if not image:
             raise DataError(f"{path}, line {line}: no image is named")
         if image in lines:
-            raise DataError(f"{path}, line {line}: {image} was given on line {lines[image]} already; give each picture once")
+            raise DataError(
+                f"{path}, line {line}: {image} was given on line {lines[image]} already; give each picture once"
+            )
         try:
             mos = float(value)
         except ValueError:
@@ -99,7 +103,9 @@ def evaluate(
     results = scorer.assess_files(_locate(images, (label.image for label in labels)), batch_size=batch_size)
     scores, mos, unreadable = [], [], []
     paired = zip(labels, results, strict=True)
-    for label, result in tqdm(paired, total=len(labels), desc="scoring", unit="img", file=sys.stderr, disable=not progress):
+    for label, result in tqdm(
+        paired, total=len(labels), desc="scoring", unit="img", file=sys.stderr, disable=not progress
+    ):
         if isinstance(result, Failure):
             unreadable.append({"image": label.image, "error": result.error})
         else:
@@ -150,8 +156,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "4-parameter logistic fit, RMSE, bootstrap 95 % intervals, and the pictures that could not be read.",
         epilog="exit status: 0, 1 when some pictures could not be read, 2 when nothing could be evaluated",
     )
-    parser.add_argument("--images", required=True, type=Path, metavar="DIR", help="folder that the names in the labels start from")
-    parser.add_argument("--labels", required=True, type=Path, metavar="CSV", help="CSV file with the columns image, mos and, if any, std")
+    parser.add_argument(
+        "--images", required=True, type=Path, metavar="DIR", help="folder that the names in the labels start from"
+    )
+    parser.add_argument(
+        "--labels",
+        required=True,
+        type=Path,
+        metavar="CSV",
+        help="CSV file with the columns image, mos and, if any, std",
+    )
     add_model_options(parser)
     return run(lambda: _report(parser.parse_args(arguments)))
 

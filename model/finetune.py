@@ -1,7 +1,8 @@
 """Fine-tune a scorer on the ratings in a data folder: `python -m model.finetune --data-dir data --model nano --out NAME`
 
-Builds a MOS for every rated image, holds out a fifth of the images (at least three), trains a LoRA adapter on the rest, and prints PLCC, SRCC
-and RMSE on the held-out part before and after. The adapter goes to DATA_DIR/adapters/NAME; --model nano+OTHER continues an adapter.
+Builds a MOS for every rated image, holds out a fifth of the images (at least three), trains a LoRA adapter on the rest,
+and prints PLCC, SRCC and RMSE on the held-out part before and after. The adapter goes to DATA_DIR/adapters/NAME;
+--model nano+OTHER continues an adapter.
 """
 
 import argparse
@@ -26,11 +27,22 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="python -m model.finetune", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--data-dir", type=Path, default=data_dir(), help="the app's data folder (default: QSCORER_DATA, else data)")
-    options.add_argument("--model", default="nano", metavar="SPEC", help="nano, nano-qalign, a folder, or either +ADAPTER (default: nano)")
+    options.add_argument(
+        "--data-dir", type=Path, default=data_dir(), help="the app's data folder (default: QSCORER_DATA, else data)"
+    )
+    options.add_argument(
+        "--model",
+        default="nano",
+        metavar="SPEC",
+        help="nano, nano-qalign, a folder, or either +ADAPTER (default: nano)",
+    )
     options.add_argument("--out", required=True, metavar="NAME", help="the new adapter's name: letters, digits, . - _")
-    options.add_argument("--include-revealed", action="store_true", help="count votes given after seeing the model's score too")
-    options.add_argument("--seed", type=int, default=0, help="of the starting values and the order of the images (default: 0)")
+    options.add_argument(
+        "--include-revealed", action="store_true", help="count votes given after seeing the model's score too"
+    )
+    options.add_argument(
+        "--seed", type=int, default=0, help="of the starting values and the order of the images (default: 0)"
+    )
     return options
 
 
@@ -38,7 +50,11 @@ def rated_images(data_dir: Path, include_revealed: bool) -> list[RatedImage]:
     """Every rated image with its MOS, in order of SHA-256. Raises DataError when the ratings cannot be read or are too few."""
     try:
         records = collect_mos(data_dir, include_revealed)
-        if len(records) < MIN_IMAGES and not include_revealed and len(collect_mos(data_dir, include_revealed=True)) >= MIN_IMAGES:
+        if (
+            len(records) < MIN_IMAGES
+            and not include_revealed
+            and len(collect_mos(data_dir, include_revealed=True)) >= MIN_IMAGES
+        ):
             raise DataError(
                 f"{len(records)} images rated blind are too few to learn from: rate at least {MIN_IMAGES} on the Rate tab, "
                 "or add --include-revealed to count the ratings given after seeing the score."
@@ -71,7 +87,9 @@ def finetune_command(arguments: argparse.Namespace) -> int:
     adapters = arguments.data_dir / "adapters"
     out = adapters / check_name(arguments.out)
     if out.exists():
-        raise DataError(f"the adapter '{arguments.out}' exists already: choose another --out, or remove the folder {out} first.")
+        raise DataError(
+            f"the adapter '{arguments.out}' exists already: choose another --out, or remove the folder {out} first."
+        )
     resolve(arguments.model, adapters)
     rated = rated_images(arguments.data_dir, arguments.include_revealed)
     from model.lora import finetune  # torch, which --help and these checks need not wait for

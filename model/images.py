@@ -39,7 +39,22 @@ MIN_SIDE = 16
 MAX_ASPECT = 32
 
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif"}
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".png",
+        ".apng",
+        ".webp",
+        ".gif",
+        ".bmp",
+        ".dib",
+        ".tif",
+        ".tiff",
+        ".avif",
+    }
 )
 
 # Pillow's own readers, called directly rather than through Image.open: that one refuses or warns at a size of its own,
@@ -136,7 +151,9 @@ def _walk(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
 
     for parent, folders, names in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
+        found += [
+            Path(parent, name) for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+        ]
     return sorted(found), sorted(problems)
 
 
@@ -269,7 +286,9 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
     """Grey of 16 bits (in whichever of Pillow's modes) to mode L."""
     values = np.asarray(image)
     if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-        raise ImageError("pixels of 32 bits are not supported, as the file does not say which value is white: save it with 8 or 16")
+        raise ImageError(
+            "pixels of 32 bits are not supported, as the file does not say which value is white: save it with 8 or 16"
+        )
     return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 

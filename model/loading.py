@@ -27,12 +27,19 @@ def load_nano(found: Spec) -> tuple[NanoModel, NanoProcessor]:
     try:
         config = NanoConfig.from_pretrained(folder, local_files_only=True)
         model, report = NanoModel.from_pretrained(
-            folder, config=config, dtype="float32", local_files_only=True, use_safetensors=True,
-            ignore_mismatched_sizes=True, output_loading_info=True,
+            folder,
+            config=config,
+            dtype="float32",
+            local_files_only=True,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
         )
         processor = NanoProcessor.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        raise ModelLoadError(f"{folder} cannot be read as a model: {first_line(error)}. Copy the whole folder again.") from error
+        raise ModelLoadError(
+            f"{folder} cannot be read as a model: {first_line(error)}. Copy the whole folder again."
+        ) from error
     check_report(folder, report)
     if found.adapter:
         from model.adapter import apply_adapter
@@ -46,9 +53,13 @@ def check_kind(folder: Path) -> None:
     try:
         kind = json.loads((folder / "config.json").read_text()).get("model_type")
     except (OSError, ValueError, AttributeError) as error:
-        raise ModelLoadError(f"{folder / 'config.json'} is not a readable model configuration: {first_line(error)}.") from error
+        raise ModelLoadError(
+            f"{folder / 'config.json'} is not a readable model configuration: {first_line(error)}."
+        ) from error
     if kind != NanoConfig.model_type:
-        raise ModelLoadError(f"{folder} holds a model of type '{kind}'; this version loads '{NanoConfig.model_type}' only.")
+        raise ModelLoadError(
+            f"{folder} holds a model of type '{kind}'; this version loads '{NanoConfig.model_type}' only."
+        )
 
 
 def check_report(folder: Path, report: dict) -> None:
@@ -61,7 +72,9 @@ def check_report(folder: Path, report: dict) -> None:
     for fault, keys in faults.items():
         if keys:
             more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
-            raise ModelLoadError(f"{folder / 'model.safetensors'} {fault} {min(keys)}{more}: weights and config.json do not belong together.")
+            raise ModelLoadError(
+                f"{folder / 'model.safetensors'} {fault} {min(keys)}{more}: weights and config.json do not belong together."
+            )
 
 
 def first_line(error: Exception) -> str:

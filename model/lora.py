@@ -39,15 +39,17 @@ TARGET_MODULES = ["q_proj", "v_proj"]
 
 @dataclass(frozen=True)
 class Options:
-    """How an adapter is trained: LoRA's rank (alpha is twice that), Adam's peak learning rate, passes over the ratings, images a step.
+    """How an adapter is trained: LoRA's rank (alpha is twice that), Adam's peak learning rate, passes over the ratings,
+    images a step, and the fewest steps: a handful of ratings is passed over more often.
 
     The number of passes is fixed beforehand: choosing the best by the held-out part would make its figures too good.
     """
 
     rank: int = 8
     learning_rate: float = 1e-3
-    epochs: int = 20
+    epochs: int = 10
     batch_size: int = 16
+    min_steps: int = 20
 
 
 def attach(model: NanoModel, processor: NanoProcessor, rank: int) -> PeftModel:
@@ -72,8 +74,12 @@ def train(learner: Learner, examples: Examples, options: Options, seed: int) -> 
     epochs = max(options.epochs, -(-options.min_steps // batches))
     steps = epochs * batches
     weights = [weight for weight in learner.model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.Adam(weights, lr=options.learning_rate)  # no decay: it would pull towards zero, not the base
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, total_steps=steps + 1, pct_start=0.1)
+    optimizer = torch.optim.Adam(
+        weights, lr=options.learning_rate
+    )  # no decay: it would pull towards zero, not the base
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, options.learning_rate, total_steps=steps + 1, pct_start=0.1
+    )
     random = np.random.default_rng(seed)
     learner.model.train()
     with tqdm(total=steps, desc="fine-tuning", unit="step", file=sys.stderr, disable=None) as progress:
@@ -81,7 +87,9 @@ def train(learner: Learner, examples: Examples, options: Options, seed: int) -> 
             for batch in np.array_split(random.permutation(len(examples)), batches):
                 loss = learner.loss(examples[batch])
                 if not loss.isfinite():
-                    raise DataError("training diverged: the loss is no longer a number; run it again with another --seed.")
+                    raise DataError(
+                        "training diverged: the loss is no longer a number; run it again with another --seed."
+                    )
                 optimizer.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(weights, 5.0)
@@ -120,14 +128,21 @@ def read_material(rated: Sequence[RatedImage], learner: Learner) -> Material:
 
 
 def finetune(
-    rated: Sequence[RatedImage], spec: str, out: Path, options: Options = Options(), seed: int = 0, include_revealed: bool = False
+    rated: Sequence[RatedImage],
+    spec: str,
+    out: Path,
+    options: Options = Options(),
+    seed: int = 0,
+    include_revealed: bool = False,
 ) -> AdapterCard:
     """Train an adapter for the model SPEC on rated images and write it to the folder `out`, which must not exist yet.
 
-    A SPEC with an adapter continues that adapter: its tensors go on from where they are, so the result fits on the bare base. Adapters given
-    by name are looked for beside `out`. include_revealed is only written on the card. The same arguments give the same tensors.
+    A SPEC with an adapter continues that adapter: its tensors go on from where they are, so the result fits on the
+    bare base. Adapters given by name are looked for beside `out`. include_revealed is only written on the card. The
+    same arguments give the same tensors.
 
-    Raises DataError for too few ratings or an `out` that cannot be written, ModelLoadError for the model. Then nothing is left behind.
+    Raises DataError for too few ratings or an `out` that cannot be written, ModelLoadError for the model. Then nothing
+    is left behind.
     """
     found = resolve(spec, out.parent)
     base = Spec(spec.partition("+")[0], found.base, None)
@@ -151,8 +166,13 @@ def finetune(
         after = Learner(saved, processor).predict(material.examples.image_tokens)
         choices = {"seed": seed, "options": asdict(options), "include_revealed": include_revealed}
         card = AdapterCard(
-            name=out.name, readout=learner.readout, scale=learner.scale, **origin, **choices,
-            **account(material, parts), **measured(parts, material.examples.mos, before, after),
+            name=out.name,
+            readout=learner.readout,
+            scale=learner.scale,
+            **origin,
+            **choices,
+            **account(material, parts),
+            **measured(parts, material.examples.mos, before, after),
         )
         (folder / CARD).write_text(card.to_json(), encoding="utf-8")
         (folder / "README.md").write_text(readme(card), encoding="utf-8")
@@ -173,7 +193,9 @@ def workspace(out: Path) -> Iterator[Path]:
             folder.rename(out)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"the adapter could not be written to {out} ({reason}): free some space there or name another --data-dir.") from error
+        raise DataError(
+            f"the adapter could not be written to {out} ({reason}): free some space there or name another --data-dir."
+        ) from error
 
 
 def origin_of(found: Spec, base: Spec) -> dict:
@@ -218,7 +240,9 @@ def measured(parts: Split, mos: torch.Tensor, before: torch.Tensor, after: torch
         "note": "",
     }
     if len(held_out) < MIN_HELD_OUT:
-        card["note"] = f"{len(held_out)} held-out images are too few for figures: rate more images that the parent was not trained on."
+        card["note"] = (
+            f"{len(held_out)} held-out images are too few for figures: rate more images that the parent was not trained on."
+        )
     elif None in card["before"].values():
         card["note"] = "A correlation is not defined: the held-out images were all rated alike, or all scored alike."
     return card
@@ -226,5 +250,7 @@ def measured(parts: Split, mos: torch.Tensor, before: torch.Tensor, after: torch
 
 def figures(scores: torch.Tensor, mos: torch.Tensor) -> dict[str, float | None]:
     """PLCC, SRCC and RMSE (in units of the scale), None where not defined or for fewer than MIN_HELD_OUT images."""
-    values = {name: figure(scores.numpy(), mos.numpy()) for name, figure in (("plcc", plcc), ("srcc", srcc), ("rmse", rmse))}
+    values = {
+        name: figure(scores.numpy(), mos.numpy()) for name, figure in (("plcc", plcc), ("srcc", srcc), ("rmse", rmse))
+    }
     return {name: float(v) if len(mos) >= MIN_HELD_OUT and np.isfinite(v) else None for name, v in values.items()}

@@ -96,7 +96,9 @@ def figures(predictions: Sequence[float], mos: Sequence[float], resamples: int =
     """
     x, y = np.asarray(predictions, float), np.asarray(mos, float)
     if x.ndim != 1 or x.shape != y.shape:
-        raise DataError(f"{x.size} predictions and {y.size} opinion scores do not pair up: give one of each per picture")
+        raise DataError(
+            f"{x.size} predictions and {y.size} opinion scores do not pair up: give one of each per picture"
+        )
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise DataError("a prediction or opinion score is not a finite number: leave that picture out")
 
@@ -115,7 +117,11 @@ def figures(predictions: Sequence[float], mos: Sequence[float], resamples: int =
         intervals = _intervals(x, fitted, y, resamples, seed)
     elif len(x):
         notes.append(f"fewer than {FEWEST_FOR_INTERVALS} pictures: the intervals are null")
-    return {"n": len(x)} | {name: _or_none(value) for name, value in found.items()} | {"intervals": intervals, "notes": notes}
+    return (
+        {"n": len(x)}
+        | {name: _or_none(value) for name, value in found.items()}
+        | {"intervals": intervals, "notes": notes}
+    )
 
 
 def _notes(x: np.ndarray, y: np.ndarray) -> list[str]:
@@ -143,7 +149,9 @@ def _figures_once(x: np.ndarray, fitted: np.ndarray, y: np.ndarray) -> dict[str,
     }
 
 
-def _intervals(x: np.ndarray, fitted: np.ndarray, y: np.ndarray, resamples: int, seed: int) -> dict[str, list[float] | None]:
+def _intervals(
+    x: np.ndarray, fitted: np.ndarray, y: np.ndarray, resamples: int, seed: int
+) -> dict[str, list[float] | None]:
     random = np.random.default_rng(seed)
     drawn = {name: [] for name in FIGURES}
     for _ in range(resamples):

@@ -108,9 +108,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m model.near_duplicates",
         description="Find BIQ2021's test pictures that have a near-duplicate in its training part, and groups within that part.",
     )
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="a copy of github.com/nisarahmedrana/BIQ2021")
-    parser.add_argument("--threshold", type=int, default=THRESHOLD, help="largest distance in bits of 64 (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="folder to write the two CSV files to (default: model/)")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="a copy of github.com/nisarahmedrana/BIQ2021"
+    )
+    parser.add_argument(
+        "--threshold", type=int, default=THRESHOLD, help="largest distance in bits of 64 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=HERE, metavar="DIR", help="folder to write the two CSV files to (default: model/)"
+    )
     options = parser.parse_args(arguments)
     try:
         train, test = (_names(options.data / f"{part} (Images and MOS).csv") for part in ("Train", "Test"))

@@ -41,8 +41,9 @@ class Split:
 def split(digests: Sequence[str], seen_before: Sequence[str] = ()) -> Split:
     """Hold out a fifth of the images, at least three: those whose SHA-256 `digests` come first.
 
-    The digest of a picture is as good as a draw, and the same images are held out whenever the command is run again. What an adapter that
-    is continued was trained on (`seen_before`) is never held out: figures on it would flatter; then fewer than three, even none, may be left.
+    The digest of a picture is as good as a draw, and the same images are held out whenever the command is run again.
+    What an adapter that is continued was trained on (`seen_before`) is never held out: figures on it would flatter;
+    then fewer than three, even none, may be left.
     """
     unseen = sorted((digest, position) for position, digest in enumerate(digests) if digest not in set(seen_before))
     count = max(MIN_HELD_OUT, round(HELD_OUT_SHARE * len(digests)))
@@ -54,7 +55,9 @@ def check_enough(count: int, failures: Sequence[Failure] = ()) -> None:
     """Raises DataError when `count` readable images are too few to learn from; the sentence names the first that could not be read."""
     if count >= MIN_IMAGES:
         return
-    unread = f" ({len(failures)} more cannot be read, {failures[0].image} for one: {failures[0].error})" if failures else ""
+    unread = (
+        f" ({len(failures)} more cannot be read, {failures[0].image} for one: {failures[0].error})" if failures else ""
+    )
     raise DataError(
         f"{count} rated images are too few to learn from{unread}: rate at least {MIN_IMAGES}, better 50 or more, and run this again."
     )

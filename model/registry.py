@@ -46,4 +46,6 @@ def find_adapter(name: str, adapters: Path | None) -> Path:
         if name and (place / "adapter_config.json").is_file():
             return place
     looked = " or ".join(str(place) for place in places)
-    raise ModelLoadError(f"there is no adapter '{name}': looked for {looked}. Make one by python -m model.finetune --out {name or 'NAME'}.")
+    raise ModelLoadError(
+        f"there is no adapter '{name}': looked for {looked}. Make one by python -m model.finetune --out {name or 'NAME'}."
+    )

@@ -31,7 +31,9 @@ def print_csv(results: Iterable[Assessment | Failure]) -> None:
     writer.writeheader()
     for result in results:
         row = result.to_dict()
-        writer.writerow({key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in row.items()})
+        writer.writerow(
+            {key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in row.items()}
+        )
 
 
 def print_table(results: Iterable[Assessment | Failure]) -> None:
@@ -41,7 +43,9 @@ def print_table(results: Iterable[Assessment | Failure]) -> None:
         else:
             low, high = result.scale
             token = result.tokens[result.probabilities.index(max(result.probabilities))]
-            print(f"{result.score:5.2f} of {low:g}–{high:g}  {token:<9} {max(result.probabilities):4.0%}  {result.image}")
+            print(
+                f"{result.score:5.2f} of {low:g}–{high:g}  {token:<9} {max(result.probabilities):4.0%}  {result.image}"
+            )
 
 
 PRINTERS = {"table": print_table, "json": print_json, "csv": print_csv}

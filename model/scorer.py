@@ -38,7 +38,9 @@ class Scorer:
         self._token_ids = torch.tensor(processor.tokenizer.convert_tokens_to_ids(list(self.tokens)), device=device)
         self._prompt = processor.prompt_ids().to(device)
 
-    def assess(self, images: Sequence[Image.Image], names: Sequence[str] | None = None, batch_size: int = 8) -> list[Assessment]:
+    def assess(
+        self, images: Sequence[Image.Image], names: Sequence[str] | None = None, batch_size: int = 8
+    ) -> list[Assessment]:
         """Assess RGB pictures, in order. Each gets the score that it would get alone (to 1e-4 in float32)."""
         names = names or [f"image {n}" for n in range(1, len(images) + 1)]
         return self.assess_pixels([self.processor.pixels(image) for image in images], names, batch_size)
@@ -76,7 +78,9 @@ class Scorer:
         return [results[n] for n in range(len(pixels))]
 
     def _read(self, pixel_values: torch.Tensor) -> Reading:
-        output = self.model(pixel_values.to(self._prompt.device, self.model.dtype), self._prompt.expand(len(pixel_values), -1))
+        output = self.model(
+            pixel_values.to(self._prompt.device, self.model.dtype), self._prompt.expand(len(pixel_values), -1)
+        )
         hidden, logits = output.hidden[:, -1], output.logits[:, -1]
         if self.readout == "score_token":
             return read_score_token(hidden, logits, self._token_ids, self.scale, self.model.regressor)
@@ -121,7 +125,9 @@ def choose_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
     if not there[device]:
-        raise ModelError(f"PyTorch finds no {device} device on this machine: use --device cpu, or install a build of torch for it.")
+        raise ModelError(
+            f"PyTorch finds no {device} device on this machine: use --device cpu, or install a build of torch for it."
+        )
     return torch.device(device)
 
 

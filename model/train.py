@@ -194,8 +194,11 @@ class TrainingRun:
 
     def save(self) -> None:
         state = {
-            "system": self.system.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(), "step": self.step, "log": self.log,
+            "system": self.system.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "step": self.step,
+            "log": self.log,
         }
         unfinished = self.checkpoint.with_suffix(".part")
         torch.save(state, unfinished)
@@ -223,7 +226,9 @@ class TrainingRun:
             self.schedule.step()
             self.step += 1
             progress.update()
-            progress.set_postfix(loss=f"{loss.item():.3f}", **{k: f"{v:.4f}" for k, v in (self.log[-1] if self.log else {}).items()})
+            progress.set_postfix(
+                loss=f"{loss.item():.3f}", **{k: f"{v:.4f}" for k, v in (self.log[-1] if self.log else {}).items()}
+            )
             if self.step % CHECKPOINT_EVERY == 0:
                 self.save()
 
@@ -260,7 +265,9 @@ def train(name: str, data: Path, out: Path, epochs: int, seed: int = 0) -> Path:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m model.train", description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="a clone of github.com/nisarahmedrana/BIQ2021")
-    parser.add_argument("--out", type=Path, required=True, help="where checkpoints, logs and weights go; 3 GB for the stem's maps")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="where checkpoints, logs and weights go; 3 GB for the stem's maps"
+    )
     parser.add_argument("--system", choices=SYSTEMS, action="append", help="train only this one (may be given again)")
     parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()

@@ -10,7 +10,21 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ["model", "annotations", "app"]
-WEIGHT_SUFFIXES = {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".onnx", ".gguf", ".h5", ".npz", ".npy", ".joblib"}
+WEIGHT_SUFFIXES = {
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".pkl",
+    ".pickle",
+    ".onnx",
+    ".gguf",
+    ".h5",
+    ".npz",
+    ".npy",
+    ".joblib",
+}
 
 
 def sources(room):
@@ -40,7 +54,11 @@ def imported(path, at_start_only=False):
 
 
 def offenders(files, forbidden, **how):
-    return {str(file.relative_to(ROOT)): sorted(imported(file, **how) & forbidden) for file in files if imported(file, **how) & forbidden}
+    return {
+        str(file.relative_to(ROOT)): sorted(imported(file, **how) & forbidden)
+        for file in files
+        if imported(file, **how) & forbidden
+    }
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -133,7 +151,13 @@ def test_no_file_but_weights_is_large():
 
 def test_unsafe_loading_appears_nowhere():
     unsafe = ["trust_remote_code=True", "weights_only=False", "allow_pickle=True"]
-    found = [(file.name, word) for room in ROOMS for file in sources(room) for word in unsafe if word in file.read_text(encoding="utf-8")]
+    found = [
+        (file.name, word)
+        for room in ROOMS
+        for file in sources(room)
+        for word in unsafe
+        if word in file.read_text(encoding="utf-8")
+    ]
     assert found == []
 
 

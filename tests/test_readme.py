@@ -47,7 +47,9 @@ def home(tmp_path_factory):
     photos.mkdir()
     for picture in pictures:
         shutil.copy(picture, photos)
-    (home / "labels.csv").write_text("image,mos\n" + "".join(f"{p.name},{1.5 + k % 7 / 2}\n" for k, p in enumerate(pictures)))
+    (home / "labels.csv").write_text(
+        "image,mos\n" + "".join(f"{p.name},{1.5 + k % 7 / 2}\n" for k, p in enumerate(pictures))
+    )
     annotations = open_annotations(home / "data")
     for position, picture in enumerate(_enough(pictures)):
         annotations.record_rating("Ada", picture, 1.5 + position % 7 / 2, suffix="jpg")
@@ -72,10 +74,18 @@ def _enough(pictures, count=24):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", commands())
 def test_command(home, command):
-    environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", HF_HUB_OFFLINE="1")
+    environment = dict(
+        os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", HF_HUB_OFFLINE="1"
+    )
     environment.pop("QSCORER_DATA", None)
     result = subprocess.run(
-        ["bash", "-euc", command], cwd=home, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400
+        ["bash", "-euc", command],
+        cwd=home,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=400,
     )
     assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}"
     if "--format json" in command and ">" not in command:

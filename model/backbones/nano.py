@@ -92,9 +92,7 @@ class NanoConnector(nn.Module):
         self.kind = nn.Parameter(torch.zeros(IMAGE_TOKENS, hidden_size))
 
     def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
-        tokens = [
-            project(channel_statistics(m)).unsqueeze(1) for project, m in zip(self.statistics, maps, strict=True)
-        ]
+        tokens = [project(channel_statistics(m)).unsqueeze(1) for project, m in zip(self.statistics, maps, strict=True)]
         grid = F.adaptive_avg_pool2d(maps[-1], GRID).flatten(2).transpose(1, 2)
         return self.norm(torch.cat([*tokens, self.grid(grid)], 1)) + self.kind
 
@@ -161,7 +159,11 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token=UNK))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, unk_token=UNK, bos_token=BOS, eos_token=EOS,
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNK,
+        bos_token=BOS,
+        eos_token=EOS,
         additional_special_tokens=[IMAGE_TOKEN],
     )
 

@@ -31,7 +31,9 @@ def test_names_from_outside_are_escaped():
 
 
 def test_the_csv_has_a_row_for_each_picture_and_the_error_of_each_failure():
-    with open(write_csv([assessment(image="/tmp/x/a.jpg")], [Failure("/tmp/x/b.jpg", "empty file")]), encoding="utf-8") as file:
+    with open(
+        write_csv([assessment(image="/tmp/x/a.jpg")], [Failure("/tmp/x/b.jpg", "empty file")]), encoding="utf-8"
+    ) as file:
         rows = list(csv.DictReader(file))
     assert [(row["image"], row["error"]) for row in rows] == [("a.jpg", ""), ("b.jpg", "empty file")]
     assert float(rows[0]["score"]) == 3.88 and rows[0]["scale"] == "1.0 5.0"

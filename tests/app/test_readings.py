@@ -6,7 +6,9 @@ from app.readings import difference_in_words, distribution_in_words, level_word,
 from tests.app.examples import assessment
 
 
-@pytest.mark.parametrize("score, word", [(1, "bad"), (2, "poor"), (3, "fair"), (4, "good"), (5, "excellent"), (3.4, "good")])
+@pytest.mark.parametrize(
+    "score, word", [(1, "bad"), (2, "poor"), (3, "fair"), (4, "good"), (5, "excellent"), (3.4, "good")]
+)
 def test_each_whole_rating_has_its_acr_word_and_an_edge_the_better_one(score, word):
     assert level_word(score, (1, 5)) == word
 
@@ -40,7 +42,13 @@ def test_the_chart_in_words_holds_every_number_of_the_chart():
 
 
 def test_a_share_is_never_rounded_to_none_or_all():
-    assert [percent(share) for share in (0, 0.001, 0.416, 0.999, 1)] == ["0 %", "under 1 %", "42 %", "over 99 %", "100 %"]
+    assert [percent(share) for share in (0, 0.001, 0.416, 0.999, 1)] == [
+        "0 %",
+        "under 1 %",
+        "42 %",
+        "over 99 %",
+        "100 %",
+    ]
 
 
 def test_a_difference_names_the_higher_one():

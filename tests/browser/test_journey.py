@@ -4,12 +4,15 @@ import csv
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from gradio_client import Client, handle_file
 from playwright.sync_api import Page, expect
 
 from annotations import open_annotations
+from model.assessment import Assessment
 from tests.bad_images import write_zoo
 from tests.browser.conftest import PATIENCE, ROOT
 
@@ -73,7 +76,15 @@ def test_a_photograph_gets_its_score_and_its_chart(page):
 
 def test_a_bad_picture_gets_its_sentence_and_the_rest_is_scored(page, tmp_path):
     zoo = write_zoo(tmp_path)
-    upload(page, "score-files", LAKE, zoo["text.jpg"][0], IMAGES / "lake_blurred.jpg", zoo["bomb.png"][0], zoo["cmyk.jpg"][0])
+    upload(
+        page,
+        "score-files",
+        LAKE,
+        zoo["text.jpg"][0],
+        IMAGES / "lake_blurred.jpg",
+        zoo["bomb.png"][0],
+        zoo["cmyk.jpg"][0],
+    )
     problems = page.locator(".problems li")
     expect(problems).to_have_count(2)
     expect(problems.nth(0)).to_have_text("text.jpg: not an image: the file holds text")
@@ -175,6 +186,14 @@ def test_an_adapter_that_cannot_be_used_leaves_the_one_in_use(page, server):
     expect(page.locator("#in-use")).to_have_text("In use: nano")
 
 
+def test_a_program_gets_the_assessment_of_the_command(server):
+    client = Client(server.url, verbose=False)
+    answer = client.predict(handle_file(str(LAKE)), api_name="/score")
+    assert set(answer) == {field.name for field in fields(Assessment)}
+    assert answer["image"] == LAKE.name and sum(answer["probabilities"]) == pytest.approx(1)
+    assert [name for name in client.view_api(return_format="dict")["named_endpoints"]] == ["/score"]
+
+
 def test_neither_the_database_nor_kept_images_are_served(page, server):
     for path in (server.data / "annotations.db", *list((server.data / "images").rglob("*.jpg"))[:1]):
         answer = page.request.get(f"{server.url}gradio_api/file={path}")
@@ -189,7 +208,9 @@ def test_each_tab_fits_the_screen_in_light_and_dark(browser, server, scheme, wid
     page.goto(server.url)
     score_of(page, LAKE)
     chart(page, "score-chart")
-    dark = page.evaluate("document.body.classList.contains('dark') || document.documentElement.classList.contains('dark')")
+    dark = page.evaluate(
+        "document.body.classList.contains('dark') || document.documentElement.classList.contains('dark')"
+    )
     assert dark == (scheme == "dark")
     for name in ("Score", "Compare", "Rate", "Adapt"):
         open_tab(page, name)

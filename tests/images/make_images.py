@@ -157,7 +157,9 @@ class Land:
         """How much of the sun reaches each point, 0..1, with soft edges; what throws shadows is seen without detail."""
         lit = np.ones_like(here)
         for travelled in np.geomspace(reach / 150, reach, steps):
-            clearance = here + travelled * sun[1] - self.height(x + travelled * sun[0], z + travelled * sun[2], detail=0.5)
+            clearance = (
+                here + travelled * sun[1] - self.height(x + travelled * sun[0], z + travelled * sun[2], detail=0.5)
+            )
             lit = np.minimum(lit, smooth(-0.06, 0.06, clearance / travelled))
         return lit
 
@@ -181,7 +183,10 @@ def lake(size):
         up = np.clip(direction[..., 1], 0, 1)
         toward = np.clip(direction @ sun, 0, 1)
         colour = mix([1.0, 0.52, 0.30], [0.42, 0.40, 0.62], smooth(0.0, 0.20, up))
-        colour = colour * (1 - smooth(0.1, 0.55, up)[..., None]) + np.array([0.07, 0.14, 0.36]) * smooth(0.1, 0.55, up)[..., None]
+        colour = (
+            colour * (1 - smooth(0.1, 0.55, up)[..., None])
+            + np.array([0.07, 0.14, 0.36]) * smooth(0.1, 0.55, up)[..., None]
+        )
         colour = colour + np.array([1.2, 0.55, 0.2]) * (toward**10)[..., None] * 0.7
         over = 1 / (up + 0.10)
         x, z = direction[..., 0] * over, direction[..., 2] * over
@@ -211,7 +216,10 @@ def lake(size):
         sunshine = np.clip(normal @ sun, 0, 1)
         turned_to = sunshine > 0
         sunshine[turned_to] *= land.sunlit(x[turned_to], z[turned_to], here[turned_to], sun, 6.0)
-        lit = ground * (sunshine[..., None] * np.array([4.6, 2.5, 1.5]) + (0.35 + 0.65 * normal[..., 1:2]) * np.array([0.42, 0.50, 0.78]))
+        lit = ground * (
+            sunshine[..., None] * np.array([4.6, 2.5, 1.5])
+            + (0.35 + 0.65 * normal[..., 1:2]) * np.array([0.42, 0.50, 0.78])
+        )
         veil = 1 - np.exp(-np.maximum(z - 3, 0) * 0.035 * np.exp(-1.1 * np.maximum(here, 0)))
         light[i, j] = mix(lit, np.array([0.62, 0.47, 0.52]), veil)
         return light, water
@@ -248,7 +256,11 @@ def dunes(size):
 
     def height(x, z, detail=1):
         far = smooth(3, 12, z)
-        dune = 0.42 * crest(x, z, 0.62, 0.3) + 0.16 * crest(z * 0.7 - x, x + z, 0.9, 4.1) + far * 0.5 * crest(x, z * 0.8, 0.24, 8.2)
+        dune = (
+            0.42 * crest(x, z, 0.62, 0.3)
+            + 0.16 * crest(z * 0.7 - x, x + z, 0.9, 4.1)
+            + far * 0.5 * crest(x, z * 0.8, 0.24, 8.2)
+        )
         bend = 0.7 * noise.fractal(x * 1.3, z * 1.3, 2)
         ripple = np.sin((x * 52 + z * 34) + 9 * bend) * 0.0022 * smooth(5, 0.8, z)
         return dune + ripple + 0.03 * noise.fractal(x * 0.9, z * 0.9, 4)
@@ -269,7 +281,9 @@ def dunes(size):
     sand = mix([0.52, 0.27, 0.12], [0.70, 0.42, 0.22], 0.5 + 0.5 * noise.fractal(x * 0.8, z * 0.8, 4) + 0.35 * grains)
     sunshine = np.clip(normal @ sun, 0, 1) * land.sunlit(x, z, here, sun, 3.5)
     bounce = np.clip(0.5 - normal[..., 0:1] * 0.5, 0, 1) * np.array([0.16, 0.08, 0.03])
-    lit = sand * (sunshine[..., None] * np.array([3.0, 2.3, 1.55]) + normal[..., 1:2] * np.array([0.17, 0.21, 0.32]) + bounce)
+    lit = sand * (
+        sunshine[..., None] * np.array([3.0, 2.3, 1.55]) + normal[..., 1:2] * np.array([0.17, 0.21, 0.32]) + bounce
+    )
     veil = 1 - np.exp(-np.maximum(z - 2, 0) * 0.028)
     light[i, j] = mix(lit, [0.80, 0.70, 0.60], veil)
     return developed(light, 32, exposure=0.72)
@@ -285,7 +299,11 @@ def forest(size):
     sun_x, sun_y = 0.70, 0.17
     far = np.hypot(u - sun_x, v - sun_y)
     light = mix([0.98, 0.70, 0.44], [0.36, 0.47, 0.60], smooth(0.0, 0.75, far))
-    light = light + np.array([2.6, 1.8, 0.9]) * np.exp(-((far / 0.05) ** 2))[..., None] + np.array([0.5, 0.32, 0.14]) * np.exp(-far / 0.16)[..., None]
+    light = (
+        light
+        + np.array([2.6, 1.8, 0.9]) * np.exp(-((far / 0.05) ** 2))[..., None]
+        + np.array([0.5, 0.32, 0.14]) * np.exp(-far / 0.16)[..., None]
+    )
     streaks = noise.fractal(u * 3 + 1, v * 11, 6, 0.55)
     light = mix(light, [1.15, 0.88, 0.70], smooth(0.05, 0.7, streaks) * 0.5)
     layers = 7
@@ -293,20 +311,44 @@ def forest(size):
         near = layer / (layers - 1)
         random = np.random.default_rng(400 + layer)
         base = bottom * (0.36 + 0.62 * near**1.15)
-        ground = base + (0.10 - 0.05 * near) * noise.fractal(u[0] * (2.2 - near) + 7.1 * layer, 3.3 * layer, 5) + 0.05 * near * (u[0] - 0.6) ** 2
+        ground = (
+            base
+            + (0.10 - 0.05 * near) * noise.fractal(u[0] * (2.2 - near) + 7.1 * layer, 3.3 * layer, 5)
+            + 0.05 * near * (u[0] - 0.6) ** 2
+        )
         tall = 0.028 * 8 ** (near**1.05)
         cover = np.where(v >= ground, 1.0, 0.0).astype(np.float32)
         shade = np.full(cover.shape, 0.6, np.float32)
         for centre in np.sort(random.uniform(-0.05, 1.05, int(2.6 / tall))):
-            _stand_tree(cover, shade, noise, random, centre * columns, np.interp(centre, u[0], ground) * columns, tall * random.uniform(0.55, 1.15) * columns)
-        needles = mix([0.010, 0.020, 0.014], [0.050, 0.072, 0.040], shade + 0.5 * noise.fractal(u * 60 * (1.6 - near), v * 60 * (1.6 - near), 3))
+            _stand_tree(
+                cover,
+                shade,
+                noise,
+                random,
+                centre * columns,
+                np.interp(centre, u[0], ground) * columns,
+                tall * random.uniform(0.55, 1.15) * columns,
+            )
+        needles = mix(
+            [0.010, 0.020, 0.014],
+            [0.050, 0.072, 0.040],
+            shade + 0.5 * noise.fractal(u * 60 * (1.6 - near), v * 60 * (1.6 - near), 3),
+        )
         away = (1 - near) ** 1.25
         haze = mix([0.95, 0.68, 0.46], [0.42, 0.52, 0.62], smooth(0.0, 0.6, far))
         tinted = needles * np.array([1.0, 1.0, 1.1]) * (1 - 0.9 * away) + haze * 0.88 * away
         # Mist lies in the hollows: thickest below the tree tops of each layer.
-        mist = smooth(-0.7 * tall, 1.6 * tall, v - ground[None]) * (0.75 + 0.5 * noise.fractal(u * 3 + layer, v * 7, 5)) * (0.95 - 0.62 * near)
+        mist = (
+            smooth(-0.7 * tall, 1.6 * tall, v - ground[None])
+            * (0.75 + 0.5 * noise.fractal(u * 3 + layer, v * 7, 5))
+            * (0.95 - 0.62 * near)
+        )
         light = light * (1 - cover[..., None]) + mix(tinted, haze * 0.95, mist) * cover[..., None]
-    rays = smooth(0.0, 0.9, noise.fractal(np.arctan2(v - sun_y, u - sun_x) * 5, 0.4, 4) + 0.45) * np.exp(-far / 0.35) * smooth(0.03, 0.2, far)
+    rays = (
+        smooth(0.0, 0.9, noise.fractal(np.arctan2(v - sun_y, u - sun_x) * 5, 0.4, 4) + 0.45)
+        * np.exp(-far / 0.35)
+        * smooth(0.03, 0.2, far)
+    )
     light = light + rays[..., None] * np.array([0.22, 0.15, 0.07])
     return developed(light.astype(np.float32), 33, exposure=0.82)
 
@@ -324,7 +366,11 @@ def _stand_tree(cover, shade, noise, random, centre, foot, tall):
     phase = random.uniform(0, 100)
     whorl = down * random.uniform(11, 15) + np.abs(aside) * -1.1 + 0.35 * noise(aside * 3 + phase, down * 9)
     saw = whorl - np.floor(whorl)
-    reach = (0.06 + 0.94 * np.maximum(down, 0) ** 0.9) * (0.62 + 0.38 * saw) * (1 + 0.5 * noise(np.sign(aside) * 5 + phase, down * 16))
+    reach = (
+        (0.06 + 0.94 * np.maximum(down, 0) ** 0.9)
+        * (0.62 + 0.38 * saw)
+        * (1 + 0.5 * noise(np.sign(aside) * 5 + phase, down * 16))
+    )
     fray = 0.16 * noise.fractal(x / tall * 46 + phase, y / tall * 46, 2)
     inside = (np.abs(aside) < np.maximum(reach + fray * (0.3 + down), 0.035)) & (down > 0)
     part = cover[top:low, left:right]
@@ -423,7 +469,9 @@ def oranges(size, passes=56):
         normal, colour = surface(point, which)
         lifted = point + normal * 2e-3
         # One random point of the window a pass gives soft shadows.
-        pane = window + np.stack([np.zeros(len(hit)), random.uniform(-1.5, 1.5, len(hit)), random.uniform(-2.0, 2.0, len(hit))], axis=-1)
+        pane = window + np.stack(
+            [np.zeros(len(hit)), random.uniform(-1.5, 1.5, len(hit)), random.uniform(-2.0, 2.0, len(hit))], axis=-1
+        )
         to_pane = pane - lifted
         square = np.einsum("ij,ij->i", to_pane, to_pane)[:, None]
         to_pane = to_pane / np.sqrt(square)
@@ -481,14 +529,31 @@ def night_street(size):
     horizon = 0.60 * bottom
     light = mix([0.012, 0.016, 0.040], [0.050, 0.030, 0.045], smooth(0, horizon, y))
     light = light + np.array([0.16, 0.07, 0.03]) * np.exp(-(((y - horizon) / 0.10) ** 2))[..., None]
-    colours = np.array([[1.0, 0.55, 0.18], [1.0, 0.72, 0.40], [1.0, 0.16, 0.10], [0.25, 0.85, 0.55], [0.35, 0.55, 1.0], [1.0, 0.35, 0.65]])
+    colours = np.array(
+        [
+            [1.0, 0.55, 0.18],
+            [1.0, 0.72, 0.40],
+            [1.0, 0.16, 0.10],
+            [0.25, 0.85, 0.55],
+            [0.35, 0.55, 1.0],
+            [1.0, 0.35, 0.65],
+        ]
+    )
     gleam = 0.35 + 0.65 * smooth(-0.15, 0.35, noise.fractal(x * 8, y * 60, 4))  # of the wet road
     lamps = []
     for _ in range(95):
         near = random.uniform() ** 2.2
         side = random.choice([-1, 1]) * random.uniform(0.03, 0.16 + 0.55 * near) + 0.5 + 0.04 * random.normal()
         up = horizon - abs(random.normal(0, 0.05 + 0.22 * near)) - 0.008
-        lamps.append((side, up, 0.010 + 0.034 * near**0.8, colours[random.choice(6, p=[0.34, 0.24, 0.17, 0.09, 0.10, 0.06])], random.uniform(0.25, 1.0)))
+        lamps.append(
+            (
+                side,
+                up,
+                0.010 + 0.034 * near**0.8,
+                colours[random.choice(6, p=[0.34, 0.24, 0.17, 0.09, 0.10, 0.06])],
+                random.uniform(0.25, 1.0),
+            )
+        )
     for side, up, radius, colour, power in lamps:
         _add_disc(light, x, y, side, up, radius, colour * power * 1.3)
         # The wet road draws each light out into a long streak.
@@ -506,7 +571,10 @@ def night_street(size):
     for _ in range(430):
         radius = 0.0022 + 0.011 * random.uniform() ** 4
         centre_x, centre_y = random.uniform(0, 1), random.uniform(0, bottom)
-        left, right = int(max((centre_x - radius * 1.2) * columns, 0)), int(min((centre_x + radius * 1.2) * columns, columns))
+        left, right = (
+            int(max((centre_x - radius * 1.2) * columns, 0)),
+            int(min((centre_x + radius * 1.2) * columns, columns)),
+        )
         top, low = int(max((centre_y - radius * 1.4) * columns, 0)), int(min((centre_y + radius * 1.4) * columns, rows))
         if right - left < 3 or low - top < 3:
             continue
@@ -519,19 +587,26 @@ def night_street(size):
         from_y = np.clip((centre_y - v * 0.22) * columns, 0, rows - 1).astype(int)
         lens = blurry[from_y, from_x] * (1.25 - 0.95 * np.clip(out, 0, 1) ** 3)[..., None]
         gloss = np.exp(-(((u + 0.35) / 0.22) ** 2 + ((v + 0.45) / 0.18) ** 2)) * 0.10
-        sharp[top:low, left:right] = sharp[top:low, left:right] * (1 - cover[..., None]) + (lens + gloss[..., None]) * cover[..., None]
+        sharp[top:low, left:right] = (
+            sharp[top:low, left:right] * (1 - cover[..., None]) + (lens + gloss[..., None]) * cover[..., None]
+        )
     return developed(sharp, 35, exposure=1.5, grain=0.010, glow=0.14)
 
 
 def _add_disc(light, x, y, centre_x, centre_y, radius, colour):
     """Add the disc that a point of light becomes out of focus: flat, its rim a little brighter."""
     columns, rows = light.shape[1], light.shape[0]
-    left, right = int(max((centre_x - radius * 1.1) * columns, 0)), int(min((centre_x + radius * 1.1) * columns + 1, columns))
+    left, right = (
+        int(max((centre_x - radius * 1.1) * columns, 0)),
+        int(min((centre_x + radius * 1.1) * columns + 1, columns)),
+    )
     top, low = int(max((centre_y - radius * 1.1) * columns, 0)), int(min((centre_y + radius * 1.1) * columns + 1, rows))
     if right <= left or low <= top:
         return
     out = np.hypot(x[top:low, left:right] - centre_x, y[top:low, left:right] - centre_y) / radius
-    light[top:low, left:right] += (smooth(1.03, 0.95, out) * (0.55 + 0.45 * smooth(0.55, 0.97, out)))[..., None] * colour
+    light[top:low, left:right] += (smooth(1.03, 0.95, out) * (0.55 + 0.45 * smooth(0.55, 0.97, out)))[
+        ..., None
+    ] * colour
 
 
 # ---- damage ---------------------------------------------------------------------------------------------------------
@@ -550,7 +625,9 @@ def shaken(picture, length=31, rise=9):
     )
     margin = length // 2
     moved = Image.fromarray((total / length + 0.5).astype(np.uint8))
-    return moved.crop((margin, margin, picture.width - margin, picture.height - margin)).resize(picture.size, Image.LANCZOS)
+    return moved.crop((margin, margin, picture.width - margin, picture.height - margin)).resize(
+        picture.size, Image.LANCZOS
+    )
 
 
 def noisy(picture, strength=0.10):

@@ -81,12 +81,18 @@ def test_a_card_is_read_as_it_was_written(made):
     card = read_card(folder)
     assert card.to_json() == (folder / CARD).read_text()
     text = (folder / "README.md").read_text()
-    assert text.startswith("---\nbase_model: score_token\nlibrary_name: peft\n") and f"| {card.after['rmse']:.3f} |" in text
+    assert (
+        text.startswith("---\nbase_model: score_token\nlibrary_name: peft\n")
+        and f"| {card.after['rmse']:.3f} |" in text
+    )
 
 
 def test_an_adapter_made_for_another_base_is_refused_and_both_revisions_are_named(made):
     adapter = made / "adapters" / "of-level"
-    with pytest.raises(ModelLoadError, match=f"'of-level' was made for level of revision {read_card(adapter).base_revision}, and .* is of revision"):
+    with pytest.raises(
+        ModelLoadError,
+        match=f"'of-level' was made for level of revision {read_card(adapter).base_revision}, and .* is of revision",
+    ):
         load(made, adapter)
 
 
@@ -121,7 +127,9 @@ def test_a_missing_file_is_named(made, copy, name):
 @pytest.mark.parametrize("name", [WEIGHTS, CARD, CONFIG])
 def test_a_file_cut_short_is_one_sentence(made, copy, name):
     (copy / name).write_bytes((copy / name).read_bytes()[:50])
-    with pytest.raises(ModelLoadError, match="copy.*copy the adapter's whole folder again|copy.*Copy the adapter's whole folder again"):
+    with pytest.raises(
+        ModelLoadError, match="copy.*copy the adapter's whole folder again|copy.*Copy the adapter's whole folder again"
+    ):
         load(made, copy)
 
 
@@ -138,7 +146,9 @@ def test_listing_names_every_adapter_and_says_what_is_wrong_with_the_broken_ones
     (adapters / "of-level" / CARD).write_text("{}")
     (adapters / "notes.txt").touch()
     empty, broken, good = list_adapters(adapters)
-    assert empty == BrokenAdapter("empty", f"{adapters / 'empty'} lacks {CONFIG}: copy the adapter's whole folder again.")
+    assert empty == BrokenAdapter(
+        "empty", f"{adapters / 'empty'} lacks {CONFIG}: copy the adapter's whole folder again."
+    )
     assert isinstance(broken, BrokenAdapter) and "card.json is not an adapter's card" in broken.error
     assert isinstance(good, AdapterCard) and good.name == "of-score_token"
     assert list_adapters(tmp_path / "absent") == []

@@ -62,7 +62,9 @@ def command(gallery, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "model.scorer", SimpleNamespace(load_scorer=load_scorer))
 
     def run(*more, model="brightness"):
-        status = module.main(["--model", model, "--images", str(gallery.folder), "--labels", str(gallery.labels), *more])
+        status = module.main(
+            ["--model", model, "--images", str(gallery.folder), "--labels", str(gallery.labels), *more]
+        )
         captured = capsys.readouterr()
         return SimpleNamespace(status=status, out=captured.out, err=captured.err, asked=asked)
 
@@ -107,7 +109,11 @@ def test_unreadable_and_absent_pictures_are_listed_and_the_rest_is_evaluated(com
 
 
 def test_a_name_that_no_file_can_have_is_listed_and_stops_nothing(gallery):
-    labels = read_labels(gallery.labels) + [Label("x" * 5000, 1.0), Label("nul\0.png", 1.0), Label("no/such/folder.png", 1.0)]
+    labels = read_labels(gallery.labels) + [
+        Label("x" * 5000, 1.0),
+        Label("nul\0.png", 1.0),
+        Label("no/such/folder.png", 1.0),
+    ]
     report = evaluate(BrightnessScorer(), gallery.folder, labels)
     assert (report["n"], len(report["unreadable"])) == (12, 3)
     assert all(entry["error"].startswith("cannot be read: ") for entry in report["unreadable"])
@@ -118,7 +124,13 @@ def test_nothing_readable_gives_nulls_and_not_a_crash(command, gallery):
         path.unlink()
     ran = command()
     report = json.loads(ran.out)
-    assert (ran.status, report["n"], report["srcc"], report["mos_range"], len(report["unreadable"])) == (1, 0, None, None, 12)
+    assert (ran.status, report["n"], report["srcc"], report["mos_range"], len(report["unreadable"])) == (
+        1,
+        0,
+        None,
+        None,
+        12,
+    )
 
 
 def test_what_cannot_be_evaluated_is_one_sentence_and_status_2(command, gallery):

@@ -50,7 +50,11 @@ def command(data, base, capsys):
 def refused(ran, *words):
     """Whether the command ended in one sentence on stderr, holding these words, and status 2."""
     status, out, err = ran
-    return (status, out, err.count("\n")) == (2, "", 1) and err.startswith("error: ") and all(word in err for word in words)
+    return (
+        (status, out, err.count("\n")) == (2, "", 1)
+        and err.startswith("error: ")
+        and all(word in err for word in words)
+    )
 
 
 def test_ten_ratings_become_an_adapter_that_the_scorer_uses(command, data, base):
@@ -138,6 +142,9 @@ def test_a_data_folder_that_cannot_be_written_is_one_sentence(command, data):
 
 
 def test_what_is_wrong_with_the_arguments_is_told_without_loading_torch():
-    lines = "import sys; from model.finetune import main; print(main(['--data-dir', 'absent', '--out', 'x'])); sys.exit('torch' in sys.modules)"
+    lines = (
+        "import sys; from model.finetune import main; "
+        "print(main(['--data-dir', 'absent', '--out', 'x'])); sys.exit('torch' in sys.modules)"
+    )
     ended = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert (ended.returncode, ended.stdout) == (0, "2\n") and "0 rated images are too few" in ended.stderr

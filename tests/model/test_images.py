@@ -72,8 +72,12 @@ def test_the_sentence_says_what_is_wrong(zoo, name, sentence):
 
 
 def test_slivers_and_specks_are_refused_with_the_limit(zoo):
-    assert refusal(zoo["one_pixel.png"][0]).startswith(f"too small: 1x1, the smallest side accepted is {MIN_SIDE} pixels")
-    assert refusal(zoo["sliver.png"][0]).startswith(f"too narrow: 20000x1, the smallest side accepted is {MIN_SIDE} pixels")
+    assert refusal(zoo["one_pixel.png"][0]).startswith(
+        f"too small: 1x1, the smallest side accepted is {MIN_SIDE} pixels"
+    )
+    assert refusal(zoo["sliver.png"][0]).startswith(
+        f"too narrow: 20000x1, the smallest side accepted is {MIN_SIDE} pixels"
+    )
     long = Image.new("RGB", (MIN_SIDE * MAX_ASPECT, MIN_SIDE))
     assert open_image(encoded(long, "PNG")).size == long.size
     assert "at most 32 times" in refusal(encoded(Image.new("RGB", (MIN_SIDE * MAX_ASPECT + 1, MIN_SIDE)), "PNG"))
@@ -148,7 +152,9 @@ def test_an_embedded_profile_is_applied_and_a_useless_one_ignored():
         if linear[entry : entry + 4] in (b"rTRC", b"gTRC", b"bTRC"):
             linear[start : start + size] = b"curv".ljust(size, b"\0")
         if linear[entry : entry + 4] == b"desc":
-            linear[start : start + size] = linear[start : start + size].replace("sRGB".encode("utf-16-be"), "xRGB".encode("utf-16-be"))
+            linear[start : start + size] = linear[start : start + size].replace(
+                "sRGB".encode("utf-16-be"), "xRGB".encode("utf-16-be")
+            )
     grey = Image.new("RGB", (32, 32), (128, 128, 128))
     opened = open_image(encoded(grey, "PNG", icc_profile=bytes(linear)))
     assert abs(opened.getpixel((3, 3))[0] - 188) <= 2

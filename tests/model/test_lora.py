@@ -79,7 +79,9 @@ def test_the_cards_figures_are_those_of_the_scorer_on_the_held_out_images(bases,
     mos = [record.mos for record in held_out]
     for spec, figures in ((str(bases["score_token"]), card.before), (f"{bases['score_token']}+new", card.after)):
         scores = [a.score for a in load_scorer(spec, adapters=tmp_path).assess_files([r.image for r in held_out])]
-        assert figures == pytest.approx({"plcc": plcc(scores, mos), "srcc": srcc(scores, mos), "rmse": rmse(scores, mos)}, abs=1e-3)
+        assert figures == pytest.approx(
+            {"plcc": plcc(scores, mos), "srcc": srcc(scores, mos), "rmse": rmse(scores, mos)}, abs=1e-3
+        )
 
 
 def test_the_same_ratings_and_seed_give_the_same_tensors_and_another_seed_others(bases, rated, tmp_path):
@@ -99,7 +101,9 @@ def test_continuing_an_adapter_starts_where_it_ended_and_fits_on_the_bare_base(b
     assert load_scorer(f"{base}+second", adapters=tmp_path).revision != second.parent["revision"]
 
 
-def test_images_that_a_parent_was_trained_on_are_not_held_out_and_too_few_others_give_no_figures(bases, rated, tmp_path):
+def test_images_that_a_parent_was_trained_on_are_not_held_out_and_too_few_others_give_no_figures(
+    bases, rated, tmp_path
+):
     base = str(bases["score_token"])
     first = finetune(rated, base, tmp_path / "first", replace(QUICK, epochs=1, min_steps=1))
     only = [r for r in rated if lora.hashlib.sha256(r.image.read_bytes()).hexdigest() in first.trained_on]
@@ -158,7 +162,9 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(bases, rated, tmp
     monkeypatch.setattr(lora, "save_tensors", on_full_disk)
     try:
         with pytest.raises(DataError, match="could not be written to .*new"):
-            finetune(rated, str(bases["score_token"]), tmp_path / "adapters" / "new", replace(QUICK, epochs=1, min_steps=1))
+            finetune(
+                rated, str(bases["score_token"]), tmp_path / "adapters" / "new", replace(QUICK, epochs=1, min_steps=1)
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert list((tmp_path / "adapters").iterdir()) == []

@@ -66,7 +66,9 @@ def test_the_losses_gradients_agree_with_finite_differences():
 
 
 def test_answer_cross_entropy_counts_nats_a_picture():
-    assert answer_cross_entropy(torch.zeros(4, 3, 10), torch.zeros(4, 3, dtype=torch.long)).item() == pytest.approx(3 * math.log(10))
+    assert answer_cross_entropy(torch.zeros(4, 3, 10), torch.zeros(4, 3, dtype=torch.long)).item() == pytest.approx(
+        3 * math.log(10)
+    )
 
 
 def test_the_regressor_adds_its_input_where_widths_agree():

@@ -25,7 +25,12 @@ def pairs(n=80, noise=0.4, seed=3):
 def test_raw_and_fitted_correlations_are_upstreams(case):
     upstream = UPSTREAM[case]
     found = figures(upstream["pred"], upstream["gt"], resamples=1)
-    for name, theirs in [("srcc", "raw_srcc"), ("plcc", "raw_plcc"), ("srcc_fitted", "fitted_srcc"), ("plcc_fitted", "fitted_plcc")]:
+    for name, theirs in [
+        ("srcc", "raw_srcc"),
+        ("plcc", "raw_plcc"),
+        ("srcc_fitted", "fitted_srcc"),
+        ("plcc_fitted", "fitted_plcc"),
+    ]:
         assert found[name] == pytest.approx(upstream[theirs], abs=1e-6), name
     assert metrics.srcc_fitted(upstream["pred"], upstream["gt"]) == pytest.approx(upstream["fitted_srcc"], abs=1e-6)
     assert metrics.plcc_fitted(upstream["pred"], upstream["gt"]) == pytest.approx(upstream["fitted_plcc"], abs=1e-6)

@@ -25,7 +25,10 @@ def model(processor) -> NanoModel:
 
 @pytest.fixture(scope="module")
 def pictures() -> list[Image.Image]:
-    return [Image.effect_noise((200, 150), 60).convert("RGB"), Image.linear_gradient("L").resize((200, 150)).convert("RGB")]
+    return [
+        Image.effect_noise((200, 150), 60).convert("RGB"),
+        Image.linear_gradient("L").resize((200, 150)).convert("RGB"),
+    ]
 
 
 @torch.inference_mode()

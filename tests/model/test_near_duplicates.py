@@ -68,8 +68,12 @@ def test_the_command_reads_the_data_sets_layout_and_a_wrong_folder_is_one_senten
     (tmp_path / "Train (Images and MOS).csv").write_text("Image Name,MOS\na (1).jpg,.5\na (2).jpg,.4\na (5).jpg,.4\n")
     (tmp_path / "Test (Images and MOS).csv").write_text("Image Name,MOS\na (3).jpg,.5\na (4).jpg,.4\n")
     assert near_duplicates.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.startswith("1 of 2 test pictures have a near-duplicate in train, 1 are left; 2 of 3 training")
-    assert (tmp_path / "biq2021_near_duplicates.csv").read_text() == "image,train_image,distance\na (3).jpg,a (1).jpg,0\n"
+    assert capsys.readouterr().out.startswith(
+        "1 of 2 test pictures have a near-duplicate in train, 1 are left; 2 of 3 training"
+    )
+    assert (
+        tmp_path / "biq2021_near_duplicates.csv"
+    ).read_text() == "image,train_image,distance\na (3).jpg,a (1).jpg,0\n"
     assert (tmp_path / "biq2021_train_groups.csv").read_text() == "image,group\na (2).jpg,0\na (5).jpg,0\n"
     assert near_duplicates.main(["--data", str(tmp_path / "absent")]) == 2
     assert "no such file" in capsys.readouterr().err.lower()
@@ -79,6 +83,8 @@ def test_the_shipped_lists_hold_what_the_readme_says():
     dropped, grouped = rows("biq2021_near_duplicates.csv"), rows("biq2021_train_groups.csv")
     assert len({row["image"] for row in dropped}) == len(dropped) == 301
     assert all(0 <= int(row["distance"]) <= THRESHOLD for row in dropped)
-    assert not {row["image"] for row in dropped} & ({row["train_image"] for row in dropped} | {row["image"] for row in grouped})
+    assert not {row["image"] for row in dropped} & (
+        {row["train_image"] for row in dropped} | {row["image"] for row in grouped}
+    )
     assert len({row["image"] for row in grouped}) == len(grouped)
     assert min(Counter(row["group"] for row in grouped).values()) >= 2

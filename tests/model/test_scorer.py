@@ -19,7 +19,18 @@ from model.scorer import load_scorer
 from tests.bad_images import write_zoo
 
 IMAGES = sorted(Path("tests/images").glob("*.jpg"))
-KEYS = ["image", "score", "scale", "tokens", "probabilities", "token_mass", "expectation", "interval", "model", "revision"]
+KEYS = [
+    "image",
+    "score",
+    "scale",
+    "tokens",
+    "probabilities",
+    "token_mass",
+    "expectation",
+    "interval",
+    "model",
+    "revision",
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +52,9 @@ def test_an_assessment_agrees_with_itself(scorer):
         likeliest = a.probabilities.index(max(a.probabilities))
         assert a.interval == a.intervals[likeliest]
         middles = [(low + high) / 2 for low, high in a.intervals]
-        assert a.expectation == pytest.approx(sum(p * m for p, m in zip(a.probabilities, middles, strict=True)), abs=1e-4)
+        assert a.expectation == pytest.approx(
+            sum(p * m for p, m in zip(a.probabilities, middles, strict=True)), abs=1e-4
+        )
         assert a.model == "nano" and a.tokens == tuple(f"<score{n}>" for n in range(1, 6))
 
 
@@ -61,7 +74,11 @@ def test_the_page_and_the_command_get_the_same_score(scorer):
 
 
 def test_both_readouts_put_a_pristine_picture_above_its_blurred_self():
-    pristine = next(path for path in IMAGES if "pristine" in path.name and path.with_name(path.name.replace("pristine", "blurred")).exists())
+    pristine = next(
+        path
+        for path in IMAGES
+        if "pristine" in path.name and path.with_name(path.name.replace("pristine", "blurred")).exists()
+    )
     blurred = pristine.with_name(pristine.name.replace("pristine", "blurred"))
     for name in SHIPPED:
         good, bad = load_scorer(name).assess_files([pristine, blurred])
@@ -171,7 +188,10 @@ def test_code_in_a_model_folder_is_never_run(copy_of_nano):
     (copy_of_nano / "evil.py").write_text(f"open({str(trace)!r}, 'w').close()\n")
     done = subprocess.run(
         [sys.executable, "-m", "model.score", "--model", str(copy_of_nano), str(IMAGES[0])],
-        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
     )
     assert not trace.exists()
     assert done.returncode == 0, done.stderr

@@ -27,7 +27,9 @@ def data(tmp_path_factory):
                 name = f"{part.lower()} ({n}).jpg"
                 noise = np.random.default_rng(n).integers(0, 256, (64, 64, 3), dtype=np.uint8)
                 blur = 4 * n / count
-                Image.fromarray(noise).resize((128, 128)).filter(ImageFilter.GaussianBlur(blur)).save(folder / "Images" / name)
+                Image.fromarray(noise).resize((128, 128)).filter(ImageFilter.GaussianBlur(blur)).save(
+                    folder / "Images" / name
+                )
                 table.writerow([name, 1 - n / count, "", ""])
     return folder
 
@@ -110,7 +112,9 @@ def test_all_systems_are_compared_on_the_same_test_pictures(data, tmp_path, caps
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["system"] for row in rows] == ["ridge", *train.SYSTEMS]
     assert {row["n"] for row in rows} == {8}
-    assert rows[0]["srcc"] > 0.8  # blur is easy to see in ImageNet's features, whatever two steps of training do to the others
+    assert (
+        rows[0]["srcc"] > 0.8
+    )  # blur is easy to see in ImageNet's features, whatever two steps of training do to the others
 
 
 def test_an_untrained_system_is_named(data, tmp_path):

@@ -17,8 +17,13 @@ def tiny_base(folder: Path, kind: str = "score_token", seed: int = 0, scale=(1.0
     tokens = list(SCORE_TOKENS if kind == "score_token" else LEVEL_WORDS)
     model = NanoModel(
         NanoConfig(
-            vocab_size=len(processor.tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-            regressor_widths=(16, 8) if kind == "score_token" else (), readout={"kind": kind, "tokens": tokens, "scale": list(scale)},
+            vocab_size=len(processor.tokenizer),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            regressor_widths=(16, 8) if kind == "score_token" else (),
+            readout={"kind": kind, "tokens": tokens, "scale": list(scale)},
         )
     )
     enliven(model)
