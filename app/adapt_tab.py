@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from model.adapter import AdapterCard, BrokenAdapter
 
 SHOWN_POINTS = 500  # scored anew for each scorer; more would keep the visitor waiting
+FEW = 10  # held-out images under which a correlation says little
 
 
 class Bench:
@@ -127,8 +128,11 @@ def adapters_table(adapter_cards: "list[AdapterCard | BrokenAdapter]") -> str:
         for title in ("Adapter", "Base", "Trained on", "Held out", "PLCC", "SRCC", "RMSE")
     )
     rows = "".join(_adapter_row(card) for card in adapter_cards)
+    few = any(getattr(card, "held_out", FEW) < FEW for card in adapter_cards)
+    caution = f" Correlations of fewer than {FEW} images are mostly chance." if few else ""
     return (
-        '<div class="table-wrap"><table><caption>Figures on the ratings held out, before → after fine-tuning.</caption>'
+        '<div class="table-wrap"><table>'
+        f"<caption>Figures on the ratings held out, before → after fine-tuning.{caution}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
