@@ -1,10 +1,11 @@
-"""How the trained systems do on BIQ2021's test part, beside ridge regression on the frozen encoder: one run, one table.
+"""How the trained systems do on BIQ2021's test part, beside ridge regression on the encoder: one run, one table.
 
     python -m model.compare --data BIQ2021 --out runs
 
 Takes what `python -m model.train` left in `--out`. Prints two JSON objects a system, each with the figures of
 model.metrics.figures: on the test part "without near-duplicates", and on the "official" one, which flatters, but is what
-others report. All four systems see the same stem maps of whole pictures.
+others report. All systems see the same stem maps of whole pictures. "ridge-on-nano" is ridge regression on the encoder
+as nano's training left it: what that encoder knows, without the decoder.
 """
 
 import argparse
@@ -27,44 +28,53 @@ from model.train import CELLS, SYSTEMS, StemCache, predict
 
 
 @torch.inference_mode()
-def frozen_features(cache: StemCache, items: list[biq2021.Labelled]) -> np.ndarray:
-    """Pooled maps of the encoder as ImageNet left it, [N, 992]."""
-    encoder = LiteEncoder()
-    load_imagenet_weights(encoder)
+def pooled_features(encoder: LiteEncoder, cache: StemCache, items: list[biq2021.Labelled]) -> np.ndarray:
+    """The encoder's pooled maps, [N, 992]."""
     encoder.to(memory_format=torch.channels_last)
     whole = slice(0, CELLS), slice(0, CELLS)
     batches = [items[n : n + 32] for n in range(0, len(items), 32)]
     features = [
         pooled(encoder.forward_from_stem(cache.batch(batch, whole, False)))
-        for batch in tqdm(batches, desc="ridge", unit="batch", file=sys.stderr)
+        for batch in tqdm(batches, desc="features", unit="batch", file=sys.stderr)
     ]
     return torch.cat(features).numpy()
 
 
-def ridge_scores(cache: StemCache, train: list[biq2021.Labelled], test: list[biq2021.Labelled]) -> np.ndarray:
-    """Scores [N] of the test pictures by ridge regression; its strength is chosen by cross-validation within the training pictures."""
+def ridge_scores(
+    encoder: LiteEncoder, cache: StemCache, train: list[biq2021.Labelled], test: list[biq2021.Labelled]
+) -> np.ndarray:
+    """Scores [N] of the test pictures by ridge regression; its strength is chosen by cross-validation in the training part."""
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11)))
-    ridge.fit(frozen_features(cache, train), [item.mos for item in train])
-    return ridge.predict(frozen_features(cache, test))
+    ridge.fit(pooled_features(encoder, cache, train), [item.mos for item in train])
+    return ridge.predict(pooled_features(encoder, cache, test))
 
 
 def test_scores(data: Path, out: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Each system's name and its scores [N] of the official test part. Raises DataError for a system that was not trained."""
+    trained = {name: best_of(name, data, out) for name in SYSTEMS}
     cache = StemCache(out / "stem.npy", biq2021.all_images(data))
     train, _ = biq2021.train_and_validation(data)
     test = biq2021.read_part(data, "Test")
-    yield "ridge", ridge_scores(cache, train, test)
-    for name, build in SYSTEMS.items():
-        best = out / name / "best.pt"
-        if not best.exists():
-            raise DataError(f"{best} is not there: run python -m model.train --data {data} --out {out} first.")
-        system = build()
-        system.load_state_dict(torch.load(best, weights_only=True))
+    for name, system in trained.items():
         yield name, predict(system.to(memory_format=torch.channels_last), cache, test)
+    frozen = LiteEncoder()
+    load_imagenet_weights(frozen)
+    for name, encoder in (("ridge", frozen), ("ridge-on-nano", trained["nano"].encoder)):
+        yield name, ridge_scores(encoder, cache, train, test)
+
+
+def best_of(name: str, data: Path, out: Path) -> torch.nn.Module:
+    """The system with the weights that validation chose. Raises DataError when it was not trained."""
+    best = out / name / "best.pt"
+    if not best.exists():
+        raise DataError(f"{best} is not there: run python -m model.train --data {data} --out {out} first.")
+    system = SYSTEMS[name]()
+    system.load_state_dict(torch.load(best, weights_only=True))
+    return system.eval()
 
 
 def main() -> int:

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from transformers.utils import logging
 
 from model.backbones.nano import NanoConfig, NanoModel, NanoProcessor
 from model.errors import ModelLoadError
+from model.memory import keep_freed_memory
 from model.registry import Spec
 
 NANO_FILES = ("config.json", "model.safetensors", "tokenizer.json", "processor_config.json")
@@ -18,6 +20,7 @@ def load_nano(found: Spec) -> tuple[NanoModel, NanoProcessor]:
 
     Raises ModelLoadError naming the file or tensor that is missing or does not fit.
     """
+    keep_freed_memory()
     folder = found.base
     check_kind(folder)
     for name in NANO_FILES:
@@ -41,6 +44,7 @@ def load_nano(found: Spec) -> tuple[NanoModel, NanoProcessor]:
             f"{folder} cannot be read as a model: {first_line(error)}. Copy the whole folder again."
         ) from error
     check_report(folder, report)
+    model.encoder.to(memory_format=torch.channels_last)
     if found.adapter:
         from model.adapter import apply_adapter
 

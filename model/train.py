@@ -33,6 +33,7 @@ from model.commands import run
 from model.images import open_image
 from model.learner import NORM_IN_NORM_WEIGHT, Examples, Learner
 from model.losses import norm_in_norm, squared_error
+from model.memory import keep_freed_memory
 
 SIDE = 320  # pixels; the area nano looks at is SIDE x SIDE
 CELLS = SIDE // 4  # the stem's map is a quarter as wide
@@ -246,6 +247,7 @@ class TrainingRun:
 
 def train(name: str, data: Path, out: Path, epochs: int, seed: int = 0) -> Path:
     """Train one system and return the folder with its best weights. Raises DataError when `data` is not BIQ2021."""
+    keep_freed_memory()
     train_items, validation_items = biq2021.train_and_validation(data)
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)

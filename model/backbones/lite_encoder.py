@@ -91,8 +91,9 @@ class LiteEncoder(nn.Module):
 
 def channel_statistics(feature_map: torch.Tensor) -> torch.Tensor:
     """A feature map [B, C, H, W] to each channel's mean and standard deviation over the picture, side by side [B, 2C]."""
-    variance, mean = torch.var_mean(feature_map, (2, 3), correction=0)
-    return torch.cat([mean, (variance + 1e-6).sqrt()], 1)  # a flat picture has a gradient too
+    mean = feature_map.mean((2, 3), keepdim=True)
+    variance = (feature_map - mean).square().mean((2, 3))  # torch.var_mean is six times slower on channels_last
+    return torch.cat([mean.flatten(1), (variance + 1e-6).sqrt()], 1)  # a flat picture has a gradient too
 
 
 @torch.no_grad()

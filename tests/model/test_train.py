@@ -111,10 +111,10 @@ def test_all_systems_are_compared_on_the_same_test_pictures(data, tmp_path, caps
     capsys.readouterr()
     assert compare.compare(data, tmp_path) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["system"] for row in rows[::2]] == ["ridge", *train.SYSTEMS]
+    assert [row["system"] for row in rows[::2]] == [*train.SYSTEMS, "ridge", "ridge-on-nano"]
     assert {(row["part"], row["n"]) for row in rows} == {("without near-duplicates", 8), ("official", 9)}
     # Blur is easy to see in ImageNet's features, whatever two steps of training do to the others.
-    assert rows[0]["srcc"] > 0.8
+    assert rows[-4]["srcc"] > 0.8
 
 
 def test_an_untrained_system_is_named(data, tmp_path):
