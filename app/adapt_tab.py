@@ -30,17 +30,19 @@ class Bench:
         self._scores: dict[tuple[str, str], float] = {}  # by the scorer's revision and the image's sha256, on 1..5
 
     def show(self, include_revealed: bool, visitor: Session, progress: gr.Progress) -> list:
-        """Counts, chart, its words, the adapters' table and the choice among them. Raises ModelError, AnnotationError."""
+        """Counts, chart and its words. Raises ModelError, AnnotationError."""
         points = self.points(include_revealed, visitor.spec, progress)
         figure = figures.opinions_against_scores(points, visitor.spec) if points else None
-        cards_of = self.adapter_cards()
         return [
             counts_card(self.annotations.counts(), include_revealed),
             gr.Plot(figure, visible=bool(points)),
             points_in_words(points, visitor.spec),
-            adapters_table(cards_of),
-            gr.Radio(choices=self.choices(cards_of), value=visitor.spec),
         ]
+
+    def adapters(self) -> list:
+        """The adapters' table and the choice among them; what is chosen stays."""
+        cards_of = self.adapter_cards()
+        return [adapters_table(cards_of), gr.Radio(choices=self.choices(cards_of))]
 
     def points(self, include_revealed: bool, spec: str, progress: gr.Progress) -> list[Point]:
         """Each rated image with its MOS and the score of the scorer in use, put onto 1..5."""
@@ -180,13 +182,13 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML) -> None
             gr.HTML("<h3>Adapters</h3>")
             table = gr.HTML(elem_id="adapt-table")
             choice = gr.Radio(
+                bench.choices([]),
+                value=bench.settings.model,
                 label="Scorer in use",
                 info="For you, on this page, at once. Others keep theirs.",
                 elem_id="adapt-choice",
             )
             refresh = gr.Button("Refresh", size="sm", elem_id="adapt-refresh")
-
-    outputs = [counts, chart, words, table, choice]
 
     @says_errors
     def show(include_revealed: bool, visitor: Session, progress=gr.Progress()):
@@ -197,9 +199,12 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML) -> None
         return bench.use(spec, visitor)
 
     private = {"api_visibility": "private"}
-    for event in (tab.select, refresh.click, revealed.input):
-        event(show, [revealed, session], outputs, show_progress_on=[chart, counts], **private)
+    opinions = {"fn": show, "inputs": [revealed, session], "outputs": [counts, chart, words], **private}
+    for event in (tab.select, refresh.click):
+        event(says_errors(bench.adapters), None, [table, choice], show_progress="hidden", **private)
+        event(**opinions, show_progress_on=[chart, counts])
+    revealed.input(**opinions, show_progress_on=[chart, counts])
     # Whether it worked or not, what is shown afterwards is what is in use.
-    choice.input(use, [choice, session], header, **private).then(
-        show, [revealed, session], outputs, show_progress_on=[chart], **private
-    )
+    used = choice.input(use, [choice, session], header, **private)
+    used.then(lambda visitor: visitor.spec, session, choice, show_progress="hidden", **private)
+    used.then(**opinions, show_progress_on=[chart])
