@@ -138,7 +138,7 @@ class VlmBackbone:
         text = {name: inputs[name] for name in TEXT_INPUTS if name in inputs}
         return Prepared(text, {name: tensor for name, tensor in inputs.items() if name not in text})
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def last_position(self, batch: Sequence[Prepared]) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states [B, D] that lm_head sees, and logits [B, V], at the position that predicts level word or score token."""
         last = torch.tensor([[picture.length - 1] for picture in batch])
