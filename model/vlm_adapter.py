@@ -86,22 +86,16 @@ def attach(backbone: VlmBackbone, rank: int) -> PeftModel:
             f"a model of type '{model.config.model_type}' cannot be fine-tuned here: its language model has none of the "
             f"layers {', '.join(PROJECTIONS)}. Choose another model."
         )
+    layers = (model.get_input_embeddings(), model.get_output_embeddings())  # PEFT keeps tied ones tied
     config = LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
         target_modules=rf"{decoder.replace('.', '[.]')}[.].*[.]({'|'.join(found)})",
-        trainable_token_indices={layer: backbone.token_ids.tolist() for layer in embedding_names(model)},
+        trainable_token_indices={name_of(model, layer): backbone.token_ids.tolist() for layer in layers},
         modules_to_save=["regressor"] if backbone.readout == "score_token" else None,
     )
     backbone.model = wrap(model, config)
     return backbone.model
-
-
-def embedding_names(model: PreTrainedModel) -> list[str]:
-    """Full names of the layers whose rows are trained: the embeddings, and lm_head unless it shares their weight."""
-    inputs, outputs = model.get_input_embeddings(), model.get_output_embeddings()
-    layers = [inputs] if inputs.weight is outputs.weight else [inputs, outputs]
-    return [name_of(model, layer) for layer in layers]
 
 
 def name_of(model: nn.Module, part: nn.Module) -> str:
