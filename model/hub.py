@@ -56,7 +56,11 @@ def download(spec: str) -> Path:
             f"the download of {spec} was not finished, and the Hugging Face hub cannot be reached: try again with a network, "
             "and it goes on where it stopped."
         ) from error
-    except (errors.LocalEntryNotFoundError, httpx2.TransportError) as error:
+    except httpx2.TransportError as error:
+        raise ModelLoadError(
+            f"the download of {spec} broke off: try again, and it goes on where it stopped."
+        ) from error
+    except errors.LocalEntryNotFoundError as error:
         raise ModelLoadError(
             f"{spec} is not on this machine, and the Hugging Face hub cannot be reached: connect to the network (and unset "
             "HF_HUB_OFFLINE), or give the folder of a model."
