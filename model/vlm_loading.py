@@ -54,8 +54,8 @@ def load_vlm(
     if readout is None:
         readout = read_readout(folder) if (folder / READOUT).is_file() else ZERO_SHOT
     try:
+        processor = load_processor(folder, config)  # the quick part first
         model = read_model(folder, config, dtype, device)
-        processor = load_processor(folder, config)
         if adapter:
             return load_adapter(model, processor, adapter)
         return VlmBackbone(model, processor, readout)
@@ -65,6 +65,11 @@ def load_vlm(
             "another --device."
         ) from error
     except UNREADABLE as error:
+        if "torchvision" in str(error).lower():
+            raise ModelLoadError(
+                f"{folder} holds a model of type '{config.model_type}', whose pictures transformers prepares by torchvision only, "
+                "which this program does without: choose another model."
+            ) from error
         raise ModelLoadError(
             f"{folder} cannot be read as a model: {first_line(error)}. Copy or download the whole folder again."
         ) from error

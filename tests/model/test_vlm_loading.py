@@ -141,6 +141,14 @@ def test_a_missing_and_a_half_downloaded_shard_are_named(qwen, copy):
         load_vlm(copy)
 
 
+@pytest.mark.parametrize("family", ["mistral3", "lfm2_vl"])  # by their processor, by their image processor
+def test_a_family_that_needs_torchvision_is_refused(copy, family):
+    (copy / "config.json").write_text(json.dumps({"model_type": family}))
+    (copy / "preprocessor_config.json").write_text("{}")
+    with pytest.raises(ModelLoadError, match=f"'{family}', whose pictures transformers prepares by torchvision only"):
+        load_vlm(copy)
+
+
 def test_pickled_weights_are_not_read(copy):
     (copy / WEIGHTS).rename(copy / "pytorch_model.bin")
     with pytest.raises(ModelLoadError, match="pytorch_model.bin only"):
