@@ -9,7 +9,7 @@ the one position that predicts the next token: a level word (zero-shot, or as Q-
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -68,7 +68,6 @@ class Prepared:
         return (self.length // LENGTH_STEP, *shapes)
 
 
-@dataclass
 class VlmBackbone:
     """A VLM with its processor and readout. The tokenizer of a score_token readout knows the score tokens already.
 
@@ -76,18 +75,13 @@ class VlmBackbone:
     several pieces it is read by its first ("excellent" by " excel").
     """
 
-    model: PreTrainedModel
-    processor: ProcessorMixin
-    settings: VlmReadout
-    pieces: tuple[str, ...] = field(init=False)
-    token_ids: torch.Tensor = field(init=False)
-
-    def __post_init__(self):
-        self.readout, self.tokens, self.scale = self.settings.kind, self.settings.tokens, self.settings.scale
-        self.prompt = prompt_text(self.processor, self.settings)
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin, settings: VlmReadout):
+        self.model, self.processor, self.settings = model, processor, settings
+        self.readout, self.tokens, self.scale = settings.kind, settings.tokens, settings.scale
+        self.prompt = prompt_text(processor, settings)
         bos = self.tokenizer.bos_token
         self._special = {"add_special_tokens": False} if bos and self.prompt.startswith(bos) else {}
-        before = self.encode(self.prompt[: -len(self.settings.stem)])
+        before = self.encode(self.prompt[: -len(settings.stem)])
         self.stem_ids = after(before, self.encode(self.prompt))
         if self.readout == "level":
             self.token_ids = self._level_ids()
