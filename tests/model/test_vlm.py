@@ -111,6 +111,14 @@ def test_threads_prepare_and_score_as_one_does(folders, pictures):
         torch.testing.assert_close(logits, expected[number % len(pictures)], atol=1e-6, rtol=0)
 
 
+def test_q_realign_is_asked_as_its_authors_ask_it(folders):
+    backbone = load(folders("qwen3_5"))
+    question = "How would you rate the quality of this image?"
+    messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
+    text = backbone.processor.apply_chat_template(messages, add_generation_prompt=True)
+    assert backbone.prompt == text + "The quality of the image is"
+
+
 def test_the_models_own_template_asks_and_the_stem_begins_the_answer(folders):
     assert load(folders("qwen3_5")).prompt == (
         "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>How would you rate the quality of this image?<|im_end|>\n"
