@@ -8,11 +8,10 @@ import torch
 
 from model.backbones.nano import IMAGE_TOKENS, PROMPT, NanoModel, NanoProcessor
 from model.labels import interval_index
-from model.losses import answer_cross_entropy, norm_in_norm, squared_error
+from model.losses import answer_cross_entropy, regression_loss
 from model.readouts import read_levels, read_score_token
 
 QUESTION_END = 1 + IMAGE_TOKENS + len(PROMPT.split())  # where the answer begins
-NORM_IN_NORM_WEIGHT = 0.5  # paper appendix C.2
 
 
 @dataclass(frozen=True)
@@ -66,5 +65,5 @@ class Learner:
         loss = answer_cross_entropy(output.logits[:, QUESTION_END - 1 : -1], ids[:, QUESTION_END:])
         if self.readout == "score_token":
             scores = self.model.regressor(output.hidden[:, -4])  # <the position before> word . <eos>
-            loss = loss + squared_error(scores, examples.mos) + NORM_IN_NORM_WEIGHT * norm_in_norm(scores, examples.mos)
+            loss = loss + regression_loss(scores, examples.mos)
         return loss

@@ -7,9 +7,9 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils import logging
 
+from model.allocator import keep_freed_memory
 from model.backbones.nano import NanoConfig, NanoModel, NanoProcessor
 from model.errors import ModelLoadError
-from model.memory import keep_freed_memory
 from model.registry import Spec
 
 NANO_FILES = ("config.json", "model.safetensors", "tokenizer.json", "processor_config.json")

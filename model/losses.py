@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+NORM_IN_NORM_WEIGHT = 0.5  # paper appendix C.2
+
 
 def answer_cross_entropy(logits: torch.Tensor, answer_ids: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of the answer: logits [B, A, V] at the positions that predict the answer's ids [B, A].
@@ -34,3 +36,8 @@ def norm_in_norm(scores: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
         return values / (values.norm() + eps)
 
     return (normalise(scores) - normalise(mos)).abs().sum() / (2 * len(scores) ** 0.5)
+
+
+def regression_loss(scores: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
+    """What teaches Q-Scorer's regressor: squared error of scores [B] against MOS [B], and half the norm-in-norm loss."""
+    return squared_error(scores, mos) + NORM_IN_NORM_WEIGHT * norm_in_norm(scores, mos)

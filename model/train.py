@@ -26,14 +26,14 @@ from torch import nn
 from tqdm import tqdm
 
 from model import biq2021
+from model.allocator import keep_freed_memory
 from model.backbones.lite_encoder import STEM_CHANNELS, LiteEncoder, load_imagenet_weights
 from model.backbones.nano import LEVEL_WORDS, SCORE_TOKENS, NanoConfig, NanoModel, NanoProcessor, build_tokenizer
 from model.baselines import PlainRegressor
 from model.commands import run
 from model.images import open_image
-from model.learner import NORM_IN_NORM_WEIGHT, Examples, Learner
-from model.losses import norm_in_norm, squared_error
-from model.memory import keep_freed_memory
+from model.learner import Examples, Learner
+from model.losses import regression_loss
 
 SIDE = 320  # pixels; the area nano looks at is SIDE x SIDE
 CELLS = SIDE // 4  # the stem's map is a quarter as wide
@@ -129,7 +129,7 @@ class PlainSystem(PlainRegressor):
 
     def loss(self, stem_maps: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
         scores = self.scores(stem_maps)
-        return squared_error(scores, mos) + NORM_IN_NORM_WEIGHT * norm_in_norm(scores, mos)
+        return regression_loss(scores, mos)
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
