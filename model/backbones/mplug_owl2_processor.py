@@ -4,7 +4,6 @@ Read from and written to the files of the published folders: preprocessor_config
 sentencepiece model encodes the text: today's LlamaTokenizer loses a token in one of the published prompts.
 """
 
-import json
 import re
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from PIL import Image
 from model.backbones.mplug_owl2 import IMAGE_ID
 from model.backbones.mplug_owl2_prompts import IMAGE_MARK, NO_LABEL, training_prompt
 from model.errors import ModelLoadError
+from model.json_files import read_json, write_json
 
 BARE_PREFIX = "▁"  # the piece that Q-Scorer says before a score token
 PIXELS, TOKENIZER, ADDED, TOKENIZER_CONFIG = (
@@ -168,25 +168,6 @@ class MplugOwl2Processor:
         end = self._pieces.id_to_piece(self._pieces.eos_id())
         ids = self.ids(f"{training_prompt(question)} {answer}{end}")
         return ids, [NO_LABEL] * len(prompt) + ids[len(prompt) :]
-
-
-def read_json(path: Path) -> dict:
-    """The object in a JSON file. Raises ModelLoadError when it is missing or broken."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelLoadError(f"{path.parent} lacks {path.name}: copy the whole folder again.") from error
-    except (OSError, ValueError) as error:
-        raise ModelLoadError(
-            f"{path} is not readable JSON, perhaps a part of a download: download this file again."
-        ) from error
-    if not isinstance(content, dict):
-        raise ModelLoadError(f"{path} holds no JSON object: download this file again.")
-    return content
-
-
-def write_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def read_added_tokens(folder: Path) -> dict[str, int]:

@@ -96,14 +96,14 @@ class MplugOwl2Backbone:
         """The RGB frames of one clip, in order; each takes as many positions as a picture."""
         return Prepared(torch.stack([self.processor.pixels(frame) for frame in frames]))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def last_position(self, batch: Sequence[Prepared]) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states [B, D] after the final norm and logits [B, V] where the level word or score token is predicted. The batch has one
         shape_key."""
         hidden = self._hidden(self._encode(batch), self.prompt_ids.expand(len(batch), -1), last=1)[:, -1]
         return hidden, self.model.lm_head(hidden)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def check_steps(self, batch: Sequence[Prepared]) -> list[Steps]:
         """What upstream's two greedy steps would have said and scored, for a batch of one shape_key. Raises ModelError for level models."""
         if self.readout != "score_token":
