@@ -11,6 +11,7 @@ from model.errors import ModelLoadError
 from model.json_files import read_json
 
 AGAIN = "download this file again"
+LET_GO = 2**26  # bytes read after which a mapping is dropped and made anew: what was read counts as memory until then
 
 
 class WeightFile:
@@ -23,10 +24,12 @@ class WeightFile:
         """Raises ModelLoadError, naming the file, when it is missing, cut off, or holds anything but tensors."""
         self.path = path
         check_is_weights(path)
+        self._mapped = path.suffix == ".safetensors" or zipfile.is_zipfile(path)
         self._open()
         self.shapes = {name: self._shape(name) for name in self._content.keys()}
 
     def _open(self) -> None:
+        self._unread = LET_GO
         self._content = open_safetensors(self.path) if self.path.suffix == ".safetensors" else load_bin(self.path)
 
     def _shape(self, name: str) -> tuple[int, ...]:
@@ -35,9 +38,11 @@ class WeightFile:
         )
 
     def read(self, name: str) -> torch.Tensor:
-        if self._content is None:
+        if self._content is None or (self._unread < 0 and self._mapped):
             self._open()
-        return self._content[name] if isinstance(self._content, dict) else self._content.get_tensor(name)
+        tensor = self._content[name] if isinstance(self._content, dict) else self._content.get_tensor(name)
+        self._unread -= tensor.nbytes
+        return tensor
 
     def close(self) -> None:
         """Let go of the mapped memory. Reading on opens the file again."""
