@@ -9,8 +9,9 @@
 A layout is a plan: for each tensor of the model the pieces in files that it is made of. Nothing is read yet but names and shapes.
 """
 
+import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from model.json_files import read_json
 from model.weight_files import WeightFile, open_weights
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
+CONVERTED = "converted.json"  # beside an adapter that model.convert wrote: which base it is a difference from
 WEIGHTS, BIN_WEIGHTS, ADAPTER_WEIGHTS, NON_LORA = "model", "pytorch_model", "adapter_model", "non_lora_trainables"
 IGNORED = re.compile(r"rotary_emb\.inv_freq$")  # computed, in every model
 POSITIONS = re.compile(r"\.(q|k)_pos_embed$")  # computed where a file lacks them
@@ -38,6 +40,10 @@ class Piece:
     def shape(self) -> tuple[int, ...]:
         return self.file.shapes[self.name]
 
+    @property
+    def nbytes(self) -> int:
+        return self.read().nbytes
+
     def read(self) -> torch.Tensor:
         return self.file.read(self.name)
 
@@ -54,14 +60,16 @@ class Lora:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a folder holds. `pieces` is by the model's own names; several are to be stacked by rows."""
+    """What a folder holds. `pieces` is by the model's own names; several are to be stacked by rows. For an adapter `lora` is what to add to
+    them, and `under` the pieces of its base alone."""
 
     name: str
     folder: Path
     base: Path | None
     config: dict
     pieces: dict[str, list[Piece]]
-    lora: Lora | None
+    lora: Lora | None = None
+    under: dict[str, list[Piece]] = field(default_factory=dict)
 
 
 def find_layout(folder: Path, base: Path | None = None) -> Layout:
@@ -88,7 +96,7 @@ def find_layout(folder: Path, base: Path | None = None) -> Layout:
         name = "level model"
     else:
         name = "mPLUG-Owl2 base"
-    return Layout(name, folder, None, config, pieces, None)
+    return Layout(name, folder, None, config, pieces)
 
 
 def find_adapter_layout(folder: Path, base: Path | None) -> Layout:
@@ -103,6 +111,10 @@ def find_adapter_layout(folder: Path, base: Path | None) -> Layout:
     under = find_layout(base)
     if under.lora:
         raise ModelLoadError(f"{base} is itself an adapter: give the folder of a whole model as the base.")
+    if (folder / CONVERTED).is_file() and read_json(folder / CONVERTED).get("base") != fingerprint(under.pieces):
+        raise ModelLoadError(
+            f"{folder} was converted as the difference from another base than {base}: give that one, or convert again with --base {base}."
+        )
     files = open_weights(folder, NON_LORA)
     if not files:
         raise ModelLoadError(
@@ -113,7 +125,7 @@ def find_adapter_layout(folder: Path, base: Path | None) -> Layout:
     whole = all(name in over or IGNORED.search(name) or POSITIONS.search(name) for name in under.pieces)
     name = f"{kind} LoRA, {'every parameter' if whole else 'trained parameters only'}"
     config = read_model_config(folder) if (folder / CONFIG).is_file() else under.config
-    return Layout(name, folder, Path(base), config, overlay(under.pieces, over), lora)
+    return Layout(name, folder, Path(base), config, overlay(under.pieces, over), lora, under.pieces)
 
 
 def read_model_config(folder: Path) -> dict:
@@ -155,6 +167,17 @@ def overlay(under: dict[str, list[Piece]], over: dict[str, list[Piece]]) -> dict
             )
         pieces[name] = [*under[name], *added]
     return pieces
+
+
+def fingerprint(pieces: dict[str, list[Piece]]) -> str:
+    """Twelve hex digits that tell a base from others: of names, shapes and both ends of every tensor, whatever files they lie in."""
+    digest = hashlib.sha256()
+    for name in sorted(pieces):
+        if not IGNORED.search(name) and not POSITIONS.search(name):
+            values = pieces[name][0].read().flatten()
+            ends = torch.cat([values[:32], values[-32:]]).float()
+            digest.update(f"{name} {list(pieces[name][0].shape)}".encode() + ends.numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def find_lora(folder: Path) -> Lora:

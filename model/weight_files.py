@@ -77,9 +77,8 @@ def load_bin(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a .bin file, mapped where the format allows it. Never unpickles anything but tensors."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (
-        Exception
-    ) as error:  # torch.load raises errors of many kinds for one that is cut off or hostile; all mean this
+    except Exception as error:
+        # torch.load raises errors of many kinds for a file that is cut off or hostile; all mean this.
         raise ModelLoadError(
             f"{path} is not a file of PyTorch weights, or only a part of one, or holds more than tensors and was refused: {AGAIN}."
         ) from error
