@@ -48,6 +48,7 @@ class MplugOwl2Config(PreTrainedConfig):
         intermediate_size: int = 11008,
         num_hidden_layers: int = 32,
         num_attention_heads: int = 32,
+        max_position_embeddings: int = 2048,
         rms_norm_eps: float = 1e-6,
         rope_theta: float = 10000.0,
         initializer_range: float = 0.02,
@@ -61,6 +62,7 @@ class MplugOwl2Config(PreTrainedConfig):
         self.intermediate_size = intermediate_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
+        self.max_position_embeddings = max_position_embeddings
         self.rms_norm_eps = rms_norm_eps
         self.rope_theta = rope_theta
         self.initializer_range = initializer_range

@@ -1,6 +1,6 @@
 """An mPLUG-Owl2 model seen by a scorer: a picture or clip in, the hidden state and logits that a readout needs out, in one forward."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -92,8 +92,14 @@ class MplugOwl2Backbone:
         """One RGB picture."""
         return self.prepare_clip([image])
 
-    def prepare_clip(self, frames: Sequence[Image.Image]) -> Prepared:
-        """The RGB frames of one clip, in order; each takes as many positions as a picture."""
+    @property
+    def most_frames(self) -> int:
+        """How many frames of a clip have room beside the prompt in the positions that the model was trained on."""
+        config = self.model.config
+        return max(1, (config.max_position_embeddings - len(self.prompt_ids)) // config.rows_per_image)
+
+    def prepare_clip(self, frames: Iterable[Image.Image]) -> Prepared:
+        """The RGB frames of one clip, in order; each takes as many positions as a picture. See model/video.py for which frames."""
         return Prepared(torch.stack([self.processor.pixels(frame) for frame in frames]))
 
     @torch.no_grad()

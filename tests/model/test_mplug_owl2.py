@@ -186,6 +186,24 @@ def test_clips_of_one_length_answer_each_as_alone():
     assert clips[0].shape_key == 2 != aligner.prepare(shown[0]).shape_key
 
 
+def test_clips_of_different_length_go_through_the_model_apart_and_score_as_alone():
+    aligner = backbone(QALIGN, task="video", variant="github")
+    outputs, shown = facts(QALIGN / "outputs.json"), pictures(QALIGN)
+    clips = [aligner.prepare_clip([shown[n] for n in group]) for group in outputs["video_groups"]]
+    assert len({clip.shape_key for clip in clips}) == len({len(group) for group in outputs["video_groups"]})
+    scores = [
+        read_levels(aligner.last_position([clip])[1], aligner.token_ids, aligner.scale).score.item() for clip in clips
+    ]
+    assert_near(scores, outputs["original_score_method_fp32"]["quality"]["video_each"])
+
+
+def test_as_many_frames_fit_as_the_positions_allow():
+    aligner = backbone(QALIGN, task="video")
+    config = aligner.model.config
+    used = len(aligner.prompt_ids) - 1 + aligner.most_frames * config.rows_per_image
+    assert used < config.max_position_embeddings <= used + config.rows_per_image + 1
+
+
 @pytest.mark.parametrize("asked", [{"task": "sharpness"}, {"variant": "tab"}])
 def test_an_unknown_task_or_prompt_is_refused(asked):
     with pytest.raises(ModelError, match="choose a task of quality"):
