@@ -12,6 +12,7 @@ from model.backbones.mplug_owl2_processor import TOKENIZER, MplugOwl2Processor
 from model.backbones.mplug_owl2_vision import AbstractorAttention
 from model.errors import ModelLoadError
 from model.layouts import CONFIG, IGNORED, POSITIONS, Layout, Lora, Piece
+from model.memory import check_memory, free_memory
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -31,13 +32,14 @@ def load_model(
 
     merge: add the layout's LoRA to the weights, in float32, before they are rounded to `dtype`; else leave it out (see `attach_lora`).
     progress: called with numbers so far and in all; what it raises ends the loading. Raises ModelLoadError for a tensor that is missing,
-    left over or of another shape.
+    left over or of another shape, and, before anything is loaded, for too little memory.
     """
     processor = load_processor(layout)
     model = empty_model(complete_config(layout, processor))
     check_fit(layout, model, processor)
     lora = layout.lora.pairs if layout.lora and merge else {}
     total, done = sum(tensor.numel() for tensor in model.state_dict().values()), 0
+    check_memory(str(layout.folder), total, dtype, free_memory(device), str(device))
     files = dict.fromkeys(piece.file for name in model.state_dict() for piece in layout.pieces.get(name, [])[:1])
     for file in files:
         for name, tensor in model.state_dict().items():

@@ -47,14 +47,24 @@ class Steps:
 class MplugOwl2Backbone:
     """A model and its processor with a task and a prompt.
 
-    readout is score_token where the model has a regressor (Q-Scorer; scale 0 to 5) and level otherwise (Q-Align, OneAlign, DeQA-Score, and
-    the untrained base; scale 1 to 5). For score_token the bare prefix that Q-Scorer says before a score token is appended to the prompt, so
+    readout is score_token where the model has a regressor (Q-Scorer; scale 0 to 5, to which its scores are clamped) and level otherwise
+    (Q-Align, OneAlign, DeQA-Score, and the untrained base; scale 1 to 5, or another one, (0, 1) being that of the upstream command lines).
+    For score_token the bare prefix that Q-Scorer says before a score token is appended to the prompt, so
     that its last position is the one which upstream reaches after a second forward.
     """
 
     def __init__(
-        self, model: MplugOwl2Model, processor: MplugOwl2Processor, task: str = "quality", variant: str = "newline"
+        self,
+        model: MplugOwl2Model,
+        processor: MplugOwl2Processor,
+        task: str = "quality",
+        variant: str = "newline",
+        scale: tuple[float, float] | None = None,
     ):
+        """task and variant: see mplug_owl2_prompts. scale: of a level model's scores, where it is not to be 1 to 5.
+
+        Raises ModelError for what the model cannot be asked.
+        """
         if task not in TASKS or variant not in VARIANTS:
             raise ModelError(
                 f"mPLUG-Owl2 models know no task '{task}' with the prompt '{variant}': "
@@ -65,12 +75,14 @@ class MplugOwl2Backbone:
         ids = processor.ids(self.prompt)
         self.image_start = ids.index(IMAGE_ID)
         if model.deepmlp is not None:
+            if scale not in (None, SCORE_SCALE):
+                raise ModelError("Q-Scorer's regressor was trained on the scale 0 to 5: leave the scale as it is.")
             self.readout, self.scale = "score_token", SCORE_SCALE
             self.tokens = tuple(model.config.score_tokens)
             token_ids = [processor.token_id(token) for token in self.tokens]
             ids.append(processor.bare_prefix_id())
         else:
-            self.readout, self.scale = "level", LEVEL_SCALE
+            self.readout, self.scale = "level", scale or LEVEL_SCALE
             self.tokens = LEVEL_WORDS
             token_ids = [processor.word_id(word) for word in self.tokens]
         self.token_ids = torch.tensor(token_ids, device=self.device)

@@ -194,6 +194,14 @@ def test_progress_is_told_and_can_end_the_loading():
         load_model(layout, progress=cancel)
 
 
+def test_too_little_memory_is_said_before_anything_is_loaded(monkeypatch):
+    monkeypatch.setattr("model.memory.WORKING", 1e9)  # as if each weight took a billion times its size
+    told = []
+    with pytest.raises(ModelLoadError, match="needs .* GB of memory in float32, and cpu has .* GB free"):
+        load_model(find_layout(QSCORER / "merged"), progress=lambda done, total: told.append(done))
+    assert not told
+
+
 # Bad folders: what was done to a copy of a good one, and what the sentence must say.
 
 

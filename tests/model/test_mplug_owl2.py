@@ -151,7 +151,13 @@ def test_q_aligns_answer_is_the_originals(name):
     assert_near(reading.probabilities.flip(1), reference["level_probs"])
     assert_near(reading.token_mass, reference["openset_level_prob_mass"])
     assert_near(reading.score, reference["score_1to5"])
-    assert_near((reading.score - 1) / 4, reference["score_0to1"])
+    reading = read_levels(logits, aligner.token_ids, backbone(QALIGN, scale=(0.0, 1.0)).scale)
+    assert_near(reading.score, reference["score_0to1"])
+
+
+def test_the_scale_of_a_regressor_is_its_own():
+    with pytest.raises(ModelError, match="scale 0 to 5"):
+        backbone(QSCORER, scale=(0.0, 1.0))
 
 
 @pytest.mark.parametrize("name", facts(QALIGN / "outputs.json")["video"])
