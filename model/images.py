@@ -100,7 +100,7 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
     kind = _recognise(content)
     try:
         decoded = _DECODERS[kind](io.BytesIO(content), "")
-        _check_size(*decoded.size)
+        check_size(*decoded.size)
         if kind == "PNG":
             # Pillow skips the checksums of pixel data when it decodes, and would let a flipped bit through as noise.
             decoded.verify()
@@ -228,7 +228,7 @@ def _is_text(content: bytes) -> bool:
     return True
 
 
-def _check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int) -> None:
     short, long = sorted((width, height))
     if width * height > MAX_PIXELS:
         raise ImageError(

@@ -1,0 +1,204 @@
+"""From a published layout to an mPLUG-Owl2 model: built without weights, then filled tensor by tensor."""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from model.backbones.mplug_owl2 import MplugOwl2Config, MplugOwl2Model
+from model.backbones.mplug_owl2_processor import TOKENIZER, MplugOwl2Processor
+from model.backbones.mplug_owl2_vision import AbstractorAttention
+from model.errors import ModelLoadError
+from model.layouts import CONFIG, IGNORED, POSITIONS, Layout, Lora, Piece
+from model.memory import check_memory, free_memory
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+EMBEDDING = "model.embed_tokens.weight"
+REGRESSOR = re.compile(r"deepmlp\.model\.(\d+)\.linear\.weight$")
+
+
+def load_model(
+    layout: Layout,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+    merge: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[MplugOwl2Model, MplugOwl2Processor]:
+    """The model that a layout plans, in eval mode, and its processor. Never more than the model and one tensor are in memory.
+
+    merge: add the layout's LoRA to the weights, in float32, before they are rounded to `dtype`; else leave it out (see `attach_lora`).
+    progress: called with numbers so far and in all; what it raises ends the loading. Raises ModelLoadError for a tensor that is missing,
+    left over or of another shape, and, before anything is loaded, for too little memory.
+    """
+    processor = load_processor(layout)
+    model = empty_model(complete_config(layout, processor))
+    check_fit(layout, model, processor)
+    lora = layout.lora.pairs if layout.lora and merge else {}
+    total, done = sum(tensor.numel() for tensor in model.state_dict().values()), 0
+    check_memory(str(layout.folder), total, dtype, free_memory(device), str(device))
+    files = dict.fromkeys(piece.file for name in model.state_dict() for piece in layout.pieces.get(name, [])[:1])
+    for file in files:
+        for name, tensor in model.state_dict().items():
+            if name in layout.pieces and layout.pieces[name][0].file is file:
+                value = assemble(layout.pieces[name], tensor.shape)
+                if name in lora:
+                    a, b = (piece.read().float() for piece in lora[name])
+                    value = value.float() + layout.lora.scaling * (b @ a)
+                place(model, name, value.to(device, dtype, copy=True))
+                done += tensor.numel()
+                if progress:
+                    progress(done, total)
+        file.close()
+    compute_positions(model, layout, dtype, device)
+    return model.eval(), processor
+
+
+def attach_lora(model: MplugOwl2Model, lora: Lora, trainable: bool = False) -> "PeftModel":
+    """`model` (changed in place), loaded with merge=False, with the LoRA beside its weights by PEFT, to be trained on or merged later."""
+    from peft import LoraConfig
+
+    from model.adapter import wrap
+
+    config = LoraConfig(
+        r=lora.config["r"],
+        lora_alpha=lora.config["lora_alpha"],
+        lora_dropout=lora.config.get("lora_dropout", 0.0),
+        target_modules=[name.removesuffix(".weight") for name in lora.pairs],
+        inference_mode=not trainable,
+    )
+    adapted = wrap(model, config)
+    with torch.no_grad():
+        for name, pair in lora.pairs.items():
+            layer = model.get_submodule(name.removesuffix(".weight"))
+            for side, piece in zip((layer.lora_A, layer.lora_B), pair, strict=True):
+                side["default"].weight.copy_(piece.read())
+    return adapted
+
+
+def load_processor(layout: Layout) -> MplugOwl2Processor:
+    """From the folder itself or, where an adapter has none, from its base, with the score tokens that the adapter adds."""
+    folder = layout.folder
+    if layout.base and not (folder / TOKENIZER).is_file():
+        folder = layout.base
+    processor = MplugOwl2Processor.from_pretrained(folder)
+    names = layout.config.get("score_tokens") or sorted(
+        (token for token in processor.added_tokens if re.fullmatch(r"<score\d+>", token)), key=processor.token_id
+    )
+    vocab_size = layout.config.get("vocab_size", 32000)
+    if has_regressor(layout):
+        names = names or [f"<score{n}>" for n in range(1, vocab_size - processor.vocab_size + 1)]
+        first = vocab_size - len(names)
+        processor.add_tokens(dict(zip(names, range(first, vocab_size), strict=True)) | processor.added_tokens)
+        if not names or first < processor.vocab_size:
+            raise ModelLoadError(
+                f"{layout.folder / CONFIG} gives a vocabulary of {vocab_size}, and {folder / TOKENIZER} has {processor.vocab_size} pieces: "
+                "there is no room for score tokens, so these files are of different models."
+            )
+    return processor
+
+
+def has_regressor(layout: Layout) -> bool:
+    return any(name.startswith("deepmlp.") for name in layout.pieces)
+
+
+def complete_config(layout: Layout, processor: MplugOwl2Processor) -> MplugOwl2Config:
+    """The layout's config.json, with what older ones lack: the regressor's widths from its tensors, the score tokens' names."""
+    settings = dict(layout.config)
+    if has_regressor(layout):
+        blocks = sorted((int(m[1]), name) for name in layout.pieces if (m := REGRESSOR.match(name)))
+        widths = [layout.pieces[name][0].shape[0] for _, name in blocks]
+        settings["deepmlp_hidden_dims"] = settings.get("deepmlp_hidden_dims") or widths
+        settings["score_tokens"] = settings.get("score_tokens") or list(processor.added_tokens)
+    elif layout.lora and settings.get("vocab_size", 0) > processor.vocab_size:
+        raise ModelLoadError(
+            f"{layout.folder} has score tokens and lacks deepmlp.output_layer.weight, the regressor: download its weights again."
+        )
+    try:
+        config = MplugOwl2Config.from_dict(settings)
+    except (TypeError, ValueError) as error:
+        raise ModelLoadError(f"{layout.folder / CONFIG} cannot be used: {error}.") from error
+    if processor.side != config.vision.image_size:
+        raise ModelLoadError(
+            f"{layout.folder / CONFIG} is for pictures of {config.vision.image_size} pixels a side, and the preprocessor_config.json "
+            f"beside the tokenizer makes {processor.side}: these files are of different models."
+        )
+    return config
+
+
+def empty_model(config: MplugOwl2Config) -> MplugOwl2Model:
+    """A model of which nothing is in memory yet."""
+    with torch.device("meta"):
+        return MplugOwl2Model(config)
+
+
+def check_fit(layout: Layout, model: MplugOwl2Model, processor: MplugOwl2Processor) -> None:
+    """Raises ModelLoadError, naming it, when a tensor is left over, missing, or of another shape than the model's."""
+    places = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    other = ": weights and config.json do not belong together" + (
+        ", or the adapter is for another base." if layout.base else "."
+    )
+    for name, pieces in layout.pieces.items():
+        first = pieces[0]
+        if name not in places and not IGNORED.search(name):
+            raise ModelLoadError(f"{first.file.path} holds {first.name}, for which the model has no place{other}")
+        if name in places and stacked_shape(pieces) != places[name] and not may_grow(name, pieces, places[name]):
+            raise ModelLoadError(
+                f"{pieces[-1].file.path} holds {pieces[-1].name} of shape {list(stacked_shape(pieces))}, "
+                f"and the model needs {list(places[name])}{other}"
+            )
+    missing = [name for name in places if name not in layout.pieces and not POSITIONS.search(name)]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise ModelLoadError(
+            f"{layout.folder} lacks the tensor {missing[0]}{more}: download its weights again, all files of them."
+        )
+    for name, (a, b) in (layout.lora.pairs if layout.lora else {}).items():
+        if (b.shape[0], a.shape[1]) != places.get(name):
+            raise ModelLoadError(
+                f"{b.file.path} updates {name} as [{b.shape[0]}, {a.shape[1]}], and the base has "
+                f"{list(places[name]) if name in places else 'no such weight'}: the adapter is for another base."
+            )
+
+
+def stacked_shape(pieces: list[Piece]) -> tuple[int, ...]:
+    if len(pieces) == 1:
+        return pieces[0].shape
+    return (sum(piece.shape[0] for piece in pieces), *pieces[0].shape[1:])
+
+
+def may_grow(name: str, pieces: list[Piece], shape: tuple[int, ...]) -> bool:
+    """A base's embeddings lack the rows of score tokens, which are said and never heard: anything may stand there."""
+    found = stacked_shape(pieces)
+    return name == EMBEDDING and len(found) == 2 and found[0] < shape[0] and found[1] == shape[1]
+
+
+def assemble(pieces: list[Piece], shape: torch.Size) -> torch.Tensor:
+    """The pieces' tensor; embeddings that lack rows get the mean of the others there."""
+    value = torch.cat([piece.read() for piece in pieces]) if len(pieces) > 1 else pieces[0].read()
+    if len(value) < shape[0]:
+        mean = value.mean(0, keepdim=True, dtype=torch.float32).to(value.dtype)
+        value = torch.cat([value, mean.expand(shape[0] - len(value), -1)])
+    return value
+
+
+def place(model: nn.Module, name: str, value: torch.Tensor) -> None:
+    """Let `value` be the parameter or buffer called `name`."""
+    owner, _, last = name.rpartition(".")
+    module = model.get_submodule(owner)
+    if last in module._buffers:
+        module._buffers[last] = value
+    else:
+        module._parameters[last] = nn.Parameter(value)
+
+
+def compute_positions(model: MplugOwl2Model, layout: Layout, dtype: torch.dtype, device: str | torch.device) -> None:
+    """Fill the abstractor's position tables where no file has them."""
+    for path, module in model.named_modules():
+        if isinstance(module, AbstractorAttention):
+            for name, table in module.computed_positions().items():
+                if f"{path}.{name}" not in layout.pieces:
+                    place(model, f"{path}.{name}", table.to(device, dtype))

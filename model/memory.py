@@ -1,0 +1,62 @@
+"""Whether a model fits into memory: said before it is loaded, with what would fit."""
+
+from pathlib import Path
+
+import torch
+
+from model.errors import ModelLoadError
+
+WORKING = 1.1  # of the weights' size: a tensor on its way, and what one picture needs
+SMALLER = torch.bfloat16  # what to load a model in that does not fit in float32
+
+
+def check_memory(name: str, numbers: int, dtype: torch.dtype, free: float | None, device: str) -> None:
+    """Raises ModelLoadError when `numbers` weights in `dtype` do not fit into `free` bytes; free None means that nobody knows."""
+    needed, smaller = (WORKING * numbers * kind.itemsize for kind in (dtype, SMALLER))
+    if free is None or needed <= free:
+        return
+    remedy = "free some, or choose another device or a smaller model"
+    if smaller <= free:
+        remedy = f"choose --dtype {dtype_name(SMALLER)}, which needs {smaller / 1e9:.1f} GB"
+    raise ModelLoadError(
+        f"{name} needs {needed / 1e9:.1f} GB of memory in {dtype_name(dtype)}, and {device} has {free / 1e9:.1f} GB free: {remedy}."
+    )
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def free_memory(device: str | torch.device) -> float | None:
+    """Bytes that a model may still take on a device; None where the system does not say."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    known = [free for free in (free_in_system(), free_in_group()) if free is not None]
+    return min(known, default=None)
+
+
+def free_in_system() -> float | None:
+    """What Linux says is available, without swap."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def free_in_group() -> float | None:
+    """What a container's limit (cgroup 2) leaves; None where there is none."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = (group / "memory.max").read_text().strip(), int((group / "memory.current").read_text())
+        cached = next(
+            int(line.split()[1])
+            for line in (group / "memory.stat").read_text().splitlines()
+            if line.startswith("inactive_file ")
+        )
+    except (OSError, StopIteration):
+        return None
+    return None if limit == "max" else float(int(limit) - used + cached)

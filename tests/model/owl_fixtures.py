@@ -1,0 +1,46 @@
+"""The reference fixtures: tiny checkpoints in every published layout, with what the original programs made of them.
+
+Their README.md says how they were made. MPLUG_OWL2_FIXTURES names another folder of such fixtures, of other shapes and seeds.
+"""
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+FIXTURES = Path(os.environ.get("MPLUG_OWL2_FIXTURES", Path(__file__).parent.parent / "fixtures" / "mplug_owl2"))
+QSCORER, QALIGN = FIXTURES / "qscorer_tiny", FIXTURES / "qalign_tiny"
+PROMPT_NAMES = {  # the fixtures' names for task and variant
+    "scorer_newline": ("quality", "newline"),
+    "evalscript_space": ("quality", "space"),
+    "github_score_method_quality_image": ("quality", "github"),
+    "aesthetics_image": ("aesthetics", "newline"),
+    "github_score_method_aesthetics_image": ("aesthetics", "github"),
+    "quality_video": ("video", "newline"),
+    "github_score_method_quality_video": ("video", "github"),
+}
+
+
+@cache
+def facts(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@cache
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    return load_file(path)
+
+
+def pictures(kind: Path) -> list[Image.Image]:
+    """The test pictures, decoded."""
+    return [Image.open(path).convert("RGB") for path in sorted((kind / "inputs").glob("image_*.png"))]
+
+
+def assert_near(found, expected, tolerance: float = 1e-5, relative: float = 0.0) -> None:
+    """Tensors or lists agree to `tolerance`, absolute, plus `relative` of what is expected."""
+    found, expected = (torch.as_tensor(values, dtype=torch.float64) for values in (found, expected))
+    torch.testing.assert_close(found, expected, atol=tolerance, rtol=relative)

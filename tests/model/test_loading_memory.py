@@ -1,0 +1,55 @@
+"""A model is never in memory twice while it is loaded: measured in a process of its own."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from model.backbones.mplug_owl2 import MplugOwl2Config, MplugOwl2Model
+from tests.model.owl_fixtures import QSCORER
+
+BASE = QSCORER / "base_mplug_owl2"
+PROGRAM = """
+import sys, torch
+from pathlib import Path
+from model.backbones.mplug_owl2_loading import load_model
+from model.layouts import find_layout
+def peak(): return 1024 * next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+load_model(find_layout(Path(sys.argv[1])))
+before = peak()
+kept = load_model(find_layout(Path(sys.argv[2])), dtype=torch.float16)
+print(peak() - before)
+"""
+
+
+def large_model(folder: Path, safetensors: bool) -> int:
+    """A model of some 250 MB in float16 in one file; its size in bytes."""
+    folder.mkdir()
+    settings = json.loads((BASE / "config.json").read_text())
+    settings |= {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 6}
+    with torch.device("meta"):
+        places = MplugOwl2Model(MplugOwl2Config.from_dict(settings)).state_dict()
+    state = {name: torch.zeros(place.shape, dtype=torch.float16) for name, place in places.items()}
+    for name in ("tokenizer.model", "preprocessor_config.json"):
+        shutil.copy(BASE / name, folder)
+    (folder / "config.json").write_text(json.dumps(settings))
+    if safetensors:
+        save_file(state, folder / "model.safetensors")
+    else:
+        torch.save(state, folder / "pytorch_model.bin")
+    return sum(tensor.nbytes for tensor in state.values())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
+@pytest.mark.parametrize("safetensors", [True, False], ids=["safetensors", "bin"])
+def test_loading_takes_little_more_memory_than_the_model(safetensors, tmp_path):
+    size = large_model(tmp_path / "large", safetensors)
+    command = [sys.executable, "-c", PROGRAM, str(BASE), str(tmp_path / "large")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert size < int(result.stdout) < 1.5 * size
