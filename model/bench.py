@@ -53,11 +53,11 @@ def median_ms(work: Callable[[], object]) -> float:
 def one_picture(scorer, path: Path) -> dict[str, float]:
     """Milliseconds of each stage from file to score, and of the whole."""
     image = open_image(path)
-    pixels = scorer.processor.pixels(image)
+    prepared = scorer.backbone.prepare(image)
     return {
         "decode_ms": median_ms(lambda: open_image(path)),
-        "preprocess_ms": median_ms(lambda: scorer.processor.pixels(image)),
-        "model_ms": median_ms(lambda: scorer.assess_pixels([pixels], ["picture"], 1)),
+        "preprocess_ms": median_ms(lambda: scorer.backbone.prepare(image)),
+        "model_ms": median_ms(lambda: scorer.assess_prepared([prepared], ["picture"], 1)),
         "file_to_score_ms": median_ms(lambda: scorer.assess([open_image(path)])),
     }
 
@@ -82,11 +82,11 @@ def bench(arguments: argparse.Namespace) -> int:
     report = {
         "model": scorer.name,
         "revision": scorer.revision,
-        "device": str(next(scorer.model.parameters()).device),
+        "device": str(scorer.backbone.device),
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "parameters": sum(p.numel() for p in scorer.model.parameters()),
+        "parameters": sum(p.numel() for p in scorer.backbone.model.parameters()),
         "load_ms": round(1000 * (time.perf_counter() - start)),
         "one_picture": {},
     }

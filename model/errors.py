@@ -15,3 +15,8 @@ class ModelLoadError(ModelError):
 
 class DataError(ModelError):
     """Labels or ratings that cannot be used."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error of somebody else's, to stand inside a sentence."""
+    return (str(error) or type(error).__name__).strip().splitlines()[0].rstrip(".")

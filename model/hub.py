@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from model.errors import ModelLoadError
+from model.errors import ModelLoadError, first_line
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?", re.ASCII)
 # Settings, tokenizer and weights, of the repository's top folder only; code is not even fetched.
@@ -71,7 +71,3 @@ def download(spec: str) -> Path:
         raise ModelLoadError(
             f"{spec} could not be stored ({error.strerror or first_line(error)}): free some space, or move the cache by HF_HOME."
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).strip().splitlines()[0].rstrip(".")

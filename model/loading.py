@@ -1,85 +1,82 @@
-"""Reading a model's folder: every file and tensor is checked, and what does not fit is named."""
+"""From a SPEC's folders to a backbone that a scorer asks: what a folder holds is told by its files, never by its name."""
 
-import json
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
-from safetensors import SafetensorError
-from transformers.utils import logging
+from PIL import Image
+from torch import nn
 
-from model.allocator import keep_freed_memory
-from model.backbones.nano import NanoConfig, NanoModel, NanoProcessor
-from model.errors import ModelLoadError
+from model.errors import ModelError, ModelLoadError
+from model.json_files import read_json
 from model.registry import Spec
 
-NANO_FILES = ("config.json", "model.safetensors", "tokenizer.json", "processor_config.json")
 
+class Backbone(Protocol):
+    """What a scorer needs of a multimodal LLM with its readout.
 
-def load_nano(found: Spec) -> tuple[NanoModel, NanoProcessor]:
-    """The nano model in a folder, in float32 on the CPU, with its adapter merged in, and its processor. Runs no code from the folder.
-
-    Raises ModelLoadError naming the file or tensor that is missing or does not fit.
+    tokens and token_ids [K] run from worst to best; regressor is there for score_token readouts. What `prepare` gives has a
+    `shape_key`: pictures whose keys are equal may share a batch, and each gets what it would get alone.
     """
-    keep_freed_memory()
-    folder = found.base
-    check_kind(folder)
-    for name in NANO_FILES:
-        if not (folder / name).is_file():
-            raise ModelLoadError(f"{folder} lacks {name}: copy the whole folder again.")
-    logging.disable_progress_bar()
-    try:
-        config = NanoConfig.from_pretrained(folder, local_files_only=True)
-        model, report = NanoModel.from_pretrained(
-            folder,
-            config=config,
-            dtype="float32",
-            local_files_only=True,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-        processor = NanoProcessor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        raise ModelLoadError(
-            f"{folder} cannot be read as a model: {first_line(error)}. Copy the whole folder again."
-        ) from error
-    check_report(folder, report)
-    model.encoder.to(memory_format=torch.channels_last)
-    if found.adapter:
-        from model.adapter import apply_adapter
 
-        model = apply_adapter(model, found)
-    return model, processor
+    model: nn.Module
+    readout: str
+    tokens: tuple[str, ...]
+    token_ids: torch.Tensor
+    scale: tuple[float, float]
+    regressor: nn.Module | None
+    device: torch.device
+
+    def prepare(self, image: Image.Image): ...
+
+    def last_position(self, batch: Sequence) -> tuple[torch.Tensor, torch.Tensor]: ...
 
 
-def check_kind(folder: Path) -> None:
-    """What a folder holds is told by its config.json. Raises ModelLoadError when that is none of ours."""
-    try:
-        kind = json.loads((folder / "config.json").read_text()).get("model_type")
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelLoadError(
-            f"{folder / 'config.json'} is not a readable model configuration: {first_line(error)}."
-        ) from error
-    if kind != NanoConfig.model_type:
-        raise ModelLoadError(
-            f"{folder} holds a model of type '{kind}'; this version loads '{NanoConfig.model_type}' only."
-        )
+def load_backbone(found: Spec, device: torch.device, dtype: torch.dtype | None, task: str) -> Backbone:
+    """The backbone in the folders of `found`, on `device`. dtype None: float32, and bfloat16 for large models beside the CPU.
+
+    Raises ModelError for a task that it was not taught, ModelLoadError for what is missing or does not fit.
+    """
+    kind = kind_of(found)
+    if kind == "mplug_owl2":
+        return load_mplug_owl2(found, device, dtype, task)
+    if task != "quality":
+        raise ModelError(f"{found.name} cannot be asked for '{task}': it knows quality.")
+    if kind == "qscorer_nano":
+        return load_nano_backbone(found, device, dtype)
+    from model.backbones.vlm import Q_REALIGN
+    from model.vlm_loading import load_vlm
+
+    readout = {"q-realign": Q_REALIGN}.get(found.readout)
+    return load_vlm(found.base, readout, found.adapter, dtype or large_dtype(device), device)
 
 
-def check_report(folder: Path, report: dict) -> None:
-    """Raises ModelLoadError when a tensor was missing, left over or of another shape."""
-    faults = {
-        "lacks the tensor": report["missing_keys"],
-        "holds a tensor that the model has no place for:": report["unexpected_keys"],
-        "holds a tensor of the wrong shape:": [key[0] for key in report["mismatched_keys"]],
-    }
-    for fault, keys in faults.items():
-        if keys:
-            more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
-            raise ModelLoadError(
-                f"{folder / 'model.safetensors'} {fault} {min(keys)}{more}: weights and config.json do not belong together."
-            )
+def kind_of(found: Spec) -> str:
+    """The model_type that config.json names. Published mPLUG-Owl2 LoRAs come without a model of their own."""
+    if not (found.base / "config.json").is_file():
+        if (found.base / "adapter_config.json").is_file():
+            return "mplug_owl2"
+        raise ModelLoadError(f"{found.base} lacks config.json: copy or download the whole folder again.")
+    return str(read_json(found.base / "config.json").get("model_type"))
 
 
-def first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).strip().splitlines()[0].rstrip(".")
+def large_dtype(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "cpu" else torch.bfloat16
+
+
+def load_nano_backbone(found: Spec, device: torch.device, dtype: torch.dtype | None) -> Backbone:
+    from model.backbones.nano_scoring import NanoBackbone
+    from model.nano_loading import load_nano
+
+    model, processor = load_nano(found)
+    return NanoBackbone(model.to(device, dtype or torch.float32), processor)
+
+
+def load_mplug_owl2(found: Spec, device: torch.device, dtype: torch.dtype | None, task: str) -> Backbone:
+    from model.backbones.mplug_owl2_loading import load_model
+    from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
+    from model.layouts import find_layout
+
+    layout = find_layout(found.adapter, found.base) if found.adapter else find_layout(found.base)
+    model, processor = load_model(layout, dtype or large_dtype(device), device)
+    return MplugOwl2Backbone(model, processor, task)

@@ -28,7 +28,7 @@ from model.backbones.nano import NanoModel, NanoProcessor
 from model.errors import DataError, ImageError
 from model.images import open_image
 from model.learner import Examples, Learner
-from model.loading import load_nano
+from model.nano_loading import load_nano
 from model.metrics import plcc, rmse, srcc
 from model.rated import MIN_HELD_OUT, RatedImage, Split, check_enough, data_hash, split
 from model.registry import SHIPPED, Spec, resolve

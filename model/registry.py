@@ -1,51 +1,132 @@
-"""From the name of a model to the folder that holds it.
+"""From the name of a model to the folders that hold it; `python -m model.registry` lists the names.
 
-SPEC is a name that ships with the repository, a folder, or either with an adapter: `nano`, `nano-qalign`, `path/to/model`,
-`nano+my-adapter`, `nano+path/to/adapter`.
+SPEC is a name, a folder or a hub id (owner/model, owner/model@revision), or one of these with an adapter: `nano`, `one-align`,
+`path/to/model`, `nano+my-adapter`, `nano+path/to/adapter`, `path/to/mplug-owl2+path/to/qscorer-lora`.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import ModelLoadError
+from model.hub import download, is_hub_id
 
 WEIGHTS = Path(__file__).parent / "weights"
-SHIPPED = {"nano": WEIGHTS / "nano", "nano-qalign": WEIGHTS / "nano-qalign"}
+BYTES_PER_NUMBER = {"bfloat16": 2, "float32": 4}
+OWL2_BASE = "MAGAer13/mplug-owl2-llama2-7b"
+LLAMA2 = "Llama 2 Community Licence (backbone); method's code for research only"
+ONE_ALIGN_SETS = "KonIQ-10k, SPAQ, KADID-10k, AVA, LSVQ"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model that has a name here. where: a folder of this repository or a hub id, of an adapter if there is a base.
+    parameters: in millions. readout: a preset of model/backbones/vlm.py that no file of the model tells."""
+
+    where: Path | str
+    method: str
+    parameters: float
+    scale: tuple[float, float]
+    trained_on: str
+    licence: str
+    base: str | None = None
+    readout: str | None = None
+
+    def memory(self, dtype: str) -> float:
+        """GB that the weights alone take."""
+        return self.parameters * BYTES_PER_NUMBER[dtype] / 1000
+
+    @property
+    def words(self) -> str:
+        """One line for people: method, size, memory, scale, training data, licence."""
+        low, high = self.scale
+        size = f"{self.parameters / 1000:.1f} billion" if self.parameters >= 100 else f"{self.parameters:.1f} million"
+        memory = f"{self.memory('float32'):.2g} GB of memory"
+        if self.parameters >= 100:
+            memory += f" ({self.memory('bfloat16'):.2g} GB with --dtype bfloat16)"
+        return (
+            f"{self.method}, {size} parameters, {memory}, scores {low:g} to {high:g}, "
+            f"trained on {self.trained_on}. Licence: {self.licence}."
+        )
+
+
+def realign(name: str, parameters: float) -> Known:
+    return Known(
+        f"q-future/Q-ReAlign-{name}", "Q-ReAlign", parameters, (0, 1), ONE_ALIGN_SETS, "Apache-2.0", readout="q-realign"
+    )
+
+
+KNOWN = {
+    "nano": Known(WEIGHTS / "nano", "Q-Scorer", 5.9, (1, 5), "BIQ2021", "Apache-2.0"),
+    "nano-qalign": Known(WEIGHTS / "nano-qalign", "Q-Align", 5.9, (1, 5), "BIQ2021", "Apache-2.0"),
+    "qscorer": Known("2kxx/Qscorer_lora_5_1", "Q-Scorer", 8208, (0, 5), "KonIQ-10k", LLAMA2, base=OWL2_BASE),
+    "qscorer-merged": Known("2kxx/Qscorer_merged", "Q-Scorer", 8208, (0, 5), "KonIQ-10k", LLAMA2),
+    "one-align": Known("q-future/one-align", "Q-Align", 8198, (1, 5), ONE_ALIGN_SETS, LLAMA2),
+    "deqa-score": Known("zhiyuanyou/DeQA-Score-Mix3", "DeQA-Score", 8198, (1, 5), "KonIQ-10k, SPAQ, KADID-10k", LLAMA2),
+    "q-realign-mini": realign("Mini-0.8B", 800),
+    "q-realign-lite": realign("Lite-4B", 4000),
+    "q-realign-pro": realign("Pro-9B", 9000),
+}
+SHIPPED = {name: known.where for name, known in KNOWN.items() if isinstance(known.where, Path)}
 
 
 @dataclass(frozen=True)
 class Spec:
-    """Where a scorer's base lies, and the adapter on top of it, if any."""
+    """Where a scorer's base lies, the adapter on top of it, if any, and the preset of its readout, if it needs one."""
 
     name: str
     base: Path
     adapter: Path | None
+    readout: str | None = None
 
 
 def resolve(spec: str, adapters: Path | None = None) -> Spec:
-    """Find what SPEC names; adapters given by name are looked for in the folder `adapters`.
+    """Find what SPEC names, and download what lies on the hub and is not here yet; adapters given by name are looked for
+    in the folder `adapters`.
 
     Raises ModelLoadError, naming what is missing and what there is.
     """
     base_name, plus, adapter_name = spec.partition("+")
-    base = SHIPPED.get(base_name, Path(base_name))
-    if not (base / "config.json").is_file():
-        known = ", ".join(SHIPPED)
-        what = f"the folder {base} has no config.json" if base.is_dir() else f"there is no model '{base_name}'"
-        raise ModelLoadError(f"{what}: give one of {known} or a folder that save_pretrained wrote.")
-    if not plus:
-        return Spec(spec, base, None)
-    adapter = find_adapter(adapter_name, adapters)
-    return Spec(spec, base, adapter)
+    known = KNOWN.get(base_name)
+    if known and known.base:
+        if plus:
+            raise ModelLoadError(f"{base_name} is an adapter itself and takes no other: leave out '+{adapter_name}'.")
+        return Spec(spec, find_model(known.base), find_model(str(known.where)))
+    base = find_model(str(known.where) if known else base_name)
+    adapter = find_adapter(adapter_name, adapters) if plus else None
+    return Spec(spec, base, adapter, known.readout if known else None)
+
+
+def find_model(name: str) -> Path:
+    """The folder that a folder's path or a hub id names. Raises ModelLoadError when there is none."""
+    folder = Path(name)
+    if any((folder / settings).is_file() for settings in ("config.json", "adapter_config.json")):
+        return folder
+    if is_hub_id(name):
+        return download(name)
+    what = f"the folder {folder} has no config.json" if folder.is_dir() else f"there is no model '{name}'"
+    raise ModelLoadError(f"{what}: give one of {', '.join(KNOWN)}, the folder of a model, or a hub id (owner/model).")
 
 
 def find_adapter(name: str, adapters: Path | None) -> Path:
-    """The folder of an adapter given by name or path. Raises ModelLoadError when there is none."""
+    """The folder of an adapter given by name, path or hub id. Raises ModelLoadError when there is none."""
     places = [Path(name), *([adapters / name] if adapters else [])]
     for place in places:
         if name and (place / "adapter_config.json").is_file():
             return place
+    if is_hub_id(name):
+        return download(name)
     looked = " or ".join(str(place) for place in places)
     raise ModelLoadError(
         f"there is no adapter '{name}': looked for {looked}. Make one by python -m model.finetune --out {name or 'NAME'}."
     )
+
+
+def main() -> int:
+    for name, known in KNOWN.items():
+        print(f"{name:<15} {known.words}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

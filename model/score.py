@@ -57,7 +57,9 @@ def main() -> int:
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image files, and folders that are searched for them")
     add_model_options(parser)
-    parser.add_argument("--task", default="quality", help="what is asked (default: quality, all that nano knows)")
+    parser.add_argument(
+        "--task", default="quality", help="what is asked: quality (default); one-align also knows aesthetics"
+    )
     parser.add_argument("--format", choices=PRINTERS, default="table")
     return run(lambda: score(parser.parse_args()))
 

@@ -13,8 +13,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from model.backbones.still_processor import load_processor
 from model.backbones.vlm import ZERO_SHOT, VlmBackbone, VlmReadout
-from model.errors import ModelLoadError
-from model.loading import first_line
+from model.errors import ModelLoadError, first_line
 from model.vlm_adapter import READOUT, load_adapter, read_readout
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -39,13 +38,13 @@ def load_vlm(
     folder: Path,
     readout: VlmReadout | None = None,
     adapter: Path | None = None,
-    dtype: str = "float32",
-    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
 ) -> VlmBackbone:
     """The VLM in `folder` with the adapter in the folder `adapter` merged in, ready to score on `device`.
 
     readout: how it is asked and read; when None, what the folder's readout.json says, else zero-shot levels. An adapter brings
-    its own. dtype: as transformers names it, "auto" for the file's own.
+    its own.
 
     Raises ModelLoadError naming the file or tensor that is missing, broken or does not fit.
     """
@@ -155,7 +154,9 @@ def weight_files(folder: Path) -> list[str]:
         raise ModelLoadError(f"{folder / INDEX} is not a readable index of weights: download it again.") from error
 
 
-def read_model(folder: Path, config: PreTrainedConfig, dtype: str, device: str) -> PreTrainedModel:
+def read_model(
+    folder: Path, config: PreTrainedConfig, dtype: torch.dtype, device: str | torch.device
+) -> PreTrainedModel:
     """The model itself. Raises ModelLoadError naming a tensor that is missing or of another shape than config.json says."""
     model, report = AutoModelForImageTextToText.from_pretrained(
         folder,

@@ -63,7 +63,7 @@ def test_plain_peft_loads_the_adapter_and_gives_the_same_scores(made, kind):
 
 
 def test_an_applied_adapter_leaves_a_plain_model(made):
-    model = load(made, made / "adapters" / "of-score_token").model
+    model = load(made, made / "adapters" / "of-score_token").backbone.model
     assert type(model) is NanoModel
     assert model.state_dict().keys() == NanoModel(model.config).state_dict().keys()
 

@@ -11,7 +11,7 @@ from model import lora
 from model.adapter import WEIGHTS, load_onto
 from model.errors import DataError, ModelLoadError
 from model.learner import Learner
-from model.loading import load_nano
+from model.nano_loading import load_nano
 from model.lora import Options, attach, finetune
 from model.metrics import plcc, rmse, srcc
 from model.registry import Spec

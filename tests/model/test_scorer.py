@@ -168,7 +168,7 @@ def test_a_tensor_of_the_wrong_shape_is_named(copy_of_nano):
         ("model.safetensors", b"\x00" * 100, "cannot be read as a model"),
         ("model.safetensors", None, "lacks model.safetensors"),
         ("tokenizer.json", None, "lacks tokenizer.json"),
-        ("config.json", b"{", "not a readable model configuration"),
+        ("config.json", b"{", "config.json is not readable JSON"),
         ("config.json", b'{"model_type": "llama"}', "type 'llama'"),
     ],
 )

@@ -1,0 +1,87 @@
+"""One door to every backbone: what a SPEC names is found out from its files, and scores as the backbone's own tests say."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from model import registry
+from model.errors import ModelError, ModelLoadError
+from model.registry import KNOWN, Spec, resolve
+from model.scorer import load_scorer
+from tests.model.owl_fixtures import QALIGN, QSCORER, facts, pictures
+from tests.model.tiny_vlms import write_vlm
+
+
+def scores(spec: str, images: list, **options) -> list[float]:
+    return [a.score for a in load_scorer(spec, **options).assess(images)]
+
+
+def test_a_published_q_scorer_gives_the_original_programs_scores():
+    expected = facts(QSCORER / "outputs.json")["per_prompt"]["scorer_newline"]["mlp_out_clamped_0_5"]
+    scorer = load_scorer(str(QSCORER / "checkpoint_bin"))
+    assert (scorer.readout, scorer.scale, scorer.tokens[0]) == ("score_token", (0, 5), "<score1>")
+    found = scorer.assess(pictures(QSCORER))
+    assert [a.score for a in found] == pytest.approx(expected, abs=1e-5)
+    masses = facts(QSCORER / "outputs.json")["per_prompt"]["scorer_newline"]["step1_score_prob_mass_open"]
+    assert [a.token_mass for a in found] == pytest.approx(masses, abs=1e-5)
+
+
+def test_a_published_lora_is_given_with_its_base():
+    raw = facts(QSCORER / "adapter_outputs.json")["unmerged_fp32_peft_forward"]["mlp_out_raw"]
+    spec = f"{QSCORER / 'base_mplug_owl2'}+{QSCORER / 'adapter'}"
+    assert scores(spec, pictures(QSCORER)) == pytest.approx([min(max(s, 0), 5) for s in raw], abs=1e-3)
+    with pytest.raises(ModelLoadError, match="needs its base"):
+        load_scorer(str(QSCORER / "adapter"))
+
+
+def test_a_published_level_model_gives_the_original_programs_scores():
+    prompts = facts(QALIGN / "outputs.json")["per_prompt"]
+    folder = str(QALIGN / "checkpoint_safetensors")
+    assert scores(folder, pictures(QALIGN)) == pytest.approx(prompts["scorer_newline"]["score_1to5"], abs=1e-5)
+    aesthetics = scores(folder, pictures(QALIGN), task="aesthetics")
+    assert aesthetics == pytest.approx(prompts["aesthetics_image"]["score_1to5"], abs=1e-5)
+    with pytest.raises(ModelError, match="no task 'beauty'"):
+        load_scorer(folder, task="beauty")
+
+
+def test_any_vlm_is_read_by_level_words_and_q_realign_on_its_own_scale(tmp_path, monkeypatch):
+    folder = write_vlm(tmp_path / "vlm", "qwen3_5")
+    zero_shot = load_scorer(str(folder)).assess(pictures(QALIGN))
+    assert all(a.scale == (1, 5) and sum(a.probabilities) == pytest.approx(1) for a in zero_shot)
+
+    # The hub is not at hand: the name's entry leads to the tiny model of the same family.
+    monkeypatch.setitem(
+        KNOWN, "q-realign-mini", registry.Known(folder, "Q-ReAlign", 1, (0, 1), "", "", readout="q-realign")
+    )
+    realign = load_scorer("q-realign-mini").assess(pictures(QALIGN))
+    assert all(a.scale == (0, 1) and 0 <= a.score <= 1 for a in realign)
+    with pytest.raises(ModelError, match="cannot be asked for 'aesthetics'"):
+        load_scorer(str(folder), task="aesthetics")
+
+
+def test_revisions_tell_weights_apart_and_not_names(tmp_path):
+    names = ["checkpoint_bin", "checkpoint_safetensors", "merged"]
+    found = {name: load_scorer(str(QSCORER / name)).revision for name in names}
+    assert len(set(found.values())) == 3
+    (tmp_path / "other-name").symlink_to(QSCORER / "merged")
+    assert load_scorer(str(tmp_path / "other-name")).revision == found["merged"]
+
+
+def test_a_name_that_is_an_adapter_takes_no_other():
+    with pytest.raises(ModelLoadError, match="takes no other"):
+        resolve("qscorer+mine")
+
+
+def test_every_name_says_what_it_is():
+    for name, known in KNOWN.items():
+        low, high = known.scale
+        assert f"scores {low:g} to {high:g}" in known.words and known.licence in known.words, name
+        assert "GB of memory" in known.words and known.trained_on in known.words, name
+
+
+def test_the_shipped_models_say_the_scale_that_they_have():
+    for name in registry.SHIPPED:
+        config = json.loads((Path(KNOWN[name].where) / "config.json").read_text())
+        assert tuple(config["readout"]["scale"]) == KNOWN[name].scale
+        assert resolve(name) == Spec(name, KNOWN[name].where, None)
