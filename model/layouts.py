@@ -124,8 +124,12 @@ def find_adapter_layout(folder: Path, base: Path | None) -> Layout:
     kind = "Q-Scorer" if any(name.startswith("deepmlp.") for name in over) else "DeQA-Score"
     whole = all(name in over or IGNORED.search(name) or POSITIONS.search(name) for name in under.pieces)
     name = f"{kind} LoRA, {'every parameter' if whole else 'trained parameters only'}"
-    config = read_model_config(folder) if (folder / CONFIG).is_file() else under.config
-    return Layout(name, folder, Path(base), config, overlay(under.pieces, over), lora, under.pieces)
+    pieces = overlay(under.pieces, over)
+    if (folder / CONFIG).is_file():
+        config = read_model_config(folder)
+    else:  # the base's then, but for the score tokens that the adapter brings
+        config = under.config | {"vocab_size": sum(piece.shape[0] for piece in pieces.get("lm_head.weight", []))}
+    return Layout(name, folder, Path(base), config, pieces, lora, under.pieces)
 
 
 def read_model_config(folder: Path) -> dict:

@@ -7,24 +7,23 @@ import torch
 from model.errors import ModelLoadError
 
 WORKING = 1.1  # of the weights' size: a tensor on its way, and what one picture needs
-SMALLER = torch.bfloat16  # what to load a model in that does not fit in float32
 
 
-def check_memory(name: str, numbers: int, dtype: torch.dtype, free: float | None, device: str) -> None:
-    """Raises ModelLoadError when `numbers` weights in `dtype` do not fit into `free` bytes; free None means that nobody knows."""
-    needed, smaller = (WORKING * numbers * kind.itemsize for kind in (dtype, SMALLER))
-    if free is None or needed <= free:
+def check_memory(name: str, sizes: dict[str, float], wanted: str, free: float | None, device: str) -> None:
+    """Raises ModelLoadError when weights of `sizes[wanted]` bytes do not fit into `free`; free None means that nobody knows.
+
+    sizes: what the model may be loaded as, largest first; the first that fits is recommended.
+    """
+    needed = {choice: WORKING * size for choice, size in sizes.items()}
+    if free is None or needed[wanted] <= free:
         return
+    fits = [choice for choice, size in needed.items() if size <= free]
     remedy = "free some, or choose another device or a smaller model"
-    if smaller <= free:
-        remedy = f"choose --dtype {dtype_name(SMALLER)}, which needs {smaller / 1e9:.1f} GB"
+    if fits:
+        remedy = f"choose {fits[0]}, which needs {needed[fits[0]] / 1e9:.1f} GB"
     raise ModelLoadError(
-        f"{name} needs {needed / 1e9:.1f} GB of memory in {dtype_name(dtype)}, and {device} has {free / 1e9:.1f} GB free: {remedy}."
+        f"{name} needs {needed[wanted] / 1e9:.1f} GB of memory in {wanted}, and {device} has {free / 1e9:.1f} GB free: {remedy}."
     )
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def free_memory(device: str | torch.device) -> float | None:

@@ -13,6 +13,7 @@ from model.backbones.mplug_owl2_vision import AbstractorAttention
 from model.errors import ModelLoadError
 from model.layouts import CONFIG, IGNORED, POSITIONS, Layout, Lora, Piece
 from model.memory import check_memory, free_memory
+from model.quantization import BITS, is_quantized, quantized_linear
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -25,11 +26,13 @@ def load_model(
     layout: Layout,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
+    bits: int | None = None,
     merge: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[MplugOwl2Model, MplugOwl2Processor]:
     """The model that a layout plans, in eval mode, and its processor. Never more than the model and one tensor are in memory.
 
+    bits: hold the LLM's layers in 8 or 4 bits (see model/quantization.py), computing in `dtype`; such a model is for inference.
     merge: add the layout's LoRA to the weights, in float32, before they are rounded to `dtype`; else leave it out (see `attach_lora`).
     progress: called with numbers so far and in all; what it raises ends the loading. Raises ModelLoadError for a tensor that is missing,
     left over or of another shape, and, before anything is loaded, for too little memory.
@@ -38,17 +41,21 @@ def load_model(
     model = empty_model(complete_config(layout, processor))
     check_fit(layout, model, processor)
     lora = layout.lora.pairs if layout.lora and merge else {}
-    total, done = sum(tensor.numel() for tensor in model.state_dict().values()), 0
-    check_memory(str(layout.folder), total, dtype, free_memory(device), str(device))
-    files = dict.fromkeys(piece.file for name in model.state_dict() for piece in layout.pieces.get(name, [])[:1])
+    places = model.state_dict()
+    total, done = sum(tensor.numel() for tensor in places.values()), 0
+    check_memory(str(layout.folder), sizes(places), choice(dtype, bits), free_memory(device), str(device))
+    files = dict.fromkeys(piece.file for name in places for piece in layout.pieces.get(name, [])[:1])
     for file in files:
-        for name, tensor in model.state_dict().items():
+        for name, tensor in places.items():
             if name in layout.pieces and layout.pieces[name][0].file is file:
                 value = assemble(layout.pieces[name], tensor.shape)
                 if name in lora:
                     a, b = (piece.read().float() for piece in lora[name])
                     value = value.float() + layout.lora.scaling * (b @ a)
-                place(model, name, value.to(device, dtype, copy=True))
+                if bits and is_quantized(name, tensor.shape):
+                    place(model, name.removesuffix(".weight"), quantized_linear(value, bits, device, dtype))
+                else:
+                    place(model, name, value.to(device, dtype, copy=True))
                 done += tensor.numel()
                 if progress:
                     progress(done, total)
@@ -185,11 +192,28 @@ def assemble(pieces: list[Piece], shape: torch.Size) -> torch.Tensor:
     return value
 
 
-def place(model: nn.Module, name: str, value: torch.Tensor) -> None:
-    """Let `value` be the parameter or buffer called `name`."""
+def choice(dtype: torch.dtype, bits: int | None) -> str:
+    """What a way of loading is called."""
+    return f"{bits} bits" if bits else str(dtype).removeprefix("torch.")
+
+
+def sizes(places: dict[str, torch.Tensor]) -> dict[str, float]:
+    """Bytes of the whole model in each way of loading it, largest first."""
+    full = sum(tensor.numel() for tensor in places.values())
+    layers = sum(tensor.numel() for name, tensor in places.items() if is_quantized(name, tensor.shape))
+    found = {
+        choice(dtype, None): float(full * dtype.itemsize) for dtype in (torch.float32, torch.bfloat16, torch.float16)
+    }
+    return found | {choice(torch.bfloat16, bits): layers * bits / 8 + (full - layers) * 2 for bits in BITS}
+
+
+def place(model: nn.Module, name: str, value: torch.Tensor | nn.Module) -> None:
+    """Let `value` be the parameter, buffer or module called `name`."""
     owner, _, last = name.rpartition(".")
     module = model.get_submodule(owner)
-    if last in module._buffers:
+    if isinstance(value, nn.Module):
+        module._modules[last] = value
+    elif last in module._buffers:
         module._buffers[last] = value
     else:
         module._parameters[last] = nn.Parameter(value)

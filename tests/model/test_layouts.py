@@ -164,6 +164,14 @@ def test_an_adapter_without_a_config_takes_the_bases(tmp_path):
     assert_near(*(s.last_position([s.prepare(picture)])[1] for s in (scorer(folder, BASE), expected)), 0)
 
 
+def test_a_q_scorer_adapter_without_a_config_brings_its_tokens(tmp_path):
+    folder = copied(QSCORER / "adapter", tmp_path)
+    (folder / "config.json").unlink()
+    found = scorer(folder, BASE)
+    assert found.tokens[0] == "<score1>" and len(found.tokens) == 5
+    assert_near(raw_scores(found), raw_scores(scorer(QSCORER / "adapter", BASE)), 0)
+
+
 def test_code_named_in_the_config_is_neither_asked_about_nor_run(tmp_path, monkeypatch):
     folder = copied(QSCORER / "merged", tmp_path)
     assert "auto_map" in json.loads((folder / "config.json").read_text())

@@ -1,13 +1,18 @@
 """mPLUG-Owl2 against the original programs: every intermediate result, to 1e-5 in float32."""
 
+import re
+
 import pytest
 import torch
+from accelerate import infer_auto_device_map
 from transformers import AutoConfig
 
 from model.backbones.mplug_owl2 import IMAGE_ID, MplugOwl2Config, MplugOwl2Model
+from model.backbones.mplug_owl2_loading import load_model
 from model.backbones.mplug_owl2_processor import MplugOwl2Processor
 from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
 from model.errors import ModelError
+from model.layouts import find_layout
 from model.readouts import read_levels, read_score_token
 from tests.model.owl_fixtures import FIXTURES, PROMPT_NAMES, QALIGN, QSCORER, assert_near, facts, pictures, tensors
 
@@ -232,12 +237,32 @@ def test_what_was_saved_answers_the_same_when_loaded(kind, tmp_path):
     assert isinstance(AutoConfig.from_pretrained(tmp_path), MplugOwl2Config)
 
 
-def test_a_device_map_places_the_layers_one_by_one():
-    model = MplugOwl2Model.from_pretrained(QALIGN / CHECKPOINT, dtype="float32", device_map="auto").eval()
+def test_a_device_map_may_leave_parts_on_disk(tmp_path):
     expected = backbone(QALIGN)
+    names = ["lm_head", "model.embed_tokens", "model.norm", "model.vision_model", "model.visual_abstractor"]
+    names += [f"model.layers.{n}" for n in range(expected.model.config.num_hidden_layers)]
+    on_disk = {"model.visual_abstractor", names[-1]}
+    model = MplugOwl2Model.from_pretrained(
+        QALIGN / CHECKPOINT,
+        dtype="float32",
+        device_map={name: "disk" if name in on_disk else "cpu" for name in names},
+        offload_folder=tmp_path,
+    ).eval()
+    assert any(weight.is_meta for weight in model.model.visual_abstractor.parameters())
     split = MplugOwl2Backbone(model, expected.processor)
     picture = pictures(QALIGN)[0]
     assert_near(*(s.last_position([s.prepare(picture)])[1] for s in (split, expected)))
+
+
+def test_no_layer_is_split_over_devices():
+    with torch.device("meta"):
+        model = MplugOwl2Model(MplugOwl2Config(num_hidden_layers=4))
+    whole = sum(weight.numel() for weight in model.parameters()) * 4
+    places = infer_auto_device_map(
+        model, {0: whole // 3, 1: whole // 3, "cpu": whole}, no_split_module_classes=model._no_split_modules
+    )
+    assert len(set(places.values())) > 1
+    assert not [name for name in places if re.search(r"layers\.\d+\.", name)]
 
 
 def test_the_full_size_has_the_published_names_and_shapes():
@@ -271,3 +296,58 @@ def test_position_tables_missing_from_a_file_are_computed():
 def test_a_config_that_asks_for_another_kind_of_model_is_refused(name, value):
     with pytest.raises(ValueError, match=name):
         MplugOwl2Config(**{name: value})
+
+
+def odd_model() -> MplugOwl2Model:
+    """Of shapes that no fixture has: few queries, an odd grid, a regressor with blocks of equal widths."""
+    torch.manual_seed(0)
+    base = facts(QSCORER / "base_mplug_owl2" / "config.json")
+    vision = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 1, "num_attention_heads": 3}
+    abstractor = vision | {"num_learnable_queries": 7, "grid_size": 5, "encoder_hidden_size": 24}
+    config = MplugOwl2Config(
+        vocab_size=base["vocab_size"] + 5,
+        hidden_size=36,
+        intermediate_size=50,
+        num_hidden_layers=3,
+        num_attention_heads=3,
+        visual_config={"visual_model": vision | {"image_size": 70}, "visual_abstractor": abstractor},
+        deepmlp_hidden_dims=[36, 36, 10],
+        score_tokens=[f"<score{n}>" for n in range(1, 6)],
+    )
+    model = MplugOwl2Model(config).eval()
+    for weight in model.parameters():
+        weight.data += 0.1 * torch.randn_like(weight)
+    return model
+
+
+def test_shapes_are_the_files_and_nobody_elses(tmp_path):
+    expected = odd_model()
+    processor = MplugOwl2Processor.from_pretrained(QSCORER / "base_mplug_owl2")
+    processor.side = expected.config.vision.image_size
+    expected.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    found = MplugOwl2Backbone(*load_model(find_layout(tmp_path)))
+    assert found.model.config.rows_per_image == 8
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(tensor, found.model.state_dict()[name]), name
+    batch = [found.prepare(picture) for picture in pictures(QSCORER)]
+    hidden, _ = found.last_position(batch)
+    with torch.no_grad():
+        direct = expected(torch.cat([p.pixels for p in batch]), found.prompt_ids.expand(len(batch), -1))
+    assert_near(hidden, direct.hidden[:, -1])
+    assert direct.hidden.shape[1] == len(found.prompt_ids) - 1 + 8
+
+
+def test_a_regressors_block_of_equal_widths_adds_its_input():
+    regressor = odd_model().deepmlp
+    rows = torch.randn(4, 36)
+    state = regressor.state_dict()
+    with torch.no_grad():
+        expected = rows
+        for n in (0, 1):
+            expected = (
+                expected + (expected @ state[f"model.{n}.linear.weight"].T + state[f"model.{n}.linear.bias"]).relu()
+            )
+        expected = (expected @ state["model.2.linear.weight"].T + state["model.2.linear.bias"]).relu()
+        expected = (expected @ state["output_layer.weight"].T + state["output_layer.bias"])[:, 0]
+        assert_near(regressor(rows), expected)
