@@ -14,10 +14,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         default="nano",
         metavar="SPEC",
-        help="nano, nano-qalign, a folder, or either +ADAPTER (default: nano)",
+        help="a name (python -m model.registry lists them), a folder or a hub id, or one of these +ADAPTER (default: nano)",
     )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
-    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16"], default="auto")
+    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16", "8bit", "4bit"], default="auto")
     parser.add_argument(
         "--batch-size",
         type=positive,

@@ -13,6 +13,10 @@ class ModelLoadError(ModelError):
     """A model that is unknown, incomplete or does not fit."""
 
 
+class TooLittleMemory(ModelLoadError):
+    """A model that does not fit into what is free now."""
+
+
 class DataError(ModelError):
     """Labels or ratings that cannot be used."""
 

@@ -118,10 +118,12 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
         raise ImageError(f"not an image: {'truncated' if cut else 'damaged'} {kind}") from error
 
 
-def find_images(paths: Iterable[str | Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+def find_images(
+    paths: Iterable[str | Path], suffixes: frozenset[str] = SUFFIXES
+) -> tuple[list[Path], list[tuple[Path, str]]]:
     """List the picture files under paths: (files, problems).
 
-    A file is taken as given, whatever its name. A folder is walked with its subfolders: its files with a picture's suffix
+    A file is taken as given, whatever its name. A folder is walked with its subfolders: its files with one of `suffixes`
     follow in sorted order; hidden files and folders are left out, links to folders are not followed. The order of paths is kept.
     problems lists (path, sentence) for each path that is missing, cannot be read or holds no picture, so that a caller
     reports these and goes on with the rest. Raises nothing.
@@ -130,7 +132,7 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Path], list[tuple[Pat
     problems: list[tuple[Path, str]] = []
     for path in map(Path, paths):
         if path.is_dir():
-            found, unreadable = _walk(path)
+            found, unreadable = _walk(path, suffixes)
             files += found
             problems += unreadable
             if not found and not unreadable:
@@ -142,7 +144,7 @@ def find_images(paths: Iterable[str | Path]) -> tuple[list[Path], list[tuple[Pat
     return files, problems
 
 
-def _walk(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+def _walk(folder: Path, suffixes: frozenset[str]) -> tuple[list[Path], list[tuple[Path, str]]]:
     found: list[Path] = []
     problems: list[tuple[Path, str]] = []
 
@@ -152,7 +154,7 @@ def _walk(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     for parent, folders, names in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
-            Path(parent, name) for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+            Path(parent, name) for name in names if not name.startswith(".") and Path(name).suffix.lower() in suffixes
         ]
     return sorted(found), sorted(problems)
 

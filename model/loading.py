@@ -1,6 +1,6 @@
 """From a SPEC's folders to a backbone that a scorer asks: what a folder holds is told by its files, never by its name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -9,7 +9,12 @@ from torch import nn
 
 from model.errors import ModelError, ModelLoadError
 from model.json_files import read_json
-from model.registry import Spec
+from model.memory import check_memory, free_memory
+from model.registry import KNOWN, Spec
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+BITS = {"8bit": 8, "4bit": 4}
+Progress = Callable[[int, int], None]  # called with numbers loaded so far and in all; what it raises ends the loading
 
 
 class Backbone(Protocol):
@@ -32,23 +37,47 @@ class Backbone(Protocol):
     def last_position(self, batch: Sequence) -> tuple[torch.Tensor, torch.Tensor]: ...
 
 
-def load_backbone(found: Spec, device: torch.device, dtype: torch.dtype | None, task: str) -> Backbone:
-    """The backbone in the folders of `found`, on `device`. dtype None: float32, and bfloat16 for large models beside the CPU.
+def load_backbone(
+    found: Spec, device: torch.device, dtype: str, task: str, progress: Progress | None = None
+) -> Backbone:
+    """The backbone in the folders of `found`, on `device`.
 
-    Raises ModelError for a task that it was not taught, ModelLoadError for what is missing or does not fit.
+    dtype: a word of DTYPES or BITS, or auto: float32, and bfloat16 for large models on a GPU. Raises ModelError for a task that
+    it was not taught, TooLittleMemory before loading what does not fit, ModelLoadError for what is missing or broken.
     """
     kind = kind_of(found)
     if kind == "mplug_owl2":
-        return load_mplug_owl2(found, device, dtype, task)
+        return load_mplug_owl2(found, device, dtype, task, progress)
     if task != "quality":
         raise ModelError(f"{found.name} cannot be asked for '{task}': it knows quality.")
+    if dtype in BITS:
+        raise ModelError(
+            f"{found.name} cannot be held in {dtype}, which is for mPLUG-Owl2 models: use --dtype bfloat16."
+        )
     if kind == "qscorer_nano":
-        return load_nano_backbone(found, device, dtype)
+        from model.backbones.nano_scoring import NanoBackbone
+        from model.nano_loading import load_nano
+
+        model, processor = load_nano(found)
+        return NanoBackbone(model.to(device, DTYPES.get(dtype, torch.float32)), processor)
     from model.backbones.vlm import Q_REALIGN
     from model.vlm_loading import load_vlm
 
     readout = {"q-realign": Q_REALIGN}.get(found.readout)
-    return load_vlm(found.base, readout, found.adapter, dtype or large_dtype(device), device)
+    return load_vlm(found.base, readout, found.adapter, DTYPES[large_dtype(dtype, device)], device)
+
+
+def load_mplug_owl2(
+    found: Spec, device: torch.device, dtype: str, task: str, progress: Progress | None = None
+) -> Backbone:
+    from model.backbones.mplug_owl2_loading import load_model
+    from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
+    from model.layouts import find_layout
+
+    layout = find_layout(found.adapter, found.base) if found.adapter else find_layout(found.base)
+    computed_in = DTYPES[large_dtype("auto" if dtype in BITS else dtype, device)]
+    model, processor = load_model(layout, computed_in, device, BITS.get(dtype), progress=progress)
+    return MplugOwl2Backbone(model, processor, task)
 
 
 def kind_of(found: Spec) -> str:
@@ -60,23 +89,16 @@ def kind_of(found: Spec) -> str:
     return str(read_json(found.base / "config.json").get("model_type"))
 
 
-def large_dtype(device: torch.device) -> torch.dtype:
-    return torch.float32 if device.type == "cpu" else torch.bfloat16
+def large_dtype(dtype: str, device: torch.device) -> str:
+    if dtype != "auto":
+        return dtype
+    return "float32" if device.type == "cpu" else "bfloat16"
 
 
-def load_nano_backbone(found: Spec, device: torch.device, dtype: torch.dtype | None) -> Backbone:
-    from model.backbones.nano_scoring import NanoBackbone
-    from model.nano_loading import load_nano
-
-    model, processor = load_nano(found)
-    return NanoBackbone(model.to(device, dtype or torch.float32), processor)
-
-
-def load_mplug_owl2(found: Spec, device: torch.device, dtype: torch.dtype | None, task: str) -> Backbone:
-    from model.backbones.mplug_owl2_loading import load_model
-    from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
-    from model.layouts import find_layout
-
-    layout = find_layout(found.adapter, found.base) if found.adapter else find_layout(found.base)
-    model, processor = load_model(layout, dtype or large_dtype(device), device)
-    return MplugOwl2Backbone(model, processor, task)
+def check_before_download(name: str, device: torch.device, dtype: str) -> None:
+    """Raises TooLittleMemory for a model known by name that would not fit once it was fetched."""
+    known = KNOWN.get(name.partition("+")[0])
+    if known and not known.ships and dtype not in BITS:
+        sizes = {word: known.memory(word) * 1e9 for word in ("float32", "bfloat16")}
+        wanted = "float32" if large_dtype(dtype, device) == "float32" else "bfloat16"
+        check_memory(name, sizes, wanted, free_memory(device), str(device))

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import torch
 
-from model.errors import ModelLoadError
+from model.errors import TooLittleMemory
 
 WORKING = 1.1  # of the weights' size: a tensor on its way, and what one picture needs
 
 
 def check_memory(name: str, sizes: dict[str, float], wanted: str, free: float | None, device: str) -> None:
-    """Raises ModelLoadError when weights of `sizes[wanted]` bytes do not fit into `free`; free None means that nobody knows.
+    """Raises TooLittleMemory when weights of `sizes[wanted]` bytes do not fit into `free`; free None means that nobody knows.
 
     sizes: what the model may be loaded as, largest first; the first that fits is recommended.
     """
@@ -21,7 +21,7 @@ def check_memory(name: str, sizes: dict[str, float], wanted: str, free: float | 
     remedy = "free some, or choose another device or a smaller model"
     if fits:
         remedy = f"choose {fits[0]}, which needs {needed[fits[0]] / 1e9:.1f} GB"
-    raise ModelLoadError(
+    raise TooLittleMemory(
         f"{name} needs {needed[wanted] / 1e9:.1f} GB of memory in {wanted}, and {device} has {free / 1e9:.1f} GB free: {remedy}."
     )
 

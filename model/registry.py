@@ -32,6 +32,10 @@ class Known:
     base: str | None = None
     readout: str | None = None
 
+    @property
+    def ships(self) -> bool:
+        return isinstance(self.where, Path)
+
     def memory(self, dtype: str) -> float:
         """GB that the weights alone take."""
         return self.parameters * BYTES_PER_NUMBER[dtype] / 1000
@@ -67,7 +71,7 @@ KNOWN = {
     "q-realign-lite": realign("Lite-4B", 4000),
     "q-realign-pro": realign("Pro-9B", 9000),
 }
-SHIPPED = {name: known.where for name, known in KNOWN.items() if isinstance(known.where, Path)}
+SHIPPED = {name: known.where for name, known in KNOWN.items() if known.ships}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Score images: `python -m model.score [--model SPEC] PATH...`
 
-PATHs are files and folders. With --format json stdout carries one JSON object a line and nothing else; progress and messages go to
-stderr. A file that cannot be read gives its error, the rest are scored, and the exit status is 1.
+PATHs are files and folders; videos for --task video. With --format json stdout carries one JSON object a line and nothing
+else; progress and messages go to stderr. A file that cannot be read gives its error, the rest are scored, and the exit
+status is 1.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from model.assessment import Assessment, Failure
 from model.commands import add_model_options, data_dir, run
+from model.images import SUFFIXES as PICTURES
 from model.images import find_images
 
 
@@ -58,7 +60,12 @@ def main() -> int:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image files, and folders that are searched for them")
     add_model_options(parser)
     parser.add_argument(
-        "--task", default="quality", help="what is asked: quality (default); one-align also knows aesthetics"
+        "--task", default="quality", help="what is asked: quality (default); one-align also knows aesthetics and video"
+    )
+    parser.add_argument(
+        "--check-steps",
+        action="store_true",
+        help="take the published Q-Scorer's two greedy steps too, and name the images where its first word is another",
     )
     parser.add_argument("--format", choices=PRINTERS, default="table")
     return run(lambda: score(parser.parse_args()))
@@ -66,8 +73,9 @@ def main() -> int:
 
 def score(arguments: argparse.Namespace) -> int:
     from model.scorer import load_scorer  # torch, which --help need not wait for
+    from model.video import SUFFIXES as VIDEOS
 
-    paths, problems = find_images(arguments.paths)
+    paths, problems = find_images(arguments.paths, VIDEOS if arguments.task == "video" else PICTURES)
     scorer = load_scorer(arguments.model, arguments.device, arguments.dtype, data_dir() / "adapters", arguments.task)
 
     failed = 0
@@ -81,6 +89,9 @@ def score(arguments: argparse.Namespace) -> int:
             yield result
 
     PRINTERS[arguments.format](results())
+    if arguments.check_steps:
+        for path, word in scorer.check_steps(paths):
+            print(f"check-steps: {path}: the model would have begun its answer with '{word}'", file=sys.stderr)
     return 1 if failed else 0
 
 

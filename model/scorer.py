@@ -14,11 +14,10 @@ from model.assessment import Assessment, Failure
 from model.errors import ImageError, ModelError
 from model.images import open_image
 from model.labels import intervals
-from model.loading import Backbone, load_backbone
+from model.loading import Backbone, Progress, check_before_download, load_backbone
 from model.readouts import Reading, read_levels, read_score_token
 from model.registry import Spec, resolve
 
-DTYPES = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 DECODERS = 2  # threads that decode pictures; each holds one full-size picture at a time
 DECIDING = {".safetensors", ".bin", ".model"}  # with the settings named in `revision`, the files that decide the scores
 
@@ -27,8 +26,8 @@ class Scorer:
     """Assesses images with one model. `readout`, `scale` and `tokens` (worst first) are the backbone's; `revision` tells the
     weights from others."""
 
-    def __init__(self, name: str, revision: str, backbone: Backbone):
-        self.name, self.revision, self.backbone = name, revision, backbone
+    def __init__(self, name: str, revision: str, backbone: Backbone, task: str = "quality"):
+        self.name, self.revision, self.backbone, self.task = name, revision, backbone, task
         self.readout, self.scale, self.tokens = backbone.readout, backbone.scale, backbone.tokens
 
     def assess(
@@ -39,7 +38,8 @@ class Scorer:
         return self.assess_prepared([self.backbone.prepare(image) for image in images], names, batch_size)
 
     def assess_files(self, paths: Iterable[str | Path], batch_size: int = 8) -> Iterator[Assessment | Failure]:
-        """Assess picture files, lazily and in order; a file that cannot be read gives a Failure and the rest goes on."""
+        """Assess picture files (for the task video: video files), lazily and in order; a file that cannot be read gives a
+        Failure and the rest goes on."""
         paths = iter(paths)
         with ThreadPoolExecutor(DECODERS) as pool:
             while chunk := [str(path) for path in islice(paths, 4 * batch_size)]:
@@ -51,9 +51,26 @@ class Scorer:
 
     def _prepared_or_failure(self, path: str):
         try:
-            return self.backbone.prepare(open_image(path))
+            return self._prepare_video(path) if self.task == "video" else self.backbone.prepare(open_image(path))
         except ImageError as error:
             return Failure(path, str(error))
+
+    def _prepare_video(self, path: str):
+        from model.video import MAX_FRAMES, video_frames
+
+        return self.backbone.prepare_clip(video_frames(path, min(MAX_FRAMES, self.backbone.most_frames)))
+
+    def check_steps(self, paths: Iterable[str | Path]) -> Iterator[tuple[str, str]]:
+        """The pictures for which the published Q-Scorer, in its two greedy steps, would not have said the piece that our one
+        forward takes for granted, each with the word that it would have said. Raises ModelError for other models."""
+        if not hasattr(self.backbone, "check_steps"):
+            raise ModelError(f"{self.name} takes one step in any case: leave --check-steps out.")
+        for path in map(str, paths):
+            prepared = self._prepared_or_failure(path)
+            if not isinstance(prepared, Failure):
+                (steps,) = self.backbone.check_steps([prepared])
+                if not steps.agrees:
+                    yield path, steps.first
 
     def assess_prepared(self, prepared: Sequence, names: Sequence[str], batch_size: int) -> list[Assessment]:
         """Assess what the backbone prepared; what has one shape_key goes through it together, at most `batch_size` at a time."""
@@ -95,18 +112,26 @@ class Scorer:
 
 
 def load_scorer(
-    spec: str, device: str = "auto", dtype: str = "auto", adapters: Path | None = None, task: str = "quality"
+    spec: str,
+    device: str = "auto",
+    dtype: str = "auto",
+    adapters: Path | None = None,
+    task: str = "quality",
+    progress: Progress | None = None,
 ) -> Scorer:
     """Load what SPEC names (see model/registry.py); adapters given by name are looked for in the folder `adapters`.
 
     device: auto (CUDA, else Apple's GPU, else CPU), cpu, cuda or mps. dtype: auto (float32; bfloat16 for large models on a
-    GPU), float32, bfloat16 or float16. task: quality; OneAlign also knows aesthetics.
+    GPU), float32, bfloat16, float16, and for mPLUG-Owl2 8bit and 4bit. task: quality; OneAlign also knows aesthetics and
+    video. progress: see model/loading.py.
 
     Raises ModelError, in one sentence, for what is unknown, incomplete, does not fit, or is not on this machine.
     """
     where = choose_device(device)
+    check_before_download(spec, where, dtype)
     found = resolve(spec, adapters)
-    return Scorer(found.name, revision(found), load_backbone(found, where, DTYPES[dtype], task))
+    backbone = load_backbone(found, where, dtype, task, progress)
+    return Scorer(found.name, revision(found), backbone, task)
 
 
 def choose_device(device: str) -> torch.device:

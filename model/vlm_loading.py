@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from pathlib import Path
 
 import jinja2
@@ -14,6 +15,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from model.backbones.still_processor import load_processor
 from model.backbones.vlm import ZERO_SHOT, VlmBackbone, VlmReadout
 from model.errors import ModelLoadError, first_line
+from model.loading import DTYPES
+from model.memory import check_memory, free_memory
 from model.vlm_adapter import READOUT, load_adapter, read_readout
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -54,6 +57,7 @@ def load_vlm(
         readout = read_readout(folder) if (folder / READOUT).is_file() else ZERO_SHOT
     try:
         processor = load_processor(folder, config)  # the quick part first
+        check_fits(folder, dtype, device)
         model = read_model(folder, config, dtype, device)
         if adapter:
             return load_adapter(model, processor, adapter)
@@ -136,6 +140,17 @@ def check_files(folder: Path) -> None:
             raise ModelLoadError(
                 f"{folder / name} is incomplete or broken ({first_line(error)}): copy or download it again."
             ) from error
+
+
+def check_fits(folder: Path, dtype: torch.dtype, device: str | torch.device) -> None:
+    """Raises TooLittleMemory when the weights do not fit into what is free on the device."""
+    numbers = 0
+    for name in weight_files(folder):
+        with safe_open(folder / name, "pt") as file:
+            numbers += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())
+    sizes = {word: float(numbers * DTYPES[word].itemsize) for word in DTYPES}
+    wanted = next(word for word, kind in DTYPES.items() if kind == dtype)
+    check_memory(str(folder), sizes, wanted, free_memory(device), str(device))
 
 
 def weight_files(folder: Path) -> list[str]:

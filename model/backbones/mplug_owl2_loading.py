@@ -194,7 +194,7 @@ def assemble(pieces: list[Piece], shape: torch.Size) -> torch.Tensor:
 
 def choice(dtype: torch.dtype, bits: int | None) -> str:
     """What a way of loading is called."""
-    return f"{bits} bits" if bits else str(dtype).removeprefix("torch.")
+    return f"{bits}bit" if bits else str(dtype).removeprefix("torch.")
 
 
 def sizes(places: dict[str, torch.Tensor]) -> dict[str, float]:

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
-from model import registry
-from model.errors import ModelError, ModelLoadError
+from model import loading, registry
+from model.errors import ModelError, ModelLoadError, TooLittleMemory
 from model.registry import KNOWN, Spec, resolve
 from model.scorer import load_scorer
+from model.video import video_frames
 from tests.model.owl_fixtures import QALIGN, QSCORER, facts, pictures
+from tests.model.test_video import clip
 from tests.model.tiny_vlms import write_vlm
 
 
@@ -58,6 +61,59 @@ def test_any_vlm_is_read_by_level_words_and_q_realign_on_its_own_scale(tmp_path,
     assert all(a.scale == (0, 1) and 0 <= a.score <= 1 for a in realign)
     with pytest.raises(ModelError, match="cannot be asked for 'aesthetics'"):
         load_scorer(str(folder), task="aesthetics")
+
+
+def test_a_video_is_scored_by_its_frames(tmp_path):
+    path = clip(tmp_path / "clip.mp4", frames=20)
+    scorer = load_scorer(str(QALIGN / "checkpoint_safetensors"), task="video")
+    (tmp_path / "broken.mp4").write_bytes(b"no video at all")
+    good, broken = scorer.assess_files([path, tmp_path / "broken.mp4"])
+    assert 1 <= good.score <= 5 and "cannot be opened" in broken.error
+    frames = list(video_frames(path))
+    alone = scorer.assess_prepared([scorer.backbone.prepare_clip(frames)], ["clip"], 1)[0]
+    assert len(frames) == 2 and good.score == pytest.approx(alone.score, abs=1e-6)
+
+
+def test_the_two_steps_of_the_original_are_checked_on_demand():
+    paths = sorted((QSCORER / "inputs").glob("image_*.png"))
+    scorer = load_scorer(str(QSCORER / "checkpoint_bin"))
+    assert list(scorer.check_steps(paths)) == []  # outputs.json: the first step says the bare piece for each
+    prefix = scorer.backbone.prompt_ids[-1]
+    with torch.no_grad():
+        scorer.backbone.model.lm_head.weight[prefix] = 0
+        said = list(scorer.check_steps(paths))
+    assert [path for path, _ in said] == [str(path) for path in paths]
+    with pytest.raises(ModelError, match="leave --check-steps out"):
+        list(load_scorer("nano").check_steps(paths))
+
+
+def test_what_does_not_fit_into_memory_is_said_before_it_is_fetched(monkeypatch):
+    monkeypatch.setattr(loading, "free_memory", lambda device: 10e9)
+    with pytest.raises(
+        TooLittleMemory, match=r"one-align needs 36.1 GB of memory in float32, and cpu has 10.0 GB free"
+    ):
+        load_scorer("one-align", device="cpu")
+    with pytest.raises(TooLittleMemory, match="choose bfloat16, which needs 8.8 GB"):
+        load_scorer("q-realign-lite", device="cpu")
+
+
+@pytest.mark.parametrize("spec", ["nano", "nano-qalign"])
+def test_bits_are_for_the_large(spec):
+    with pytest.raises(ModelError, match="use --dtype bfloat16"):
+        load_scorer(spec, dtype="4bit")
+
+
+def test_loading_tells_how_far_it_is_and_ends_when_it_is_told_to():
+    told = []
+
+    def stop(done, total):
+        told.append((done, total))
+        if done > total / 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        load_scorer(str(QSCORER / "merged"), progress=stop)
+    assert 0 < told[0][0] < told[-1][0] <= told[-1][1]
 
 
 def test_revisions_tell_weights_apart_and_not_names(tmp_path):

@@ -35,8 +35,8 @@ def test_how_large_the_model_is_in_each_way_is_known_before_loading():
     whole = scores(*FOLDERS[0])[1].model.state_dict()
     found = sizes(whole)
     assert found["float32"] == sum(tensor.nbytes for tensor in whole.values())
-    assert list(found) == ["float32", "bfloat16", "float16", "8 bits", "4 bits"]
-    assert found["bfloat16"] > found["8 bits"] > found["4 bits"]
+    assert list(found) == ["float32", "bfloat16", "float16", "8bit", "4bit"]
+    assert found["bfloat16"] > found["8bit"] > found["4bit"]
 
 
 def test_bitsandbytes_missing_is_said(monkeypatch):

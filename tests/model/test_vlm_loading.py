@@ -76,7 +76,7 @@ def test_an_adapter_comes_with_its_own_readout(qwen, tmp_path, picture):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_half_precision_is_half_precision_throughout(tmp_path, picture, family):
     folder = write_vlm(tmp_path, family)
-    exact, half = load_vlm(folder), load_vlm(folder, dtype="bfloat16")
+    exact, half = load_vlm(folder), load_vlm(folder, dtype=torch.bfloat16)
     hidden, logits = half.last_position([half.prepare(picture)])
     assert half.dtype == hidden.dtype == torch.bfloat16
     assert (logits - exact.last_position([exact.prepare(picture)])[1]).abs().max() < 0.3
