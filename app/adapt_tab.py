@@ -10,6 +10,7 @@ from annotations import Annotations, Counts
 from app import cards, figures
 from app.errors import says_errors
 from app.figures import Point
+from app.model_picker import put_into_use
 from app.scorers import Scorers
 from app.session import Session
 from app.settings import Settings
@@ -80,16 +81,6 @@ class Bench:
             for spec in dict.fromkeys([*shipped, *with_adapter])
         ]
 
-    def use(self, spec: str, visitor: Session) -> str:
-        """Put a scorer into use for this visitor. Raises ModelError, and then the earlier one stays."""
-        visitor.spec = self.scorers.get(spec).name
-        return in_use(visitor.spec)
-
-
-def in_use(spec: str) -> str:
-    """The header's word on which scorer this visitor uses."""
-    return f'<p class="in-use" role="status">In use: <strong>{escape(spec)}</strong></p>'
-
 
 def command(settings: Settings) -> str:
     """The command that fine-tunes on the ratings of this page."""
@@ -156,8 +147,8 @@ def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}".replace("-", "−")
 
 
-def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML) -> None:
-    """Put the tab on the page; it fills when it is opened. `header` says everywhere which scorer is in use."""
+def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker: gr.Dropdown) -> None:
+    """Put the tab on the page; it fills when it is opened. `header` and `picker` say everywhere which scorer is in use."""
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=5, min_width=320):
             gr.HTML("<h3>What people say</h3>")
@@ -196,7 +187,7 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML) -> None
 
     @says_errors
     def use(spec: str, visitor: Session):
-        return bench.use(spec, visitor)
+        return put_into_use(spec, visitor, bench.scorers)
 
     private = {"api_visibility": "private"}
     opinions = {"fn": show, "inputs": [revealed, session], "outputs": [counts, chart, words], **private}
@@ -206,5 +197,6 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML) -> None
     revealed.input(**opinions, show_progress_on=[chart, counts])
     # Whether it worked or not, what is shown afterwards is what is in use.
     used = choice.input(use, [choice, session], header, **private)
-    used.then(lambda visitor: visitor.spec, session, choice, show_progress="hidden", **private)
+    used.then(lambda visitor: [visitor.spec] * 2, session, [choice, picker], show_progress="hidden", **private)
+    header.change(lambda visitor: visitor.spec, session, choice, show_progress="hidden", **private)
     used.then(**opinions, show_progress_on=[chart])

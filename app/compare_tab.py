@@ -8,10 +8,12 @@ import gradio as gr
 from app import cards, figures
 from app.errors import says_errors
 from app.intake import picture_input
+from app.model_picker import names
 from app.pictures import picture_uri
 from app.readings import difference_in_words, level_word
 from app.scorers import QALIGN, Scorers, method
 from app.session import Session
+from app.settings import Settings
 from model.assessment import Assessment, common_score
 from model.images import open_image
 
@@ -22,19 +24,26 @@ COMMON_SCALE = (
 )
 
 
-def build(session: gr.State, scorers: Scorers) -> None:
+def build(session: gr.State, settings: Settings, scorers: Scorers) -> None:
     """Put the tab's two halves on the page."""
     with gr.Tabs(elem_classes="sub-tabs", overflow_behavior="wrap"):
         with gr.Tab("Two methods, one picture"):
-            _two_methods(session, scorers)
+            _two_methods(session, settings, scorers)
         with gr.Tab("Two pictures, one method"):
             _two_pictures(session, scorers)
 
 
-def _two_methods(session: gr.State, scorers: Scorers) -> None:
+def _two_methods(session: gr.State, settings: Settings, scorers: Scorers) -> None:
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
             file = picture_input("Picture to compare on: drop, choose or paste", "compare-file")
+            other = gr.Dropdown(
+                names(settings),
+                value=QALIGN,
+                label="Set beside the model in use",
+                allow_custom_value=not settings.public,
+                elem_id="compare-other",
+            )
         with gr.Column(scale=7, min_width=320):
             sides = gr.HTML(
                 cards.empty(
@@ -46,37 +55,38 @@ def _two_methods(session: gr.State, scorers: Scorers) -> None:
             words = gr.HTML()
 
     @says_errors
-    def compare(path: str | None, visitor: Session):
+    def compare(path: str | None, spec: str, visitor: Session):
         if not path:
             return gr.skip()
-        return compare_methods(Path(path), visitor, scorers)
+        return compare_methods(Path(path), spec, visitor, scorers)
 
-    file.change(
-        compare,
-        [file, session],
-        [sides, chart, words],
-        concurrency_limit=2,
-        concurrency_id="model",
-        api_visibility="private",
-    )
+    for event in (file.change, other.input):
+        event(
+            compare,
+            [file, other, session],
+            [sides, chart, words],
+            concurrency_limit=2,
+            concurrency_id="model",
+            api_visibility="private",
+        )
 
 
-def compare_methods(path: Path, visitor: Session, scorers: Scorers) -> list:
-    """The same picture through this visitor's scorer and through Q-Align. Raises ModelError."""
+def compare_methods(path: Path, other: str, visitor: Session, scorers: Scorers) -> list:
+    """The same picture through this visitor's scorer and through the one that `other` names. Raises ModelError."""
     image = open_image_named(path)
     measured, labels = [], []
-    for spec in (visitor.spec, QALIGN):
+    for spec in (visitor.spec, other.strip()):
         scorer = scorers.get(spec)
         assessment, milliseconds = timed(scorer, image, path.name)
         measured.append((assessment, milliseconds))
-        labels.append(f"{method(scorer.readout)} ({scorer.name})")
+        labels.append(f"{method(scorer)} ({scorer.name})")
     visitor.note_shown(path, measured[0][0])
     (first, _), (second, _) = measured
     sides = "".join(_side(label, a, ms) for label, (a, ms) in zip(labels, measured, strict=True))
-    commons = [common_score(a.score, a.scale) for a in (first, second)]
+    said = difference_in_words(*(common_score(a.score, a.scale) for a in (first, second)), names=tuple(labels))
     return [
         f'<div class="compare">{cards.picture_figure(picture_uri(image), path.name)}<div class="sides">{sides}</div>'
-        f'<p class="difference" role="status">{difference_in_words(*commons, names=("Q-Scorer", "Q-Align"))}</p></div>',
+        f'<p class="difference" role="status">{cards.escape(said)}</p></div>',
         gr.Plot(
             figures.two_distributions(
                 first, second, (labels[0], labels[1]), "Both methods on the common scale", common=True

@@ -9,7 +9,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 import gradio as gr  # noqa: E402
 
 from annotations import AnnotationError, open_annotations  # noqa: E402
-from app import adapt_tab, compare_tab, rate_tab, score_tab  # noqa: E402
+from app import adapt_tab, compare_tab, model_picker, rate_tab, score_tab  # noqa: E402
 from app.compare_tab import open_image_named  # noqa: E402
 from app.errors import says_errors  # noqa: E402
 from app.scorers import Scorers  # noqa: E402
@@ -44,16 +44,16 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
         rater = gr.Textbox(label="Your name", max_lines=1, elem_id="rate-name", render=False)
         with gr.Row(elem_classes="top"):
             gr.HTML(HEADER)
-            header = gr.HTML(adapt_tab.in_use(settings.model), elem_id="in-use")
+            header, picker = model_picker.build(session, settings, scorers)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab("Score", id="score"):
                 score_tab.build(session, scorers, annotations, rater)
             with gr.Tab("Compare", id="compare"):
-                compare_tab.build(session, scorers)
+                compare_tab.build(session, settings, scorers)
             with gr.Tab("Rate", id="rate"):
                 rate_tab.build(session, browser, rater, rate_tab.Desk(scorers, annotations, Waiting()))
             with gr.Tab("Adapt", id="adapt") as tab:
-                adapt_tab.build(session, adapt_tab.Bench(settings, scorers, annotations), tab, header)
+                adapt_tab.build(session, adapt_tab.Bench(settings, scorers, annotations), tab, header, picker)
         gr.HTML(ABOUT)
         page.load(recognise, browser, [browser, rater], show_progress="hidden", api_visibility="private")
     return page

@@ -1,11 +1,15 @@
 """The scorers in use: loaded when first needed, kept, and chosen by each visitor for themselves."""
 
+import gc
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.registry import KNOWN
+
 if TYPE_CHECKING:
+    from model.loading import Progress
     from model.scorer import Scorer
 
 QALIGN = "nano-qalign"
@@ -13,25 +17,54 @@ KEPT = 4  # loaded scorers; each takes as much memory as its weights
 
 
 class Scorers:
-    """Hands out scorers by SPEC. Safe for threads; two requests for one SPEC load it once."""
+    """Hands out scorers by SPEC. Safe for threads; two requests for one SPEC load it once, and others do not wait for it."""
 
     def __init__(self, adapters: Path, device: str = "auto") -> None:
         self._adapters, self._device = adapters, device
         self._lock = threading.Lock()
+        self._loading: defaultdict[tuple, threading.Lock] = defaultdict(threading.Lock)
         self._loaded: OrderedDict[tuple, Scorer] = OrderedDict()
 
-    def get(self, spec: str) -> "Scorer":
-        """The scorer that SPEC names; an adapter that was trained again since is loaded anew. Raises ModelError."""
-        from model.scorer import load_scorer  # torch: seconds that the page need not wait for when it opens
-
+    def get(self, spec: str, progress: "Progress | None" = None) -> "Scorer":
+        """The scorer that SPEC names; an adapter that was trained again since is loaded anew. progress: see model/loading.py.
+        Raises ModelError."""
+        key = (spec, self._trained_at(spec))
         with self._lock:
-            key = (spec, self._trained_at(spec))
-            if key not in self._loaded:
-                self._loaded[key] = load_scorer(spec, device=self._device, adapters=self._adapters)
+            loading = self._loading[key]
+        with loading:
+            with self._lock:
+                known = self._loaded.get(key)
+            scorer = known or self._load(spec, progress)
+            with self._lock:
+                self._loaded[key] = scorer
+                self._loaded.move_to_end(key)
                 while len(self._loaded) > KEPT:
                     self._loaded.popitem(last=False)
-            self._loaded.move_to_end(key)
-            return self._loaded[key]
+        return scorer
+
+    def _load(self, spec: str, progress: "Progress | None") -> "Scorer":
+        """Load SPEC; where memory is too little for it beside the others, let these go first."""
+        from model.errors import TooLittleMemory
+        from model.scorer import load_scorer  # torch: seconds that the page need not wait for when it opens
+
+        try:
+            return load_scorer(spec, device=self._device, adapters=self._adapters, progress=progress)
+        except TooLittleMemory:
+            if not self._let_go():
+                raise
+        return load_scorer(spec, device=self._device, adapters=self._adapters, progress=progress)
+
+    def _let_go(self) -> bool:
+        """Forget the loaded scorers and free their memory; False when there are none."""
+        import torch
+
+        with self._lock:
+            held = bool(self._loaded)
+            self._loaded.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return held
 
     def warm(self, spec: str) -> threading.Thread:
         """Load SPEC in the background and score a blank picture, so that the first visitor does not wait for it."""
@@ -56,6 +89,7 @@ class Scorers:
         return weights.stat().st_mtime if adapter and weights.is_file() else 0.0
 
 
-def method(readout: str) -> str:
-    """The published method behind a readout, as people know it."""
-    return {"score_token": "Q-Scorer", "level": "Q-Align"}.get(readout, readout)
+def method(scorer: "Scorer") -> str:
+    """The published method behind a scorer, as people know it."""
+    known = KNOWN.get(scorer.name.partition("+")[0])
+    return known.method if known else {"score_token": "Q-Scorer", "level": "Q-Align"}[scorer.readout]

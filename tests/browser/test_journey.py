@@ -217,3 +217,31 @@ def test_each_tab_fits_the_screen_in_light_and_dark(browser, server, scheme, wid
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than the screen"
     context.close()
+
+
+def test_the_picker_puts_another_model_into_use(page):
+    before = score_of(page, LAKE)
+    picker = page.locator("#model input")
+    picker.fill("nano-qalign")
+    picker.press("Enter")
+    expect(page.locator("#in-use")).to_have_text("In use: nano-qalign")
+    expect(page.locator("#model-words")).to_contain_text("Q-Align, 5.9 million parameters")
+    page.locator("#score-again").click()
+    expect(page.get_by_test_id("score")).not_to_have_text(f"{before:.2f}")
+
+    picker.fill("no-such-model")
+    picker.press("Enter")
+    expect(page.locator(".toast-wrap")).to_contain_text("there is no model 'no-such-model'")
+    expect(page.locator("#in-use")).to_have_text("In use: nano-qalign")
+    expect(picker).to_have_value("nano-qalign")
+
+
+def test_any_two_models_are_set_side_by_side(page):
+    open_tab(page, "Compare")
+    upload(page, "compare-file", LAKE)
+    expect(page.locator(".difference")).to_contain_text("Q-Align (nano-qalign)")
+    other = page.locator("#compare-other input")
+    other.fill(str(ROOT / "tests/fixtures/mplug_owl2/qscorer_tiny/merged"))
+    other.press("Enter")
+    expect(page.locator(".difference")).to_contain_text("qscorer_tiny/merged")
+    expect(page.locator("#compare-sides")).to_contain_text("of 0–5")
