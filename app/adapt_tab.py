@@ -10,7 +10,7 @@ from annotations import Annotations, Counts
 from app import cards, figures
 from app.errors import says_errors
 from app.figures import Point
-from app.model_picker import put_into_use
+from app.model_picker import in_use, put_into_use
 from app.scorers import Scorers
 from app.session import Session
 from app.settings import Settings
@@ -185,9 +185,9 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
     def show(include_revealed: bool, visitor: Session, progress=gr.Progress()):
         return bench.show(include_revealed, visitor, progress)
 
-    @says_errors
-    def use(spec: str, visitor: Session):
-        return put_into_use(spec, visitor, bench.scorers)
+    def use(spec: str, visitor: Session) -> list:
+        put_into_use(spec, visitor, bench.scorers)
+        return [in_use(visitor.spec), visitor.spec, gr.Dropdown(value=visitor.spec)]
 
     private = {"api_visibility": "private"}
     opinions = {"fn": show, "inputs": [revealed, session], "outputs": [counts, chart, words], **private}
@@ -195,8 +195,6 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
         event(says_errors(bench.adapters), None, [table, choice], show_progress="hidden", **private)
         event(**opinions, show_progress_on=[chart, counts])
     revealed.input(**opinions, show_progress_on=[chart, counts])
-    # Whether it worked or not, what is shown afterwards is what is in use.
-    used = choice.input(use, [choice, session], header, **private)
-    used.then(lambda visitor: [visitor.spec] * 2, session, [choice, picker], show_progress="hidden", **private)
-    header.change(lambda visitor: visitor.spec, session, choice, show_progress="hidden", **private)
+    used = choice.input(use, [choice, session], [header, choice, picker], show_progress="hidden", **private)
     used.then(**opinions, show_progress_on=[chart])
+    header.change(lambda visitor: visitor.spec, session, choice, show_progress="hidden", **private)

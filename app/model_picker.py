@@ -5,7 +5,6 @@ from html import escape
 
 import gradio as gr
 
-from app.errors import says_errors
 from app.scorers import Scorers
 from app.session import Session
 from app.settings import Settings
@@ -21,19 +20,12 @@ def names(settings: Settings) -> list[str]:
 def in_use(spec: str) -> str:
     """The header's word on which scorer this visitor uses, with what is known of it."""
     base = spec.partition("+")[0]
-    words = escape(KNOWN[base].words) if base in KNOWN else ""
-    return f'<p class="in-use" role="status" title="{words}">In use: <strong>{escape(spec)}</strong></p>'
+    words = f"<p>{escape(KNOWN[base].words)}</p>" if base in KNOWN else ""
+    return f'<div class="in-use" role="status"><p>In use: <strong>{escape(spec)}</strong></p>{words}</div>'
 
 
-def about(spec: str) -> str:
-    """One line on the model: size, memory, scale, training data, licence."""
-    base = spec.partition("+")[0]
-    words = KNOWN[base].words if base in KNOWN else "A model of your own."
-    return f'<p class="small">{escape(words)}</p>'
-
-
-def put_into_use(spec: str, visitor: Session, scorers: Scorers, progress: Callable | None = None) -> str:
-    """Make `spec` this visitor's scorer, and give the header's word on it. Raises ModelError, and then the earlier one stays."""
+def put_into_use(spec: str, visitor: Session, scorers: Scorers, progress: Callable | None = None) -> None:
+    """Make `spec` this visitor's scorer. What goes wrong is said on the page, and the earlier one stays."""
     visitor.stop_loading = False
 
     def told(done: int, total: int) -> None:
@@ -42,41 +34,34 @@ def put_into_use(spec: str, visitor: Session, scorers: Scorers, progress: Callab
         if progress:
             progress(done / total, desc=f"Loading {spec}")
 
-    visitor.spec = scorers.get(spec.strip(), told).name
-    return in_use(visitor.spec)
+    try:
+        visitor.spec = scorers.get(spec.strip(), told).name
+    except ModelError as error:  # not raised: Gradio would leave the choice as the visitor made it
+        gr.Warning(escape(str(error)), title="That did not work", duration=12)
 
 
 def build(session: gr.State, settings: Settings, scorers: Scorers) -> tuple[gr.HTML, gr.Dropdown]:
     """Put the picker on the page: the word on what is in use, and the choice, for other tabs to keep in step."""
     with gr.Column(elem_classes="picker", min_width=260):
-        header = gr.HTML(in_use(settings.model), elem_id="in-use")
         choice = gr.Dropdown(
             names(settings),
             value=settings.model,
-            label="Model",
+            label="Model" if settings.public else "Model: a name, or the folder or hub id of one",
             allow_custom_value=not settings.public,
-            info=None if settings.public else "A name, or the folder or hub id of a model",
             elem_id="model",
         )
-        words = gr.HTML(about(settings.model), elem_id="model-words")
+        header = gr.HTML(in_use(settings.model), elem_id="in-use")
         stop = gr.Button("Stop loading", size="sm", visible=False, elem_id="model-stop")
 
-    @says_errors
-    def use(spec: str, visitor: Session, progress=gr.Progress()):
-        return put_into_use(spec, visitor, scorers, progress)
+    def use(spec: str, visitor: Session, progress=gr.Progress()) -> list:
+        put_into_use(spec, visitor, scorers, progress)
+        return [in_use(visitor.spec), gr.Dropdown(value=visitor.spec), gr.Button(visible=False)]
 
     def stop_loading(visitor: Session) -> None:
         visitor.stop_loading = True
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    shown = choice.input(lambda: gr.Button(visible=True), None, stop, **quiet)
-    used = shown.then(use, [choice, session], header, show_progress_on=[words], api_visibility="private")
-    # Whether it worked or not, what is shown afterwards is what is in use.
-    used.then(
-        lambda visitor: [visitor.spec, about(visitor.spec), gr.Button(visible=False)],
-        session,
-        [choice, words, stop],
-        **quiet,
-    )
+    loading = choice.input(lambda: gr.Button(visible=True), None, stop, **quiet)
+    loading.then(use, [choice, session], [header, choice, stop], show_progress_on=[header], api_visibility="private")
     stop.click(stop_loading, session, None, **quiet)
     return header, choice

@@ -3,8 +3,9 @@
     python -m model.evaluate --model nano --images DIR --labels labels.csv
 
 Prints one JSON object to stdout: model, revision, readout, scale, mos_range, the figures of model.metrics.figures (n, srcc,
-plcc, srcc_fitted, plcc_fitted, krcc, rmse, intervals, notes) and unreadable, the pictures that could not be read, each
-{"image", "error"}. They are left out of n. rmse is taken after the logistic fit, in units of the labels.
+plcc, srcc_fitted, plcc_fitted, krcc, rmse, intervals, notes), rmse_raw, and unreadable, the pictures that could not be
+read, each {"image", "error"}. They are left out of n. rmse is taken after the logistic fit, in units of the labels;
+rmse_raw is without a fit, and null where the labels are on another scale than the scores.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from model.assessment import Failure
 from model.commands import add_model_options, data_dir, run
 from model.errors import DataError
-from model.metrics import figures
+from model.metrics import figures, rmse
 
 if TYPE_CHECKING:
     from model.scorer import Scorer
@@ -118,8 +119,17 @@ def evaluate(
         "scale": list(scorer.scale),
         "mos_range": [min(mos), max(mos)] if mos else None,
         **figures(scores, mos),
+        "rmse_raw": raw_rmse(scores, mos, scorer.scale),
         "unreadable": unreadable,
     }
+
+
+def raw_rmse(scores: Sequence[float], mos: Sequence[float], scale: tuple[float, float]) -> float | None:
+    """RMSE without a fit; None where there are no scores, or the labels lie outside of the scores' scale and so on another."""
+    low, high = scale
+    if not mos or min(mos) < low or max(mos) > high:
+        return None
+    return rmse(scores, mos)
 
 
 def _locate(folder: Path, names: Iterable[str]) -> list[Path]:

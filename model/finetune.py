@@ -16,8 +16,11 @@ from annotations.export import collect_mos
 from model.adapter import check_name
 from model.commands import data_dir, run
 from model.errors import DataError
+from model.json_files import read_json
 from model.rated import MIN_IMAGES, RatedImage, check_enough
-from model.registry import resolve
+from model.registry import Spec, resolve
+
+WORSE = "On the held-out part the new adapter is further off than before: gather more ratings before you rely on it."
 
 if TYPE_CHECKING:
     from model.adapter import AdapterCard
@@ -65,6 +68,16 @@ def rated_images(data_dir: Path, include_revealed: bool) -> list[RatedImage]:
     return [RatedImage(record.image, record.mos, record.std, record.n, RATING_SCALE) for record in records]
 
 
+def check_can_learn(found: Spec) -> None:
+    """Raises DataError for a model of another kind than nano."""
+    kind = read_json(found.base / "config.json").get("model_type")
+    if kind != "qscorer_nano":
+        raise DataError(
+            f"{found.name} is a model of type '{kind}', and this command fine-tunes nano and nano-qalign: give one of these. "
+            "model/vlm_adapter.py holds what training a vision-language model needs."
+        )
+
+
 def report(card: "AdapterCard", folder: Path) -> str:
     """What the command prints at the end: counts, figures before and after, and how to use the adapter."""
 
@@ -77,10 +90,16 @@ def report(card: "AdapterCard", folder: Path) -> str:
         *(line(f"  {name.upper()}", card.before[name], card.after[name]) for name in ("plcc", "srcc", "rmse")),
         line("trained part, RMSE", card.before_trained["rmse"], card.after_trained["rmse"]),
         *([card.note] if card.note else []),
+        *([WORSE] if got_worse(card) else []),
         f"adapter: {folder}",
         f"use it:  python -m model.score --model {card.base}+{folder} PATH...",
     ]
     return "\n".join(lines)
+
+
+def got_worse(card: "AdapterCard") -> bool:
+    before, after = card.before["rmse"], card.after["rmse"]
+    return before is not None and after is not None and after > before
 
 
 def finetune_command(arguments: argparse.Namespace) -> int:
@@ -90,8 +109,9 @@ def finetune_command(arguments: argparse.Namespace) -> int:
         raise DataError(
             f"the adapter '{arguments.out}' exists already: choose another --out, or remove the folder {out} first."
         )
-    resolve(arguments.model, adapters)
+    check_can_learn(resolve(arguments.model, adapters))
     rated = rated_images(arguments.data_dir, arguments.include_revealed)
+    print(f"learning from {sum(record.n for record in rated)} ratings of {len(rated)} images", file=sys.stderr)
     from model.lora import finetune  # torch, which --help and these checks need not wait for
 
     card = finetune(rated, arguments.model, out, seed=arguments.seed, include_revealed=arguments.include_revealed)

@@ -122,7 +122,8 @@ def find_adapter(name: str, adapters: Path | None) -> Path:
         return download(name)
     looked = " or ".join(str(place) for place in places)
     raise ModelLoadError(
-        f"there is no adapter '{name}': looked for {looked}. Make one by python -m model.finetune --out {name or 'NAME'}."
+        f"there is no adapter '{name}': looked for {looked} (QSCORER_DATA names another data folder). "
+        f"Make one by python -m model.finetune --out {name or 'NAME'}."
     )
 
 

@@ -72,10 +72,14 @@ def main() -> int:
 
 
 def score(arguments: argparse.Namespace) -> int:
-    from model.scorer import load_scorer  # torch, which --help need not wait for
     from model.video import SUFFIXES as VIDEOS
 
     paths, problems = find_images(arguments.paths, VIDEOS if arguments.task == "video" else PICTURES)
+    if not paths:
+        PRINTERS[arguments.format](Failure(str(path), sentence) for path, sentence in problems)
+        return 1
+    from model.scorer import load_scorer  # torch, for which only scoring has to wait
+
     scorer = load_scorer(arguments.model, arguments.device, arguments.dtype, data_dir() / "adapters", arguments.task)
 
     failed = 0

@@ -183,7 +183,7 @@ def test_an_adapter_that_cannot_be_used_leaves_the_one_in_use(page, server):
     (broken / "adapter_config.json").write_text("{}")
     open_tab(page, "Adapt")
     expect(page.locator("#adapt-table")).to_contain_text("lacks adapter_model.safetensors")
-    expect(page.locator("#in-use")).to_have_text("In use: nano")
+    expect(page.locator("#in-use p").first).to_have_text("In use: nano")
 
 
 def test_a_program_gets_the_assessment_of_the_command(server):
@@ -224,15 +224,15 @@ def test_the_picker_puts_another_model_into_use(page):
     picker = page.locator("#model input")
     picker.fill("nano-qalign")
     picker.press("Enter")
-    expect(page.locator("#in-use")).to_have_text("In use: nano-qalign")
-    expect(page.locator("#model-words")).to_contain_text("Q-Align, 5.9 million parameters")
+    expect(page.locator("#in-use p").first).to_have_text("In use: nano-qalign")
+    expect(page.locator("#in-use")).to_contain_text("Q-Align, 5.9 million parameters")
     page.locator("#score-again").click()
     expect(page.get_by_test_id("score")).not_to_have_text(f"{before:.2f}")
 
     picker.fill("no-such-model")
     picker.press("Enter")
     expect(page.locator(".toast-wrap")).to_contain_text("there is no model 'no-such-model'")
-    expect(page.locator("#in-use")).to_have_text("In use: nano-qalign")
+    expect(page.locator("#in-use p").first).to_have_text("In use: nano-qalign")
     expect(picker).to_have_value("nano-qalign")
 
 

@@ -11,7 +11,7 @@ import pytest
 from model import evaluate as module
 from model.assessment import Failure
 from model.errors import DataError, ImageError, ModelLoadError
-from model.evaluate import Label, evaluate, read_labels
+from model.evaluate import Label, evaluate, read_labels, raw_rmse
 from model.images import open_image
 from tests.bad_images import picture
 
@@ -192,3 +192,8 @@ def test_a_misspelt_labels_file_is_told_without_loading_torch():
     run = [sys.executable, "-c", lines, "--images", ".", "--labels", "absent.csv"]
     ended = subprocess.run(run, capture_output=True, text=True, check=True)
     assert ended.stdout == "False\n" and ended.stderr.startswith("error: absent.csv cannot be read")
+
+
+def test_rmse_without_a_fit_is_there_when_labels_and_scores_share_a_scale():
+    assert raw_rmse([2.0, 4.0], [3.0, 3.0], (1, 5)) == pytest.approx(1)
+    assert raw_rmse([2.0, 4.0], [30.0, 70.0], (1, 5)) is None and raw_rmse([], [], (1, 5)) is None

@@ -106,3 +106,8 @@ def test_unpaired_or_infinite_values_are_refused():
         figures([1, 2, 3], [1, 2])
     with pytest.raises(DataError, match="not a finite number"):
         figures([1, float("nan"), 3], [1, 2, 3])
+
+
+def test_two_pictures_have_a_rank_correlation_too():
+    found = [figures([1.0, 2.0], mos)["krcc"] for mos in ([1.5, 3.0], [3.0, 1.5])]
+    assert found == pytest.approx([1, -1])
