@@ -46,13 +46,13 @@ def chart_words(assessments: Sequence[tuple[str, Assessment]], element: str) -> 
     return f'<details class="in-words"><summary>The chart in words</summary><p id="{element}">{said}</p></details>'
 
 
-def problems(failures: Sequence[Failure]) -> str:
-    """One sentence for each picture that could not be scored."""
+def problems(failures: Sequence[Failure], done: str = "scored") -> str:
+    """One sentence for each picture that cannot be read; `done` is what was to be done with it."""
     if not failures:
         return ""
     items = "".join(f"<li><strong>{escape(Path(f.image).name)}</strong>: {escape(f.error)}</li>" for f in failures)
     what = "This picture" if len(failures) == 1 else f"These {len(failures)} pictures"
-    return f'<div class="problems" role="alert"><p>{what} could not be scored.</p><ul>{items}</ul></div>'
+    return f'<div class="problems" role="alert"><p>{what} cannot be {done}.</p><ul>{items}</ul></div>'
 
 
 def results_table(results: Sequence[tuple[Path, Assessment]], thumbnails: Sequence[str]) -> str:
@@ -98,10 +98,18 @@ def notice(sentence: str) -> str:
     return f'<p class="notice" role="status">{escape(sentence)}</p>'
 
 
-def progress_bar(done: int, total: int) -> str:
+def refusal(sentence: str) -> str:
+    """What stands beside a control that could not do what was asked."""
+    return f'<p class="refusal" role="alert">{escape(sentence)}</p>'
+
+
+def progress_bar(done: int, total: int, new: int) -> str:
+    """How far a rater is; `new` of the pictures were added by the rater and rated by nobody."""
     share = 100 * done / total if total else 0
+    parts = f"{new} that you added and nobody has rated, {total - new} that were rated here before"
+    apart = f'<div class="small">Of these {total}: {parts}.</div>' if 0 < new < total else ""
     return (
         f'<div class="progress"><p role="status">{done} of {total} rated</p>'
         f'<div class="track" role="progressbar" aria-valuemin="0" aria-valuemax="{total}" aria-valuenow="{done}" '
-        f'aria-label="images rated"><div style="width:{share:.0f}%"></div></div></div>'
+        f'aria-label="images rated"><div style="width:{share:.0f}%"></div></div>{apart}</div>'
     )

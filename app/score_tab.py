@@ -8,13 +8,12 @@ from pathlib import Path
 import gradio as gr
 
 from annotations import Annotations
-from app import cards, figures
-from app.errors import failed, says_errors, warn
+from app import cards, disagreement, figures
+from app.errors import says_errors
 from app.intake import picture_input
 from app.pictures import THUMBNAIL_SIDE, file_uri
-from app.readings import level_word
 from app.scorers import Scorers
-from app.session import Session, shown_score
+from app.session import Session
 from model.assessment import Assessment, Failure
 
 NOTHING_YET = "Drop a photograph, paste one, or pick an example: its score appears here."
@@ -44,9 +43,9 @@ def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: 
             card = gr.HTML(cards.empty(NOTHING_YET), elem_id="score-card")
             chart = gr.Plot(visible=False, show_label=False, elem_id="score-chart", elem_classes="chart")
             words = gr.HTML()
-            disagreement = _disagreement(session, annotations, rater, chosen)
+            own = disagreement.build(session, annotations, rater, chosen)
 
-    detail = [card, chart, words, disagreement]
+    detail = [card, chart, words, *own.all()]
     outputs = [alert, table, many, chosen, download, again, *detail]
 
     @says_errors
@@ -82,8 +81,8 @@ def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: 
 
 def score_pictures(paths: list[str], visitor: Session, scorers: Scorers, progress: gr.Progress) -> list:
     """Score files, showing how far it is; one that cannot be read gives its sentence and the rest goes on."""
-    visitor.scored = []
     if not paths:
+        visitor.scored = []
         return [
             "",
             "",
@@ -95,10 +94,10 @@ def score_pictures(paths: list[str], visitor: Session, scorers: Scorers, progres
         ]
     progress(0, desc="Loading the model")
     scorer, failures = scorers.get(visitor.spec), []
+    visitor.scored = []
     for done, outcome in enumerate(scorer.assess_files(paths), start=1):
         if isinstance(outcome, Failure):
             failures.append(outcome)
-            warn(f"{Path(outcome.image).name}: {outcome.error}")
         else:
             visitor.scored.append((Path(outcome.image), outcome))
             visitor.note_shown(Path(outcome.image), outcome)
@@ -127,12 +126,12 @@ def show_detail(visitor: Session, index: int) -> list:
         cards.score_card(assessment, file_uri(path), path.name, assessment.model),
         gr.Plot(figures.distribution(assessment), visible=True),
         cards.chart_words([("", assessment)], "score-chart-words"),
-        gr.Column(visible=True),
+        *disagreement.anew(visible=True),
     ]
 
 
 def _no_detail() -> list:
-    return [cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", gr.Column(visible=False)]
+    return [cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", *disagreement.anew(visible=False)]
 
 
 def write_csv(assessments: list[Assessment], failures: list[Failure]) -> str:
@@ -148,47 +147,3 @@ def write_csv(assessments: list[Assessment], failures: list[Failure]) -> str:
                 {key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in row.items()}
             )
     return str(folder / "scores.csv")
-
-
-def _disagreement(session: gr.State, annotations: Annotations, rater: gr.Textbox, chosen: gr.Dropdown) -> gr.Column:
-    """The control by which a visitor who has seen the score says what they think instead."""
-    with gr.Column(visible=False, elem_id="disagree", elem_classes="panel") as group:
-        gr.HTML(
-            "<h3>I disagree</h3><p>Your own rating is kept together with the picture, marked as given after seeing the score. "
-            "Without it the picture is not kept.</p>"
-        )
-        name = gr.Textbox(label="Your name", max_lines=1, elem_id="disagree-name")
-        value = gr.Slider(
-            1,
-            5,
-            value=3,
-            step=0.1,
-            buttons=[],
-            label="Your rating: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent",
-            elem_id="disagree-value",
-        )
-        keep = gr.Button("Keep my rating", variant="secondary", elem_id="disagree-keep")
-        done = gr.HTML()
-
-    @says_errors
-    def disagree(rater_name: str, opinion: float, index: int | None, visitor: Session):
-        if not visitor.scored:
-            raise failed("There is no scored picture to disagree about: score one first.")
-        path, assessment = visitor.scored[index or 0]
-        annotations.record_rating(
-            rater_name,
-            path.read_bytes(),
-            opinion,
-            seen="score",
-            suffix=path.suffix,
-            shown=shown_score(assessment),
-            study=None,
-        )
-        word = level_word(opinion, (1, 5))
-        return cards.notice(
-            f"Kept: {rater_name.strip()} says {opinion:.1f} ({word}) where the model says {assessment.score:.2f}."
-        )
-
-    keep.click(disagree, [name, value, chosen, session], done, api_visibility="private")
-    rater.change(lambda known: known, rater, name, show_progress="hidden", api_visibility="private")
-    return group
