@@ -123,11 +123,7 @@ def adapters_table(adapter_cards: "list[AdapterCard | BrokenAdapter]") -> str:
     rows = "".join(_adapter_row(card) for card in adapter_cards)
     few = any(getattr(card, "held_out", FEW) < FEW for card in adapter_cards)
     caution = f" Correlations of fewer than {FEW} images are mostly chance." if few else ""
-    return (
-        '<div class="table-wrap"><table>'
-        f"<caption>Figures on the ratings held out, before → after fine-tuning.{caution}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
+    return cards.table(f"Figures on the ratings held out, before → after fine-tuning.{caution}", head, rows)
 
 
 def _adapter_row(card: "AdapterCard | BrokenAdapter") -> str:

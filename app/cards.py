@@ -58,34 +58,43 @@ def problems(failures: Sequence[Failure], done: str = "scored") -> str:
 def results_table(results: Sequence[tuple[Path, Assessment]], thumbnails: Sequence[str]) -> str:
     """One row a picture; the headings are buttons that sort (page.js)."""
     heads = [
-        ("Picture", "text"),
-        ("Score", "number"),
-        ("Level", "number"),
-        ("Expectation", "number"),
-        ("Token mass", "number"),
+        ("Picture", "text", " colspan=2"),
+        ("Score", "number", ""),
+        ("Level", "number", ""),
+        ("Expectation", "number", " class=wide"),
+        ("Token mass", "number", " class=wide"),
     ]
     head = "".join(
-        f'<th scope="col" data-kind="{kind}"{" colspan=2" if title == "Picture" else ""} aria-sort="none">'
-        f'<button type="button">{title}</button></th>'
-        for title, kind in heads
+        f'<th scope="col" data-kind="{kind}"{extra} aria-sort="none"><button type="button">{title}</button></th>'
+        for title, kind, extra in heads
     )
-    rows = "".join(_row(path.name, a, thumbnail) for (path, a), thumbnail in zip(results, thumbnails, strict=True))
+    rows = "".join(
+        _row(n, path.name, a, thumbnail)
+        for n, ((path, a), thumbnail) in enumerate(zip(results, thumbnails, strict=True))
+    )
     low, high = results[0][1].scale
+    caption = f"{len(results)} pictures, scores from {low:g} (worst) to {high:g} (best). Press a heading to sort, a picture to look closer."
+    return table(caption, head, rows, "sortable")
+
+
+def table(caption: str, head: str, rows: str, kind: str = "") -> str:
+    """A table that scrolls in its place while its caption stays."""
     return (
-        '<div class="table-wrap"><table class="sortable"><caption>'
-        f"{len(results)} pictures, scores from {low:g} (worst) to {high:g} (best). Press a heading to sort.</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<figure class="table-box"><figcaption>{caption}</figcaption><div class="table-wrap"><table class="{kind}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></figure>"
     )
 
 
-def _row(name: str, a: Assessment, thumbnail: str) -> str:
+def _row(n: int, name: str, a: Assessment, thumbnail: str) -> str:
+    """One picture's row; page and keyboard press it by the button that its name is."""
     word = level_word(a.score, a.scale)
     return (
-        f'<tr><td class="thumb"><img src="{thumbnail}" alt=""></td><td data-value="{escape(name.lower())}">{escape(name)}</td>'
+        f'<tr data-n="{n}"><td class="thumb"><img src="{thumbnail}" alt=""></td>'
+        f'<td data-value="{escape(name.lower())}"><button type="button">{escape(name)}</button></td>'
         f'<td data-value="{a.score}"><strong>{a.score:.2f}</strong></td>'
         f'<td data-value="{a.score}"><em class="word {word}">{word}</em></td>'
-        f'<td data-value="{a.expectation}">{a.expectation:.2f}</td>'
-        f'<td data-value="{a.token_mass}">{percent(a.token_mass)}</td></tr>'
+        f'<td class="wide" data-value="{a.expectation}">{a.expectation:.2f}</td>'
+        f'<td class="wide" data-value="{a.token_mass}">{percent(a.token_mass)}</td></tr>'
     )
 
 

@@ -47,7 +47,7 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
             header, picker = model_picker.build(session, settings, scorers)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab("Score", id="score"):
-                score_tab.build(session, scorers, annotations, rater)
+                score_tab.build(session, scorers, annotations, rater, header)
             with gr.Tab("Compare", id="compare"):
                 compare_tab.build(session, settings, scorers)
             with gr.Tab("Rate", id="rate"):

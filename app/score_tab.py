@@ -9,8 +9,8 @@ import gradio as gr
 
 from annotations import Annotations
 from app import cards, disagreement, figures
-from app.errors import says_errors
-from app.intake import picture_input
+from app.errors import FAULTS, says_errors
+from app.intake import PICK, picture_input
 from app.pictures import THUMBNAIL_SIDE, file_uri
 from app.scorers import Scorers
 from app.session import Session
@@ -19,8 +19,8 @@ from model.assessment import Assessment, Failure
 NOTHING_YET = "Drop a photograph, paste one, or pick an example: its score appears here."
 
 
-def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: gr.Textbox) -> None:
-    """Put the tab's components on the page and tie them to what they do."""
+def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: gr.Textbox, header: gr.HTML) -> None:
+    """Put the tab's components on the page and tie them to what they do. `header` changes with the scorer in use."""
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
             files = picture_input("Pictures to score: drop, choose or paste", "score-files", many=True)
@@ -33,10 +33,12 @@ def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: 
                     height=240,
                     elem_id="score-camera",
                 )
-            again = gr.Button("Score again", size="sm", visible=False, elem_id="score-again")
         with gr.Column(scale=7, min_width=320):
-            alert = gr.HTML()
-            table = gr.HTML(elem_id="score-table")
+            alert = gr.HTML(elem_id="score-alert")
+            with gr.Row(visible=False, elem_id="score-stale") as stale:
+                by = gr.HTML()
+                again = gr.Button("Score again", size="sm", scale=0, min_width=140, elem_id="score-again")
+            table = gr.HTML(js_on_load=PICK, elem_id="score-table")
             with gr.Row(visible=False) as many:
                 chosen = gr.Dropdown(label="Look closer at", elem_id="score-chosen", scale=3)
                 download = gr.DownloadButton("Download CSV", scale=1, elem_id="score-csv")
@@ -46,37 +48,45 @@ def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: 
             own = disagreement.build(session, annotations, rater, chosen)
 
     detail = [card, chart, words, *own.all()]
-    outputs = [alert, table, many, chosen, download, again, *detail]
+    outputs = [alert, stale, by, table, many, chosen, download, *detail]
 
-    @says_errors
     def score(paths: list[str] | None, visitor: Session, progress=gr.Progress()):
-        return score_pictures(paths or [], visitor, scorers, progress)
+        try:
+            return score_pictures(paths or [], visitor, scorers, progress)
+        except FAULTS as error:
+            return {alert: cards.refusal(str(error)), stale: gr.Row(visible=True), by: ""}
 
     @says_errors
     def look(index: int | None, visitor: Session):
         return show_detail(visitor, index or 0)
 
+    @says_errors
+    def pick(event: gr.EventData, visitor: Session):
+        return [int(event.picked), *show_detail(visitor, int(event.picked))]
+
     private = {"api_visibility": "private"}
-    files.change(
-        score,
-        [files, session],
-        outputs,
-        show_progress_on=[card],
-        concurrency_limit=2,
-        concurrency_id="model",
-        **private,
-    )
-    again.click(
-        score,
-        [files, session],
-        outputs,
-        show_progress_on=[card],
-        concurrency_limit=2,
-        concurrency_id="model",
-        **private,
-    )
+    for event in (files.change, again.click):
+        event(
+            score,
+            [files, session],
+            outputs,
+            show_progress_on=[card],
+            concurrency_limit=2,
+            concurrency_id="model",
+            **private,
+        )
+    header.change(scored_by_another, session, [stale, by], show_progress="hidden", **private)
     camera.input(lambda path: [path] if path else None, camera, files, **private)
     chosen.input(look, [chosen, session], detail, show_progress="hidden", **private)
+    picked = table.click(pick, session, [chosen, *detail], show_progress="hidden", **private)
+    picked.then(None, js="() => document.getElementById('score-card').scrollIntoView({ block: 'nearest' })", **private)
+
+
+def scored_by_another(visitor: Session) -> list:
+    """Whether the scores on show are of another model than the one in use, in words, with the button that scores again."""
+    by = visitor.scored[0][1].model if visitor.scored else visitor.spec
+    said = f"Scored by {by}; {visitor.spec} is in use now."
+    return [gr.Row(visible=by != visitor.spec), cards.notice(said)]
 
 
 def score_pictures(paths: list[str], visitor: Session, scorers: Scorers, progress: gr.Progress) -> list:
@@ -85,11 +95,12 @@ def score_pictures(paths: list[str], visitor: Session, scorers: Scorers, progres
         visitor.scored = []
         return [
             "",
+            gr.Row(visible=False),
+            "",
             "",
             gr.Row(visible=False),
             gr.Dropdown(choices=[], value=None),
             None,
-            gr.Button(visible=False),
             *_no_detail(),
         ]
     progress(0, desc="Loading the model")
@@ -108,11 +119,11 @@ def score_pictures(paths: list[str], visitor: Session, scorers: Scorers, progres
     choices = [(f"{path.name}: {a.score:.2f}", n) for n, (path, a) in enumerate(results)]
     return [
         cards.problems(failures),
+        *scored_by_another(visitor),
         table,
         gr.Row(visible=several),
         gr.Dropdown(choices=choices, value=0 if results else None),
         write_csv([a for _, a in results], failures) if several else None,
-        gr.Button(visible=True),
         *(show_detail(visitor, 0) if results else _no_detail()),
     ]
 

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from annotations import open_annotations
 from tests.bad_images import write_zoo
 from tests.browser.conftest import PATIENCE
-from tests.browser.steps import LAKE, new_picture, open_tab, score_of, start_rating, upload
+from tests.browser.steps import IMAGES, LAKE, new_picture, open_tab, score_of, start_rating, upload
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 expect.set_options(timeout=1000 * PATIENCE)
@@ -73,3 +73,35 @@ def test_broken_files_are_told_once(page, tmp_path):
     upload(page, "score-files", LAKE, zoo["text.jpg"][0], zoo["bomb.png"][0])
     expect(page.locator(".problems li")).to_have_count(2)
     expect_calm(page)
+
+
+def test_scores_of_another_model_than_the_one_in_use_say_so(page):
+    score_of(page, LAKE)
+    picker = page.locator("#model input")
+    picker.fill("nano-qalign")
+    picker.press("Enter")
+    expect(page.locator("#score-stale")).to_contain_text("Scored by nano; nano-qalign is in use now.")
+    page.locator("#score-again").click()
+    expect(page.locator("#score-card .facts")).to_contain_text("nano-qalign")
+    expect(page.locator("#score-stale")).to_be_hidden()
+
+
+def test_a_row_opens_its_picture_by_mouse_and_keyboard(page):
+    upload(page, "score-files", LAKE, IMAGES / "lake_blurred.jpg", IMAGES / "lake_compressed.jpg")
+    rows, shown = page.locator("table.sortable tbody tr"), page.locator("#score-card figcaption")
+    expect(shown).to_have_text("lake_pristine.jpg")
+    rows.nth(1).locator("strong").click()
+    expect(shown).to_have_text("lake_blurred.jpg")
+    rows.nth(2).get_by_role("button").press("Enter")
+    expect(shown).to_have_text("lake_compressed.jpg")
+
+
+def test_the_table_of_scores_fits_a_phone(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    upload(page, "score-files", LAKE, IMAGES / "lake_blurred.jpg")
+    row = page.locator("table.sortable tbody tr").first
+    assert row.locator("img").bounding_box()["width"] > 40
+    level = row.locator(".word").bounding_box()
+    assert level["x"] + level["width"] < 390
+    caption = page.locator(".table-box figcaption").bounding_box()
+    assert caption["x"] + caption["width"] < 390
