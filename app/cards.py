@@ -7,6 +7,30 @@ from pathlib import Path
 from app.readings import WORDS, distribution_in_words, level_word, percent, reading
 from model.assessment import Assessment, Failure, common_score
 
+NUMBERS = (
+    ("Score", "What people would say of the picture on average, as the model expects it. Higher is better."),
+    (
+        "Expectation",
+        "A second way to the score: the middles of the five levels, each counted as much as the model finds it likely. "
+        "When it is far from the score, take both with care.",
+    ),
+    (
+        "Token mass",
+        "A language model could answer with any word it knows. This is how likely it was to answer with a level at all. "
+        "Close to 100 % is normal; when it is low, trust the score less.",
+    ),
+    ("Likeliest interval", "The fifth of the scale that the model finds likeliest, whatever the score is."),
+    (
+        "What nano cannot see",
+        "nano and nano-qalign look at a copy of 320 pixels. Fine noise and compression are nearly invisible in it, and so are they "
+        "in the score. Transparent parts lie over white: a fully transparent picture is judged as a white one.",
+    ),
+)
+COMMON = (
+    "Common 0–100",
+    "The score put onto 0 to 100 in a straight line, so that scores on different scales can stand side by side.",
+)
+
 
 def score_card(assessment: Assessment, picture: str, name: str, model: str) -> str:
     """The picture, its score large on its scale with the word of its level, and one line that a layman understands."""
@@ -20,8 +44,7 @@ def score_card(assessment: Assessment, picture: str, name: str, model: str) -> s
         f"{meter(assessment.score, assessment.scale)}"
         f'<p class="reading">{escape(reading(assessment))}</p>'
         f'<dl class="facts"><div><dt>Expectation</dt><dd>{assessment.expectation:.2f}</dd></div>'
-        f'<div><dt title="How much of the model’s answer was a rating at all">Token mass</dt>'
-        f"<dd>{percent(assessment.token_mass)}</dd></div>"
+        f"<div><dt>Token mass</dt><dd>{percent(assessment.token_mass)}</dd></div>"
         f"<div><dt>Likeliest interval</dt><dd>{assessment.interval[0]:.1f}–{assessment.interval[1]:.1f}</dd></div>"
         f"<div><dt>Scored by</dt><dd>{escape(model)}</dd></div></dl></div></article>"
     )
@@ -44,6 +67,13 @@ def chart_words(assessments: Sequence[tuple[str, Assessment]], element: str) -> 
     """The text alternative under a chart; `element` is its id, to which the chart is tied as its description."""
     said = " ".join(f"{escape(label)} {escape(distribution_in_words(a))}".strip() for label, a in assessments)
     return f'<details class="in-words"><summary>The chart in words</summary><p id="{element}">{said}</p></details>'
+
+
+def explanation(common: bool = False) -> str:
+    """The numbers and what the models cannot see, for people who have never heard of a token; with the common scale on request."""
+    numbers = [*NUMBERS, COMMON] if common else NUMBERS
+    said = "".join(f"<dt>{name}</dt><dd>{words}</dd>" for name, words in numbers)
+    return f'<details class="in-words"><summary>What do these numbers mean?</summary><dl>{said}</dl></details>'
 
 
 def problems(failures: Sequence[Failure], done: str = "scored") -> str:

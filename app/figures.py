@@ -89,7 +89,7 @@ def two_distributions(
             _place(a.score, a, common),
             top,
             colour,
-            f"{escape(label)}: score {_place(a.score, a, common):.{0 if common else 2}f}",
+            f"{escape(label)}: score {_place(a.score, a, common):.{1 if common else 2}f}",
         )
     scale = (0.0, 100.0) if common else first.scale
     x = (

@@ -136,7 +136,7 @@ def show_detail(visitor: Session, index: int) -> list:
     return [
         cards.score_card(assessment, file_uri(path), path.name, assessment.model),
         gr.Plot(figures.distribution(assessment), visible=True),
-        cards.chart_words([("", assessment)], "score-chart-words"),
+        cards.chart_words([("", assessment)], "score-chart-words") + cards.explanation(),
         *disagreement.anew(visible=True),
     ]
 
