@@ -15,11 +15,14 @@ from app.scorers import Scorers
 from app.session import Session
 from app.settings import Settings
 from model.assessment import Failure
+from model.errors import ModelError
+from model.registry import resolve
 
 if TYPE_CHECKING:
     from model.adapter import AdapterCard, BrokenAdapter
 
 SHOWN_POINTS = 500  # scored anew for each scorer; more would keep the visitor waiting
+RUN_THIS = "<p>Run this where the page runs.{goes_on} It takes blind ratings; <code>--include-revealed</code> takes the others too.</p>"
 FEW = 10  # held-out images under which a correlation says little
 
 
@@ -59,12 +62,40 @@ class Bench:
             if not isinstance(outcome, Failure):
                 low, high = outcome.scale
                 self._scores[scorer.revision, summary.sha256] = 1 + 4 * (outcome.score - low) / (high - low)
+        learnt = self.trained_on(spec)
         scored = [(s, self._scores.get((scorer.revision, s.sha256))) for s in summaries]
         return [
-            Point(s.sha256[:8], s.opinion.mos, score, s.opinion.n, s.opinion.interval)
+            Point(s.sha256[:8], s.opinion.mos, score, s.opinion.n, s.opinion.interval, s.sha256 in learnt)
             for s, score in scored
             if score is not None
         ]
+
+    def trained_on(self, spec: str) -> frozenset[str]:
+        """The SHA-256 of the images that the adapter of SPEC was trained on, where it says so."""
+        from model.adapter import read_card
+
+        try:
+            found = resolve(spec, self.settings.adapters)
+            return frozenset(read_card(found.adapter).trained_on if found.adapter else ())
+        except ModelError:  # an adapter of somebody else's keeps no such list
+            return frozenset()
+
+    def how_to_tune(self, spec: str) -> list:
+        """The command that goes on from SPEC, and what to know about it; no command where SPEC cannot be fine-tuned."""
+        if not self.can_be_tuned(spec):
+            said = f"{spec} cannot be fine-tuned here: put nano, nano-qalign or one of their adapters into use first."
+            return [gr.Code(visible=False), cards.notice(said)]
+        goes_on = f" It continues {escape(spec)}." if "+" in spec else ""
+        return [gr.Code(command(self.settings, spec), visible=True), RUN_THIS.format(goes_on=goes_on)]
+
+    def can_be_tuned(self, spec: str) -> bool:
+        """Whether `python -m model.finetune` takes SPEC: a nano, or an adapter of one."""
+        from model.loading import kind_of
+
+        try:
+            return kind_of(resolve(spec, self.settings.adapters)) == "qscorer_nano"
+        except ModelError:
+            return False
 
     def adapter_cards(self) -> "list[AdapterCard | BrokenAdapter]":
         from model.adapter import list_adapters
@@ -75,17 +106,27 @@ class Bench:
         """What can be put into use: the model as it came, and each adapter on its base."""
         start = self.settings.model
         shipped = dict.fromkeys([start.partition("+")[0], start])
-        with_adapter = [f"{card.base}+{card.name}" for card in adapter_cards if not hasattr(card, "error")]
-        return [
-            (f"{spec}, as shipped" if "+" not in spec else spec, spec)
-            for spec in dict.fromkeys([*shipped, *with_adapter])
-        ]
+        usable = [card for card in adapter_cards if not hasattr(card, "error")]
+        labels = {spec: spec if "+" in spec else f"{spec}, as shipped" for spec in shipped}
+        labels |= {
+            spec_of(card): spec_of(card) + (" (worse than before)" if got_worse(card) else "") for card in usable
+        }
+        return [(label, spec) for spec, label in labels.items()]
 
 
-def command(settings: Settings) -> str:
-    """The command that fine-tunes on the ratings of this page."""
-    model = settings.model.partition("+")[0]
-    return f"python -m model.finetune --data-dir {shlex.quote(str(settings.data_dir))} --model {shlex.quote(model)} --out NAME"
+def spec_of(card: "AdapterCard") -> str:
+    return f"{card.base}+{card.name}"
+
+
+def got_worse(card: "AdapterCard") -> bool:
+    """Whether fine-tuning raised the error on the ratings held out."""
+    before, after = card.before.get("rmse"), card.after.get("rmse")
+    return before is not None and after is not None and after > before
+
+
+def command(settings: Settings, spec: str) -> str:
+    """The command that fine-tunes SPEC on the ratings of this page."""
+    return f"python -m model.finetune --data-dir {shlex.quote(str(settings.data_dir))} --model {shlex.quote(spec)} --out NAME"
 
 
 def counts_card(counts: Counts, include_revealed: bool) -> str:
@@ -109,6 +150,10 @@ def points_in_words(points: list[Point], spec: str) -> str:
         f"and is {apart:.2f} away from it in either direction. Mean opinion scores run from {min(p.mos for p in points):.1f} to "
         f"{max(p.mos for p in points):.1f}, scores from {min(p.score for p in points):.1f} to {max(p.score for p in points):.1f}."
     )
+    learnt = sum(point.learnt for point in points)
+    if "+" in spec:
+        said += f" {escape(spec)} was trained on {learnt} of these {len(points)} images"
+        said += ": on them it agrees more than it would on new ones." if learnt else "."
     return f'<p class="small" id="adapt-chart-words">{said}</p>'
 
 
@@ -123,11 +168,7 @@ def adapters_table(adapter_cards: "list[AdapterCard | BrokenAdapter]") -> str:
     rows = "".join(_adapter_row(card) for card in adapter_cards)
     few = any(getattr(card, "held_out", FEW) < FEW for card in adapter_cards)
     caution = f" Correlations of fewer than {FEW} images are mostly chance." if few else ""
-    return (
-        '<div class="table-wrap"><table>'
-        f"<caption>Figures on the ratings held out, before → after fine-tuning.{caution}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
+    return cards.table(f"Figures on the ratings held out, before → after fine-tuning.{caution}", head, rows)
 
 
 def _adapter_row(card: "AdapterCard | BrokenAdapter") -> str:
@@ -137,8 +178,9 @@ def _adapter_row(card: "AdapterCard | BrokenAdapter") -> str:
         f"<td>{_figure(card.before.get(key))} → <strong>{_figure(card.after.get(key))}</strong></td>"
         for key in ("plcc", "srcc", "rmse")
     )
+    worse = '<div class="worse">worse than before on the held-out ratings</div>' if got_worse(card) else ""
     return (
-        f'<tr><th scope="row">{escape(card.name)}</th><td>{escape(card.base)}</td>'
+        f'<tr><th scope="row">{escape(card.name)}{worse}</th><td>{escape(card.base)}</td>'
         f"<td>{card.trained} images</td><td>{card.held_out} images</td>{figures_of}</tr>"
     )
 
@@ -157,12 +199,10 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
             chart = gr.Plot(visible=False, show_label=False, elem_id="adapt-chart", elem_classes="chart")
             words = gr.HTML()
         with gr.Column(scale=5, min_width=320):
-            gr.HTML(
-                "<h3>Fine-tune on it</h3><p>Run this where the page runs. It takes blind ratings; "
-                "<code>--include-revealed</code> takes the others too.</p>"
-            )
-            gr.Code(
-                command(bench.settings),
+            gr.HTML("<h3>Fine-tune on it</h3>")
+            how = gr.HTML(elem_id="adapt-how")
+            to_run = gr.Code(
+                command(bench.settings, bench.settings.model),
                 language="shell",
                 show_label=False,
                 interactive=False,
@@ -185,6 +225,9 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
     def show(include_revealed: bool, visitor: Session, progress=gr.Progress()):
         return bench.show(include_revealed, visitor, progress)
 
+    def how_to_tune(visitor: Session):
+        return bench.how_to_tune(visitor.spec)
+
     def use(spec: str, visitor: Session) -> list:
         put_into_use(spec, visitor, bench.scorers)
         return [in_use(visitor.spec), visitor.spec, gr.Dropdown(value=visitor.spec)]
@@ -194,6 +237,8 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
     for event in (tab.select, refresh.click):
         event(says_errors(bench.adapters), None, [table, choice], show_progress="hidden", **private)
         event(**opinions, show_progress_on=[chart, counts])
+    for event in (tab.select, header.change):
+        event(how_to_tune, session, [to_run, how], show_progress="hidden", **private)
     revealed.input(**opinions, show_progress_on=[chart, counts])
     used = choice.input(use, [choice, session], [header, choice, picker], show_progress="hidden", **private)
     used.then(**opinions, show_progress_on=[chart])

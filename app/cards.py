@@ -7,6 +7,30 @@ from pathlib import Path
 from app.readings import WORDS, distribution_in_words, level_word, percent, reading
 from model.assessment import Assessment, Failure, common_score
 
+NUMBERS = (
+    ("Score", "What people would say of the picture on average, as the model expects it. Higher is better."),
+    (
+        "Expectation",
+        "A second way to the score: the middles of the five levels, each counted as much as the model finds it likely. "
+        "When it is far from the score, take both with care.",
+    ),
+    (
+        "Token mass",
+        "A language model could answer with any word it knows. This is how likely it was to answer with a level at all. "
+        "Close to 100 % is normal; when it is low, trust the score less.",
+    ),
+    ("Likeliest interval", "The fifth of the scale that the model finds likeliest, whatever the score is."),
+    (
+        "What nano cannot see",
+        "nano and nano-qalign look at a copy of 320 pixels. Fine noise and compression are nearly invisible in it, and so are they "
+        "in the score. Transparent parts lie over white: a fully transparent picture is judged as a white one.",
+    ),
+)
+COMMON = (
+    "Common 0–100",
+    "The score put onto 0 to 100 in a straight line, so that scores on different scales can stand side by side.",
+)
+
 
 def score_card(assessment: Assessment, picture: str, name: str, model: str) -> str:
     """The picture, its score large on its scale with the word of its level, and one line that a layman understands."""
@@ -20,8 +44,7 @@ def score_card(assessment: Assessment, picture: str, name: str, model: str) -> s
         f"{meter(assessment.score, assessment.scale)}"
         f'<p class="reading">{escape(reading(assessment))}</p>'
         f'<dl class="facts"><div><dt>Expectation</dt><dd>{assessment.expectation:.2f}</dd></div>'
-        f'<div><dt title="How much of the model’s answer was a rating at all">Token mass</dt>'
-        f"<dd>{percent(assessment.token_mass)}</dd></div>"
+        f"<div><dt>Token mass</dt><dd>{percent(assessment.token_mass)}</dd></div>"
         f"<div><dt>Likeliest interval</dt><dd>{assessment.interval[0]:.1f}–{assessment.interval[1]:.1f}</dd></div>"
         f"<div><dt>Scored by</dt><dd>{escape(model)}</dd></div></dl></div></article>"
     )
@@ -46,46 +69,62 @@ def chart_words(assessments: Sequence[tuple[str, Assessment]], element: str) -> 
     return f'<details class="in-words"><summary>The chart in words</summary><p id="{element}">{said}</p></details>'
 
 
-def problems(failures: Sequence[Failure]) -> str:
-    """One sentence for each picture that could not be scored."""
+def explanation(common: bool = False) -> str:
+    """The numbers and what the models cannot see, for people who have never heard of a token; with the common scale on request."""
+    numbers = [*NUMBERS, COMMON] if common else NUMBERS
+    said = "".join(f"<dt>{name}</dt><dd>{words}</dd>" for name, words in numbers)
+    return f'<details class="in-words"><summary>What do these numbers mean?</summary><dl>{said}</dl></details>'
+
+
+def problems(failures: Sequence[Failure], done: str = "scored") -> str:
+    """One sentence for each picture that cannot be read; `done` is what was to be done with it."""
     if not failures:
         return ""
     items = "".join(f"<li><strong>{escape(Path(f.image).name)}</strong>: {escape(f.error)}</li>" for f in failures)
     what = "This picture" if len(failures) == 1 else f"These {len(failures)} pictures"
-    return f'<div class="problems" role="alert"><p>{what} could not be scored.</p><ul>{items}</ul></div>'
+    return f'<div class="problems" role="alert"><p>{what} cannot be {done}.</p><ul>{items}</ul></div>'
 
 
 def results_table(results: Sequence[tuple[Path, Assessment]], thumbnails: Sequence[str]) -> str:
     """One row a picture; the headings are buttons that sort (page.js)."""
     heads = [
-        ("Picture", "text"),
-        ("Score", "number"),
-        ("Level", "number"),
-        ("Expectation", "number"),
-        ("Token mass", "number"),
+        ("Picture", "text", " colspan=2"),
+        ("Score", "number", ""),
+        ("Level", "number", ""),
+        ("Expectation", "number", " class=wide"),
+        ("Token mass", "number", " class=wide"),
     ]
     head = "".join(
-        f'<th scope="col" data-kind="{kind}"{" colspan=2" if title == "Picture" else ""} aria-sort="none">'
-        f'<button type="button">{title}</button></th>'
-        for title, kind in heads
+        f'<th scope="col" data-kind="{kind}"{extra} aria-sort="none"><button type="button">{title}</button></th>'
+        for title, kind, extra in heads
     )
-    rows = "".join(_row(path.name, a, thumbnail) for (path, a), thumbnail in zip(results, thumbnails, strict=True))
+    rows = "".join(
+        _row(n, path.name, a, thumbnail)
+        for n, ((path, a), thumbnail) in enumerate(zip(results, thumbnails, strict=True))
+    )
     low, high = results[0][1].scale
+    caption = f"{len(results)} pictures, scores from {low:g} (worst) to {high:g} (best). Press a heading to sort, a picture to look closer."
+    return table(caption, head, rows, "sortable")
+
+
+def table(caption: str, head: str, rows: str, kind: str = "") -> str:
+    """A table that scrolls in its place while its caption stays."""
     return (
-        '<div class="table-wrap"><table class="sortable"><caption>'
-        f"{len(results)} pictures, scores from {low:g} (worst) to {high:g} (best). Press a heading to sort.</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<figure class="table-box"><figcaption>{caption}</figcaption><div class="table-wrap"><table class="{kind}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></figure>"
     )
 
 
-def _row(name: str, a: Assessment, thumbnail: str) -> str:
+def _row(n: int, name: str, a: Assessment, thumbnail: str) -> str:
+    """One picture's row; page and keyboard press it by the button that its name is."""
     word = level_word(a.score, a.scale)
     return (
-        f'<tr><td class="thumb"><img src="{thumbnail}" alt=""></td><td data-value="{escape(name.lower())}">{escape(name)}</td>'
+        f'<tr data-n="{n}"><td class="thumb"><img src="{thumbnail}" alt=""></td>'
+        f'<td data-value="{escape(name.lower())}"><button type="button">{escape(name)}</button></td>'
         f'<td data-value="{a.score}"><strong>{a.score:.2f}</strong></td>'
         f'<td data-value="{a.score}"><em class="word {word}">{word}</em></td>'
-        f'<td data-value="{a.expectation}">{a.expectation:.2f}</td>'
-        f'<td data-value="{a.token_mass}">{percent(a.token_mass)}</td></tr>'
+        f'<td class="wide" data-value="{a.expectation}">{a.expectation:.2f}</td>'
+        f'<td class="wide" data-value="{a.token_mass}">{percent(a.token_mass)}</td></tr>'
     )
 
 
@@ -98,10 +137,18 @@ def notice(sentence: str) -> str:
     return f'<p class="notice" role="status">{escape(sentence)}</p>'
 
 
-def progress_bar(done: int, total: int) -> str:
+def refusal(sentence: str) -> str:
+    """What stands beside a control that could not do what was asked."""
+    return f'<p class="refusal" role="alert">{escape(sentence)}</p>'
+
+
+def progress_bar(done: int, total: int, new: int) -> str:
+    """How far a rater is; `new` of the pictures were added by the rater and rated by nobody."""
     share = 100 * done / total if total else 0
+    parts = f"{new} that you added and nobody has rated, {total - new} that were rated here before"
+    apart = f'<div class="small">Of these {total}: {parts}.</div>' if 0 < new < total else ""
     return (
         f'<div class="progress"><p role="status">{done} of {total} rated</p>'
         f'<div class="track" role="progressbar" aria-valuemin="0" aria-valuemax="{total}" aria-valuenow="{done}" '
-        f'aria-label="images rated"><div style="width:{share:.0f}%"></div></div></div>'
+        f'aria-label="images rated"><div style="width:{share:.0f}%"></div></div>{apart}</div>'
     )

@@ -96,6 +96,7 @@ def compare_methods(path: Path, other: str, visitor: Session, scorers: Scorers) 
         cards.chart_words(
             [(f"{label}:", a) for label, (a, _) in zip(labels, measured, strict=True)], "compare-chart-words"
         )
+        + cards.explanation(common=True)
         + f'<p class="small">{COMMON_SCALE}</p>',
     ]
 
@@ -146,7 +147,8 @@ def compare_pictures(first: Path, second: Path, visitor: Session, scorers: Score
         f'<div class="compare pair"><div class="sides">{"".join(sides)}</div>'
         f'<p class="difference" role="status">{cards.escape(difference_in_words(*commons, names=names))}</p></div>',
         gr.Plot(figures.two_distributions(*assessments, names, title, common=False), visible=True),
-        cards.chart_words(list(zip([f"{name}:" for name in names], assessments, strict=True)), "pair-chart-words"),
+        cards.chart_words(list(zip([f"{name}:" for name in names], assessments, strict=True)), "pair-chart-words")
+        + cards.explanation(common=True),
     ]
 
 

@@ -7,26 +7,44 @@ from html import escape
 import gradio as gr
 
 from annotations import AnnotationError
+from app import cards
 from model.errors import ModelError
 
 
+class Refused(Exception):
+    """What the page cannot do as things stand; str(error) is the sentence shown."""
+
+
+FAULTS = (ModelError, AnnotationError, Refused)
+
+
 def says_errors(function: Callable) -> Callable:
-    """An event's function whose ModelError or AnnotationError is shown as its sentence."""
+    """An event's function whose fault is shown as a passing message. It is not raised: Gradio would mark every output as broken."""
 
     @wraps(function)
     def guarded(*arguments, **options):
         try:
             return function(*arguments, **options)
-        except (ModelError, AnnotationError) as error:
-            raise failed(str(error)) from error
+        except FAULTS as error:
+            # Gradio renders messages as HTML, hence the escape.
+            gr.Warning(escape(str(error)), title="That did not work", duration=12)
+            return gr.skip()
 
     return guarded
 
 
-def failed(sentence: str) -> gr.Error:
-    """The error to raise: the page keeps what it shows. Gradio renders messages as HTML, hence the escape."""
-    return gr.Error(escape(sentence), title="That did not work", print_exception=False, duration=12)
+def says_beside(place: gr.HTML) -> Callable:
+    """For an event's function whose fault is shown in `place`, beside the control. `place` is the event's last output; the function
+    returns the others as a list, and the sentence goes when it succeeds."""
 
+    def wrapper(function: Callable) -> Callable:
+        @wraps(function)
+        def guarded(*arguments, **options):
+            try:
+                return [*function(*arguments, **options), ""]
+            except FAULTS as error:
+                return {place: cards.refusal(str(error))}
 
-def warn(sentence: str) -> None:
-    gr.Warning(escape(sentence), title="Left out", duration=12)
+        return guarded
+
+    return wrapper

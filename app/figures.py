@@ -16,13 +16,14 @@ FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation
 
 @dataclass(frozen=True)
 class Point:
-    """One rated image: what people say and what the model says, both on 1..5."""
+    """One rated image: what people say and what the model says, both on 1..5; `learnt`: the adapter in use was trained on it."""
 
     name: str
     mos: float
     score: float
     n: int
     interval: tuple[float, float] | None
+    learnt: bool = False
 
 
 def distribution(assessment: Assessment) -> go.Figure:
@@ -89,7 +90,7 @@ def two_distributions(
             _place(a.score, a, common),
             top,
             colour,
-            f"{escape(label)}: score {_place(a.score, a, common):.{0 if common else 2}f}",
+            f"{escape(label)}: score {_place(a.score, a, common):.{1 if common else 2}f}",
         )
     scale = (0.0, 100.0) if common else first.scale
     x = (

@@ -9,10 +9,10 @@ import gradio as gr
 from app.pictures import THUMBNAIL_SIDE, example_files, file_uri
 from app.settings import EXAMPLES
 
-# Runs in the browser: tells the server which example was pressed.
+# Runs in the browser: tells the server which of the things numbered by data-n was pressed.
 PICK = """element.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-n]");
-  if (button) trigger("click", { picked: Number(button.dataset.n) });
+  const pressed = event.target.closest("[data-n]");
+  if (pressed) trigger("click", { picked: Number(pressed.dataset.n) });
 });"""
 
 

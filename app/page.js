@@ -37,6 +37,30 @@
     }
   });
 
+  // The Rate tab has gone on when something with a higher turn appears: focus goes to the words of a new picture, else to what is new.
+  let turn = 0;
+  const follow = () => {
+    const newest = [...document.querySelectorAll("[data-turn]")].sort((a, b) => b.dataset.turn - a.dataset.turn)[0];
+    if (!newest || Number(newest.dataset.turn) <= turn) return;
+    turn = Number(newest.dataset.turn);
+    const picture = newest.querySelector(".to-rate img");
+    picture?.decode().catch(() => {}).then(() => {
+      const stage = document.getElementById("rate-stage"), { top, bottom } = stage.getBoundingClientRect();
+      if (top < 0 || bottom > innerHeight) stage.scrollIntoView();
+    });
+    newest.tabIndex = -1;
+    settle(() => (picture ? document.querySelector("#rate-word input:enabled") : newest), 120);
+  };
+
+  // Gradio shows and enables things some frames after it has put them on the page; a focus that comes too early is lost.
+  const settle = (find, frames, held = 0) => {
+    const target = find();
+    if (document.activeElement === target) held += 1;
+    else if (held && document.activeElement !== document.body) return;
+    else if (target) target.focus({ preventScroll: true });
+    if (held < 20 && frames) requestAnimationFrame(() => settle(find, frames - 1, held));
+  };
+
   // A heading's button sorts its table by that column, and turns the order round when pressed again.
   document.addEventListener("click", (event) => {
     const heading = event.target.closest?.("table.sortable th");
@@ -70,5 +94,5 @@
       plot.setAttribute("aria-label", words.textContent);
     });
   };
-  new MutationObserver(describe).observe(document.documentElement, { childList: true, subtree: true });
+  new MutationObserver(() => { describe(); follow(); }).observe(document.documentElement, { childList: true, subtree: true });
 })();

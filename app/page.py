@@ -11,11 +11,11 @@ import gradio as gr  # noqa: E402
 from annotations import AnnotationError, open_annotations  # noqa: E402
 from app import adapt_tab, compare_tab, model_picker, rate_tab, score_tab  # noqa: E402
 from app.compare_tab import open_image_named  # noqa: E402
-from app.errors import says_errors  # noqa: E402
 from app.scorers import Scorers  # noqa: E402
 from app.session import Session  # noqa: E402
 from app.settings import EXAMPLES, MAX_UPLOAD, Settings  # noqa: E402
 from app.waiting import Waiting  # noqa: E402
+from model.errors import ModelError  # noqa: E402
 
 HERE = Path(__file__).parent
 FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif")
@@ -47,7 +47,7 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
             header, picker = model_picker.build(session, settings, scorers)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab("Score", id="score"):
-                score_tab.build(session, scorers, annotations, rater)
+                score_tab.build(session, scorers, annotations, rater, header)
             with gr.Tab("Compare", id="compare"):
                 compare_tab.build(session, settings, scorers)
             with gr.Tab("Rate", id="rate"):
@@ -71,11 +71,13 @@ def _offer_api(settings: Settings, scorers: Scorers) -> None:
     """The one endpoint for programs: /score takes a picture file and gives its assessment as in `python -m model.score`."""
     picture, answer, trigger = gr.File(visible=False), gr.JSON(visible=False), gr.Button(visible=False)
 
-    @says_errors
     def score(path: str) -> dict:
         """Score one picture; returns the assessment as a JSON object, the score on the given scale, higher is better."""
         file = Path(path)
-        return scorers.get(settings.model).assess([open_image_named(file)], [file.name])[0].to_dict()
+        try:
+            return scorers.get(settings.model).assess([open_image_named(file)], [file.name])[0].to_dict()
+        except ModelError as error:
+            raise gr.Error(str(error), print_exception=False) from error
 
     trigger.click(score, picture, answer, api_name="score", concurrency_limit=2, concurrency_id="model")
 

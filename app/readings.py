@@ -17,6 +17,7 @@ OPINIONS = {
 }
 SURE, TORN = 0.65, 0.7  # of one token alone, and of two neighbours together
 LITTLE_MASS = 0.5
+JUST = 0.25  # of an interval
 
 
 def level_word(score: float, scale: tuple[float, float]) -> str:
@@ -31,10 +32,25 @@ def names_of(tokens: Sequence[str]) -> list[str]:
 
 def reading(assessment: Assessment) -> str:
     """One line for a layman: what the score means, how sure the model is, and when to distrust it."""
-    parts = [OPINIONS[level_word(assessment.score, assessment.scale)], certainty(assessment)]
+    parts = [OPINIONS[level_word(assessment.score, assessment.scale)], certainty(assessment), disagreement(assessment)]
     if assessment.token_mass < LITTLE_MASS:
         parts.append(f"Take it with care: only {percent(assessment.token_mass)} of its answer was a rating at all.")
-    return " ".join(parts)
+    return " ".join(filter(None, parts))
+
+
+def disagreement(assessment: Assessment) -> str:
+    """Where the word of the score is not the one that the model finds likeliest: why not, else ""."""
+    word = level_word(assessment.score, assessment.scale)
+    (low, high), best = assessment.interval, max(assessment.probabilities)
+    likeliest = names_of(assessment.tokens)[assessment.probabilities.index(best)]
+    if likeliest == word or likeliest not in WORDS:
+        return ""
+    below = assessment.score < low
+    distance = low - assessment.score if below else assessment.score - high
+    if distance < JUST * (high - low):
+        side = "below" if below else "above"
+        return f"The score lies just {side} the border to “{likeliest}”, which the model finds likelier."
+    return f"The model finds “{likeliest}” likeliest, but the score weighs the other levels too."
 
 
 def certainty(assessment: Assessment) -> str:
@@ -67,7 +83,7 @@ def distribution_in_words(assessment: Assessment) -> str:
 
 def difference_in_words(first: float, second: float, names: tuple[str, str]) -> str:
     """Which of two scores on the common scale (0 to 100) is higher and by how much."""
-    gap = first - second
+    gap = round(first, 1) - round(second, 1)  # as they are shown
     if abs(gap) < 0.5:
         return f"{names[0]} and {names[1]} agree to within half a point of 100."
     higher, lower = names if gap > 0 else names[::-1]

@@ -8,20 +8,19 @@ from pathlib import Path
 import gradio as gr
 
 from annotations import Annotations
-from app import cards, figures
-from app.errors import failed, says_errors, warn
-from app.intake import picture_input
+from app import cards, disagreement, figures
+from app.errors import FAULTS, says_errors
+from app.intake import PICK, picture_input
 from app.pictures import THUMBNAIL_SIDE, file_uri
-from app.readings import level_word
 from app.scorers import Scorers
-from app.session import Session, shown_score
+from app.session import Session
 from model.assessment import Assessment, Failure
 
 NOTHING_YET = "Drop a photograph, paste one, or pick an example: its score appears here."
 
 
-def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: gr.Textbox) -> None:
-    """Put the tab's components on the page and tie them to what they do."""
+def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: gr.Textbox, header: gr.HTML) -> None:
+    """Put the tab's components on the page and tie them to what they do. `header` changes with the scorer in use."""
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
             files = picture_input("Pictures to score: drop, choose or paste", "score-files", many=True)
@@ -34,71 +33,82 @@ def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: 
                     height=240,
                     elem_id="score-camera",
                 )
-            again = gr.Button("Score again", size="sm", visible=False, elem_id="score-again")
         with gr.Column(scale=7, min_width=320):
-            alert = gr.HTML()
-            table = gr.HTML(elem_id="score-table")
+            alert = gr.HTML(elem_id="score-alert")
+            with gr.Row(visible=False, elem_id="score-stale") as stale:
+                by = gr.HTML()
+                again = gr.Button("Score again", size="sm", scale=0, min_width=140, elem_id="score-again")
+            table = gr.HTML(js_on_load=PICK, elem_id="score-table")
             with gr.Row(visible=False) as many:
                 chosen = gr.Dropdown(label="Look closer at", elem_id="score-chosen", scale=3)
                 download = gr.DownloadButton("Download CSV", scale=1, elem_id="score-csv")
             card = gr.HTML(cards.empty(NOTHING_YET), elem_id="score-card")
             chart = gr.Plot(visible=False, show_label=False, elem_id="score-chart", elem_classes="chart")
             words = gr.HTML()
-            disagreement = _disagreement(session, annotations, rater, chosen)
+            own = disagreement.build(session, annotations, rater, chosen)
 
-    detail = [card, chart, words, disagreement]
-    outputs = [alert, table, many, chosen, download, again, *detail]
+    detail = [card, chart, words, *own.all()]
+    outputs = [alert, stale, by, table, many, chosen, download, *detail]
 
-    @says_errors
     def score(paths: list[str] | None, visitor: Session, progress=gr.Progress()):
-        return score_pictures(paths or [], visitor, scorers, progress)
+        try:
+            return score_pictures(paths or [], visitor, scorers, progress)
+        except FAULTS as error:
+            return {alert: cards.refusal(str(error)), stale: gr.Row(visible=True), by: ""}
 
     @says_errors
     def look(index: int | None, visitor: Session):
         return show_detail(visitor, index or 0)
 
+    @says_errors
+    def pick(event: gr.EventData, visitor: Session):
+        return [int(event.picked), *show_detail(visitor, int(event.picked))]
+
     private = {"api_visibility": "private"}
-    files.change(
-        score,
-        [files, session],
-        outputs,
-        show_progress_on=[card],
-        concurrency_limit=2,
-        concurrency_id="model",
-        **private,
-    )
-    again.click(
-        score,
-        [files, session],
-        outputs,
-        show_progress_on=[card],
-        concurrency_limit=2,
-        concurrency_id="model",
-        **private,
-    )
+    for event in (files.change, again.click):
+        event(
+            score,
+            [files, session],
+            outputs,
+            show_progress_on=[card],
+            concurrency_limit=2,
+            concurrency_id="model",
+            **private,
+        )
+    header.change(scored_by_another, session, [stale, by], show_progress="hidden", **private)
     camera.input(lambda path: [path] if path else None, camera, files, **private)
     chosen.input(look, [chosen, session], detail, show_progress="hidden", **private)
+    picked = table.click(pick, session, [chosen, *detail], show_progress="hidden", **private)
+    picked.then(None, js="() => document.getElementById('score-card').scrollIntoView({ block: 'nearest' })", **private)
+
+
+def scored_by_another(visitor: Session) -> list:
+    """Whether the scores on show are of another model than the one in use, in words, with the button that scores again."""
+    by = visitor.scored[0][1].model if visitor.scored else visitor.spec
+    said = f"Scored by {by}; {visitor.spec} is in use now."
+    return [gr.Row(visible=by != visitor.spec), cards.notice(said)]
 
 
 def score_pictures(paths: list[str], visitor: Session, scorers: Scorers, progress: gr.Progress) -> list:
     """Score files, showing how far it is; one that cannot be read gives its sentence and the rest goes on."""
-    visitor.scored = []
     if not paths:
+        visitor.scored = []
         return [
+            "",
+            gr.Row(visible=False),
             "",
             "",
             gr.Row(visible=False),
             gr.Dropdown(choices=[], value=None),
             None,
-            gr.Button(visible=False),
             *_no_detail(),
         ]
     progress(0, desc="Loading the model")
     scorer, failures = scorers.get(visitor.spec), []
+    visitor.scored = []
     for done, outcome in enumerate(scorer.assess_files(paths), start=1):
         if isinstance(outcome, Failure):
             failures.append(outcome)
-            warn(f"{Path(outcome.image).name}: {outcome.error}")
         else:
             visitor.scored.append((Path(outcome.image), outcome))
             visitor.note_shown(Path(outcome.image), outcome)
@@ -109,11 +119,11 @@ def score_pictures(paths: list[str], visitor: Session, scorers: Scorers, progres
     choices = [(f"{path.name}: {a.score:.2f}", n) for n, (path, a) in enumerate(results)]
     return [
         cards.problems(failures),
+        *scored_by_another(visitor),
         table,
         gr.Row(visible=several),
         gr.Dropdown(choices=choices, value=0 if results else None),
         write_csv([a for _, a in results], failures) if several else None,
-        gr.Button(visible=True),
         *(show_detail(visitor, 0) if results else _no_detail()),
     ]
 
@@ -126,13 +136,13 @@ def show_detail(visitor: Session, index: int) -> list:
     return [
         cards.score_card(assessment, file_uri(path), path.name, assessment.model),
         gr.Plot(figures.distribution(assessment), visible=True),
-        cards.chart_words([("", assessment)], "score-chart-words"),
-        gr.Column(visible=True),
+        cards.chart_words([("", assessment)], "score-chart-words") + cards.explanation(),
+        *disagreement.anew(visible=True),
     ]
 
 
 def _no_detail() -> list:
-    return [cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", gr.Column(visible=False)]
+    return [cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", *disagreement.anew(visible=False)]
 
 
 def write_csv(assessments: list[Assessment], failures: list[Failure]) -> str:
@@ -148,47 +158,3 @@ def write_csv(assessments: list[Assessment], failures: list[Failure]) -> str:
                 {key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in row.items()}
             )
     return str(folder / "scores.csv")
-
-
-def _disagreement(session: gr.State, annotations: Annotations, rater: gr.Textbox, chosen: gr.Dropdown) -> gr.Column:
-    """The control by which a visitor who has seen the score says what they think instead."""
-    with gr.Column(visible=False, elem_id="disagree", elem_classes="panel") as group:
-        gr.HTML(
-            "<h3>I disagree</h3><p>Your own rating is kept together with the picture, marked as given after seeing the score. "
-            "Without it the picture is not kept.</p>"
-        )
-        name = gr.Textbox(label="Your name", max_lines=1, elem_id="disagree-name")
-        value = gr.Slider(
-            1,
-            5,
-            value=3,
-            step=0.1,
-            buttons=[],
-            label="Your rating: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent",
-            elem_id="disagree-value",
-        )
-        keep = gr.Button("Keep my rating", variant="secondary", elem_id="disagree-keep")
-        done = gr.HTML()
-
-    @says_errors
-    def disagree(rater_name: str, opinion: float, index: int | None, visitor: Session):
-        if not visitor.scored:
-            raise failed("There is no scored picture to disagree about: score one first.")
-        path, assessment = visitor.scored[index or 0]
-        annotations.record_rating(
-            rater_name,
-            path.read_bytes(),
-            opinion,
-            seen="score",
-            suffix=path.suffix,
-            shown=shown_score(assessment),
-            study=None,
-        )
-        word = level_word(opinion, (1, 5))
-        return cards.notice(
-            f"Kept: {rater_name.strip()} says {opinion:.1f} ({word}) where the model says {assessment.score:.2f}."
-        )
-
-    keep.click(disagree, [name, value, chosen, session], done, api_visibility="private")
-    rater.change(lambda known: known, rater, name, show_progress="hidden", api_visibility="private")
-    return group

@@ -11,13 +11,15 @@ from model.assessment import Assessment
 class Session:
     """`spec`: the scorer this visitor uses. `shown`: by the image's sha256, the score that this visitor has seen last.
     `scored`: pictures on the Score tab with their assessments. `rater` and `rating`: on the Rate tab, who rates and the sha256 of
-    the image they see now. `stop_loading`: they have asked for the model that is being loaded to be let go."""
+    the image they see now. `turns`: how often that tab has gone on, by which the browser knows that focus moves. `stop_loading`:
+    they have asked for the model that is being loaded to be let go."""
 
     spec: str
     shown: dict[str, ShownScore] = field(default_factory=dict)
     scored: list[tuple[Path, Assessment]] = field(default_factory=list)
     rater: str = ""
     rating: str | None = None
+    turns: int = 0
     stop_loading: bool = False
 
     def note_shown(self, path: Path, assessment: Assessment) -> None:

@@ -42,7 +42,7 @@ def test_names_of_tokens_are_not_taken_for_markup():
 def test_two_methods_with_different_scales_meet_on_the_common_scale():
     first, second = assessment(3.0), assessment(0.75, scale=(0.0, 1.0))
     figure = two_distributions(first, second, ("A", "B"), "Both", common=True)
-    assert lines(figure) == {"A: score 50": 50.0, "B: score 75": 75.0}
+    assert lines(figure) == {"A: score 50.0": 50.0, "B: score 75.0": 75.0}
     left, right = bars(figure)
     assert all(a < b for a, b in zip(left.x, right.x, strict=True))
     assert max(right.x) < 100

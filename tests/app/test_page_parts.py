@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from app import cards
-from app.adapt_tab import adapters_table, command
+from app.adapt_tab import Bench, adapters_table, command, points_in_words
+from app.figures import Point
 from app.page import recognise
 from app.score_tab import write_csv
 from app.settings import EXAMPLES, ROOT, parse_settings
 from app.waiting import Waiting
+from model.adapter import AdapterCard, BrokenAdapter
 from model.assessment import Failure
 from tests.app.examples import assessment
 from tests.bad_images import write_zoo
@@ -48,8 +50,10 @@ def test_a_space_listens_for_everybody_and_a_laptop_only_for_itself(monkeypatch)
 
 
 def test_the_command_can_be_pasted_even_with_a_space_in_the_folder():
-    settings = dataclasses.replace(parse_settings([]), data_dir=Path("my data"), model="nano+mine")
-    assert command(settings) == "python -m model.finetune --data-dir 'my data' --model nano --out NAME"
+    settings = dataclasses.replace(parse_settings([]), data_dir=Path("my data"))
+    assert (
+        command(settings, "nano+mine") == "python -m model.finetune --data-dir 'my data' --model nano+mine --out NAME"
+    )
 
 
 def test_a_browser_keeps_its_token_and_a_new_one_gets_its_own():
@@ -70,9 +74,38 @@ def test_uploads_wait_for_the_browser_that_sent_them_only(tmp_path):
 
 
 def test_a_broken_adapter_is_listed_with_its_sentence():
-    from model.adapter import BrokenAdapter
-
     assert "lacks card.json" in adapters_table([BrokenAdapter("mine", "data/adapters/mine lacks card.json")])
+
+
+def adapter_card(before: float, after: float) -> AdapterCard:
+    given = {field.name: None for field in dataclasses.fields(AdapterCard)}
+    given |= {
+        "name": "mine",
+        "base": "nano",
+        "trained": 8,
+        "held_out": 3,
+        "before": {"rmse": before},
+        "after": {"rmse": after},
+    }
+    return AdapterCard(**given)
+
+
+def test_an_adapter_that_got_worse_says_so():
+    assert "worse than before on the held-out ratings" in adapters_table([adapter_card(0.53, 0.56)])
+    assert "worse" not in adapters_table([adapter_card(0.56, 0.53)])
+
+
+def test_the_chart_says_how_many_of_its_images_the_adapter_has_learnt():
+    points = [Point(name, 3, 3.5, 1, None, learnt=name != "c") for name in "abc"]
+    assert "nano+mine was trained on 2 of these 3 images" in points_in_words(points, "nano+mine")
+    assert "trained" not in points_in_words(points, "nano")
+
+
+@pytest.mark.slow
+def test_only_a_nano_gets_the_command_that_fine_tunes():
+    bench = Bench(parse_settings([]), None, None)
+    assert bench.can_be_tuned("nano-qalign")
+    assert not bench.can_be_tuned("tests/fixtures/mplug_owl2/qscorer_tiny/merged")
 
 
 @pytest.mark.slow

@@ -30,6 +30,22 @@ def test_a_flat_distribution_reads_as_unsure():
     assert "unsure: no answer has more than 20 %" in reading(assessment(3, (0.2,) * 5))
 
 
+@pytest.mark.parametrize(
+    "score, probabilities, said",
+    [
+        (4.18, (0, 0, 0.02, 0.36, 0.62), "just below the border to “excellent”, which the model finds likelier"),
+        (4.25, (0, 0, 0.02, 0.62, 0.36), "just above the border to “good”, which the model finds likelier"),
+        (3.0, (0, 0, 0.3, 0.1, 0.6), "finds “excellent” likeliest, but the score weighs the other levels too"),
+    ],
+)
+def test_a_word_that_is_not_the_likeliest_one_is_explained(score, probabilities, said):
+    assert said in reading(assessment(score, probabilities))
+
+
+def test_a_word_that_is_the_likeliest_one_needs_no_explanation():
+    assert "likel" not in reading(assessment())
+
+
 def test_little_token_mass_is_a_warning():
     assert "Take it with care: only 15 %" in reading(assessment(mass=0.15))
     assert "care" not in reading(assessment(mass=0.95))
@@ -53,4 +69,7 @@ def test_a_share_is_never_rounded_to_none_or_all():
 
 def test_a_difference_names_the_higher_one():
     assert difference_in_words(40, 52.5, ("A", "B")) == "B is 12.5 points of 100 above A."
+    assert (
+        difference_in_words(28.04, 18.06, ("A", "B")) == "A is 9.9 points of 100 above B."
+    )  # 28.0 and 18.1, as they are shown
     assert "agree" in difference_in_words(40, 40.3, ("A", "B"))

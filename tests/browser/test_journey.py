@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 from gradio_client import Client, handle_file
@@ -15,40 +14,10 @@ from annotations import open_annotations
 from model.assessment import Assessment
 from tests.bad_images import write_zoo
 from tests.browser.conftest import PATIENCE, ROOT
+from tests.browser.steps import IMAGES, LAKE, chart, open_tab, score_of, start_rating, upload
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 expect.set_options(timeout=1000 * PATIENCE)
-
-IMAGES = ROOT / "tests" / "images"
-LAKE = IMAGES / "lake_pristine.jpg"
-
-
-def open_tab(page: Page, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).click()
-
-
-def upload(page: Page, element: str, *files: Path) -> None:
-    page.locator(f"#{element} input[type=file]").set_input_files([str(file) for file in files])
-
-
-def chart(page: Page, element: str):
-    drawn = page.locator(f"#{element} .js-plotly-plot")
-    expect(drawn.locator(".legend")).to_be_visible()
-    return drawn
-
-
-def score_of(page: Page, image: Path) -> float:
-    open_tab(page, "Score")
-    upload(page, "score-files", image)
-    expect(page.locator("#score-card figcaption")).to_have_text(image.name)
-    return float(page.get_by_test_id("score").inner_text())
-
-
-def start_rating(page: Page, name: str) -> None:
-    open_tab(page, "Rate")
-    page.locator("#rate-name").get_by_role("textbox").fill(name)
-    page.locator("#rate-start").click()
-    expect(page.locator(".to-rate img")).to_be_visible()
 
 
 def rate_with_keys(page: Page, key: str) -> float:
@@ -138,7 +107,7 @@ def test_ratings_move_the_score_after_fine_tuning(page, server):
     pictures = sorted(IMAGES.glob("*.jpg"))[:10]
     open_tab(page, "Rate")
     upload(page, "rate-files", *pictures)
-    expect(page.locator(".notice").first).to_contain_text("10 pictures wait")
+    expect(page.locator(".notice").first).to_contain_text("10 pictures that you added are not rated")
     start_rating(page, "Ada")
     total = int(page.locator(".progress p").inner_text().split()[2])
 

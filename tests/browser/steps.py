@@ -1,0 +1,46 @@
+"""What the tests do on the page again and again."""
+
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import ROOT
+
+IMAGES = ROOT / "tests" / "images"
+LAKE = IMAGES / "lake_pristine.jpg"
+
+
+def new_picture(folder: Path, width: int) -> Path:
+    """A picture that nobody has rated yet; each width makes another."""
+    with Image.open(LAKE) as lake:
+        lake.resize((width, 300)).save(folder / f"new_{width}.jpg")
+    return folder / f"new_{width}.jpg"
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def upload(page: Page, element: str, *files: Path) -> None:
+    page.locator(f"#{element} input[type=file]").set_input_files([str(file) for file in files])
+
+
+def chart(page: Page, element: str):
+    drawn = page.locator(f"#{element} .js-plotly-plot")
+    expect(drawn.locator(".legend")).to_be_visible()
+    return drawn
+
+
+def score_of(page: Page, image: Path) -> float:
+    open_tab(page, "Score")
+    upload(page, "score-files", image)
+    expect(page.locator("#score-card figcaption")).to_have_text(image.name)
+    return float(page.get_by_test_id("score").inner_text())
+
+
+def start_rating(page: Page, name: str) -> None:
+    open_tab(page, "Rate")
+    page.locator("#rate-name").get_by_role("textbox").fill(name)
+    page.locator("#rate-start").click()
+    expect(page.locator(".to-rate img")).to_be_visible()
