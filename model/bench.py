@@ -19,7 +19,7 @@ def load(arguments: argparse.Namespace):
     from model.scorer import DTYPES, Scorer, choose_device, load_scorer
 
     if not arguments.random_init:
-        return load_scorer(arguments.model, arguments.device, arguments.dtype, data_dir() / "adapters")
+        return load_scorer(arguments.model or "nano", arguments.device, arguments.dtype, data_dir() / "adapters")
     from model.allocator import keep_freed_memory
     from model.bench_models import RANDOM
 
@@ -48,7 +48,7 @@ def main() -> int:
         prog="python -m model.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--model", default="nano", metavar="SPEC", help="as for model.score (default: nano)")
+    which.add_argument("--model", metavar="SPEC", help="as for model.score (default: nano)")
     which.add_argument("--random-init", choices=SHAPES, help="random weights in this shape")
     add_device_options(parser)
     parser.add_argument(

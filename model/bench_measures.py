@@ -9,20 +9,20 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-MOST, LEAST, SECONDS = 15, 3, 6.0  # repeats: up to MOST within SECONDS, and LEAST in any case
+MOST, LEAST, SECONDS = 15, 3, 6.0  # repeats: up to MOST within SECONDS, and at least so many
 MATRIX = {"cpu": 2048}  # side of the matrices that are multiplied
 LARGE_MATRIX = 8192  # on GPUs
 STATUS = Path("/proc/self/status")
 
 
-def timed(*works: Callable[[], object]) -> list[list[float]]:
+def timed(*works: Callable[[], object], least: int = LEAST) -> list[list[float]]:
     """Seconds that each of `works` takes, once a repeat and in turn, so that what disturbs the machine disturbs all of them.
 
     A first repeat warms up and is left out. Each work must end when its result is there, on a GPU too.
     """
     rows: list[list[float]] = []
     begun = time.perf_counter()
-    while len(rows) < 1 + LEAST or (len(rows) < 1 + MOST and time.perf_counter() - begun < SECONDS):
+    while len(rows) < 1 + least or (len(rows) < 1 + MOST and time.perf_counter() - begun < SECONDS):
         rows.append([seconds(work) for work in works])
     return [list(column) for column in zip(*rows[1:], strict=True)]
 

@@ -36,7 +36,9 @@ FILE_SECONDS, MOST_FILES = 4.0, 128  # how long one pass over files should take,
 def report(scorer: Scorer, batch_sizes: Sequence[int]) -> dict:
     """The JSON object; progress goes to stderr."""
     found = machine(scorer)
-    scorer.backbone.model.requires_grad_(False)  # torch's counter of operations follows gradients where there may be any
+    scorer.backbone.model.requires_grad_(
+        False
+    )  # torch's counter of operations follows gradients where there may be any
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found["one_picture"] = {
@@ -140,7 +142,9 @@ def batch(scorer: Scorer, prepared: Sequence, known: dict) -> dict:
     peak_mb = peak.mb()
     difference = max(abs(a - b) for a, b in zip(here, plain_scores(scorer, prepared), strict=True))
     product, product_flops = matrix_product(backbone.device, backbone.dtype)
-    single, plain, products = timed(lambda: scores(scorer, prepared), lambda: plain_scores(scorer, prepared), product)
+    single, plain, products = timed(
+        lambda: scores(scorer, prepared), lambda: plain_scores(scorer, prepared), product, least=5
+    )
     ratios = sorted(b / a for a, b in zip(single, plain, strict=True))
     rate, ceiling = size / statistics.median(single), product_flops / statistics.median(products) / 1e9
     return {
