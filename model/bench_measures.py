@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 MOST, LEAST, SECONDS = 15, 3, 6.0  # repeats: up to MOST within SECONDS, and at least so many
 MATRIX = {"cpu": 2048}  # side of the matrices that are multiplied
 LARGE_MATRIX = 8192  # on GPUs
-STATUS = Path("/proc/self/status")
+PROCESS = Path("/proc/self")
 
 
 def timed(*works: Callable[[], object], least: int = LEAST) -> list[list[float]]:
@@ -119,13 +119,21 @@ class PeakMemory:
         self.device = device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        elif device.type == "cpu" and STATUS.is_file():
-            STATUS.with_name("clear_refs").write_text("5")  # Linux: VmHWM begins anew
+        self.known = device.type == "cuda" or (device.type == "cpu" and begin_anew())
 
     def mb(self) -> int | None:
+        if not self.known:
+            return None
         if self.device.type == "cuda":
             return round(torch.cuda.max_memory_allocated(self.device) / 1e6)
-        if self.device.type == "cpu" and STATUS.is_file():
-            line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-            return round(1024 * int(line.split()[1]) / 1e6)
-        return None
+        line = next(line for line in (PROCESS / "status").read_text().splitlines() if line.startswith("VmHWM"))
+        return round(1024 * int(line.split()[1]) / 1e6)
+
+
+def begin_anew() -> bool:
+    """Let Linux count the most memory that this process had from now on; False where it is no Linux or does not allow it."""
+    try:
+        (PROCESS / "clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
