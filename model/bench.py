@@ -1,110 +1,63 @@
-"""How fast a model is on this machine: `python -m model.bench [--model nano]`
+"""How fast a model is on this machine: `python -m model.bench [--model SPEC | --random-init 7b|0.8b|mid|nano]`
 
-Prints one JSON object: milliseconds from file to score for one picture and its stages (median of repeats), and pictures a second from
-files in batches. The pictures are made on the spot: JPEG photographs' sizes, 512 x 512 and 12 megapixels.
+--random-init needs no weights: they are drawn at random, in the shape of a published model (see model/bench_models.py).
+Prints one JSON object; docs/performance.md says what its numbers mean.
 """
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable
-from pathlib import Path
 
-import numpy as np
-from PIL import Image
-from tqdm import tqdm
+from model.commands import add_device_options, data_dir, positive, run
 
-from model.commands import add_model_options, data_dir, run
-from model.images import open_image
-
-SIZES = {"512x512": (512, 512), "12 megapixels": (4000, 3000)}
-REPEATS = 15
+SHAPES = ("7b", "0.8b", "mid", "nano")
 
 
-def write_pictures(folder: Path, size: tuple[int, int], count: int) -> list[Path]:
-    """Smooth colours with grain, as JPEG: about as many bytes as a photograph of that size."""
-    random = np.random.default_rng(0)
-    paths = []
-    for n in range(count):
-        colours = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize(
-            size, Image.Resampling.BICUBIC
-        )
-        grain = random.integers(-12, 13, (size[1], size[0], 1), dtype=np.int16)
-        paths.append(folder / f"{size[0]}_{n}.jpg")
-        Image.fromarray(np.clip(np.asarray(colours) + grain, 0, 255).astype(np.uint8)).save(paths[-1], quality=90)
-    return paths
+def load(arguments: argparse.Namespace):
+    """The scorer that the arguments ask for."""
+    from model.scorer import DTYPES, Scorer, choose_device, load_scorer
 
+    if not arguments.random_init:
+        return load_scorer(arguments.model or "nano", arguments.device, arguments.dtype, data_dir() / "adapters")
+    from model.allocator import keep_freed_memory
+    from model.bench_models import RANDOM
 
-def median_ms(work: Callable[[], object]) -> float:
-    """The median of REPEATS runs after two that warm up, in milliseconds."""
-    seconds = []
-    for _ in range(REPEATS + 2):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return round(1000 * statistics.median(seconds[2:]), 1)
-
-
-def one_picture(scorer, path: Path) -> dict[str, float]:
-    """Milliseconds of each stage from file to score, and of the whole."""
-    image = open_image(path)
-    prepared = scorer.backbone.prepare(image)
-    return {
-        "decode_ms": median_ms(lambda: open_image(path)),
-        "preprocess_ms": median_ms(lambda: scorer.backbone.prepare(image)),
-        "model_ms": median_ms(lambda: scorer.assess_prepared([prepared], ["picture"], 1)),
-        "file_to_score_ms": median_ms(lambda: scorer.assess([open_image(path)])),
-    }
-
-
-def pictures_per_second(scorer, paths: list[Path], batch_size: int) -> float:
-    """The best of three passes over the files, decoding included."""
-    seconds = []
-    for _ in tqdm(range(3), desc="batches", file=sys.stderr, disable=None):
-        start = time.perf_counter()
-        list(scorer.assess_files(paths, batch_size))
-        seconds.append(time.perf_counter() - start)
-    return round(len(paths) / min(seconds), 1)
+    if arguments.random_init == "nano":
+        keep_freed_memory()  # as the loader of the real one does
+    backbone = RANDOM[arguments.random_init](choose_device(arguments.device), DTYPES[arguments.dtype])
+    return Scorer(f"random {arguments.random_init}", "random", backbone)
 
 
 def bench(arguments: argparse.Namespace) -> int:
-    import torch
-
-    from model.scorer import load_scorer
+    from model.bench_report import report
 
     start = time.perf_counter()
-    scorer = load_scorer(arguments.model, arguments.device, arguments.dtype, data_dir() / "adapters")
-    report = {
-        "model": scorer.name,
-        "revision": scorer.revision,
-        "device": str(scorer.backbone.device),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "parameters": sum(p.numel() for p in scorer.backbone.model.parameters()),
-        "load_ms": round(1000 * (time.perf_counter() - start)),
-        "one_picture": {},
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        for name, size in SIZES.items():
-            report["one_picture"][name] = one_picture(scorer, write_pictures(Path(folder), size, 1)[0])
-        many = write_pictures(Path(folder), SIZES["512x512"], 128)
-        report["batch_size"] = arguments.batch_size
-        report["pictures_per_second"] = pictures_per_second(scorer, many, arguments.batch_size)
-    print(json.dumps(report, indent=1))
+    scorer = load(arguments)
+    load_ms = round(1000 * (time.perf_counter() - start))
+    print(json.dumps({"load_ms": load_ms} | report(scorer, arguments.batch_sizes), indent=1))
     return 0
+
+
+def sizes(text: str) -> list[int]:
+    return [positive(size) for size in text.split(",")]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_model_options(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--model", metavar="SPEC", help="as for model.score (default: nano)")
+    which.add_argument("--random-init", choices=SHAPES, help="random weights in this shape")
+    add_device_options(parser)
+    parser.add_argument(
+        "--batch-sizes",
+        type=sizes,
+        default=[1, 2, 4, 8],
+        metavar="N,N,...",
+        help="how many images go through the model together (default: 1,2,4,8)",
+    )
     arguments = parser.parse_args()
     return run(lambda: bench(arguments))
 

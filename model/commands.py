@@ -16,8 +16,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         help="a name (python -m model.registry lists them), a folder or a hub id, or one of these +ADAPTER (default: nano)",
     )
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
-    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16", "8bit", "4bit"], default="auto")
+    add_device_options(parser)
     parser.add_argument(
         "--batch-size",
         type=positive,
@@ -25,6 +24,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="images that go through the model together (default: 8)",
     )
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16", "8bit", "4bit"], default="auto")
 
 
 def positive(text: str) -> int:

@@ -88,12 +88,7 @@ class Scorer:
 
     @torch.inference_mode()
     def _read(self, batch: Sequence) -> Reading:
-        backbone = self.backbone
-        hidden, logits = backbone.last_position(batch)
-        token_ids = backbone.token_ids.to(logits.device)
-        if self.readout == "score_token":
-            return read_score_token(hidden, logits, token_ids, self.scale, backbone.regressor)
-        return read_levels(logits, token_ids, self.scale)
+        return read(self.backbone, *self.backbone.last_position(batch))
 
     def _assessment(self, name: str, reading: Reading, row: int) -> Assessment:
         probabilities = reading.probabilities[row].tolist()
@@ -109,6 +104,14 @@ class Scorer:
             model=self.name,
             revision=self.revision,
         )
+
+
+def read(backbone: Backbone, hidden: torch.Tensor, logits: torch.Tensor) -> Reading:
+    """What the backbone's readout makes of hidden states [B, D] and logits [B, V]."""
+    token_ids = backbone.token_ids.to(logits.device)
+    if backbone.readout == "score_token":
+        return read_score_token(hidden, logits, token_ids, backbone.scale, backbone.regressor)
+    return read_levels(logits, token_ids, backbone.scale)
 
 
 def load_scorer(

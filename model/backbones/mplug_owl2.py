@@ -253,6 +253,9 @@ class MplugOwl2Model(PreTrainedModel):
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.model.embed_tokens = value
 
+    def get_decoder(self) -> nn.Module:
+        return self.model
+
     def get_output_embeddings(self) -> nn.Module:
         return self.lm_head
 

@@ -7,12 +7,11 @@ sentencepiece model encodes the text: today's LlamaTokenizer loses a token in on
 import re
 from pathlib import Path
 
-import numpy as np
 import sentencepiece
-import torch
 from PIL import Image
 
 from model.backbones.mplug_owl2 import IMAGE_ID
+from model.backbones.mplug_owl2_pixels import MplugOwl2Pixels
 from model.backbones.mplug_owl2_prompts import IMAGE_MARK, NO_LABEL, training_prompt
 from model.errors import ModelLoadError
 from model.json_files import read_json, write_json
@@ -28,8 +27,8 @@ PIXELS, TOKENIZER, ADDED, TOKENIZER_CONFIG = (
 WITHOUT_PREFIX = b"\x1a\x02\x18\x00"
 
 
-class MplugOwl2Processor:
-    """side: pixels a side of what the model sees. mean, std: of the channels of [0, 1] pixels. added_tokens: name to id."""
+class MplugOwl2Processor(MplugOwl2Pixels):
+    """sentencepiece_model: content of tokenizer.model. added_tokens: name to id. side, mean, std, resample: as MplugOwl2Pixels."""
 
     def __init__(
         self,
@@ -40,16 +39,13 @@ class MplugOwl2Processor:
         std: tuple[float, float, float],
         resample: int = Image.Resampling.BICUBIC,
     ):
+        super().__init__(side, mean, std, resample)
         self.sentencepiece_model = sentencepiece_model
         self._pieces, self._inner_pieces = (sentencepiece.SentencePieceProcessor() for _ in range(2))
         self._pieces.LoadFromSerializedProto(sentencepiece_model)
         self._inner_pieces.LoadFromSerializedProto(sentencepiece_model + WITHOUT_PREFIX)
         special = (self._pieces.bos_id(), self._pieces.eos_id(), self._pieces.unk_id())
         self._special = {self._pieces.id_to_piece(n): n for n in special}
-        self.side, self.mean, self.std, self.resample = side, tuple(mean), tuple(std), Image.Resampling(resample)
-        self.padding = tuple(int(m * 255) for m in self.mean)
-        rescaled = (np.arange(256, dtype=np.float64) * (1 / 255)).astype(np.float32)[:, None]
-        self._values = (rescaled - np.float32(self.mean)) / np.float32(self.std)  # [256, 3]: byte to pixel value
         self.add_tokens(added_tokens)
 
     def add_tokens(self, tokens: dict[str, int]) -> None:
@@ -105,25 +101,6 @@ class MplugOwl2Processor:
                 "resample": int(self.resample),
             },
         )
-
-    def pixels(self, picture: Image.Image) -> torch.Tensor:
-        """An RGB picture to [3, side, side] float32: padded to a square in the mean colour, resized, normalised."""
-        return torch.from_numpy(self._values[np.asarray(self.square(picture)), range(3)]).permute(2, 0, 1).contiguous()
-
-    def square(self, picture: Image.Image) -> Image.Image:
-        """The picture in the middle of a square of the mean colour, resized to `side` x `side`, 8 bits a channel.
-
-        Pillow resizes rows first and columns then, so a wide picture's rows are resized before it is padded: the same bytes for less work.
-        """
-        width, height = picture.size
-        longer = max(width, height)
-        if width > height:
-            picture = picture.resize((self.side, height), self.resample)
-        if width != height:
-            padded = Image.new("RGB", (picture.width if width > height else longer, longer), self.padding)
-            padded.paste(picture, (0 if width > height else (longer - width) // 2, (longer - height) // 2))
-            picture = padded
-        return picture.resize((self.side, self.side), self.resample)
 
     def ids(self, text: str) -> list[int]:
         """The ids of a prompt: <s>, IMAGE_ID for each image mark, and each stretch between marks encoded alone."""

@@ -1,0 +1,43 @@
+"""Pictures to pixels for mPLUG-Owl2, exactly as the original programs did."""
+
+import numpy as np
+import torch
+from PIL import Image
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class MplugOwl2Pixels:
+    """side: pixels a side of what the model sees. mean, std: of the channels of [0, 1] pixels."""
+
+    def __init__(
+        self,
+        side: int,
+        mean: tuple[float, float, float] = CLIP_MEAN,
+        std: tuple[float, float, float] = CLIP_STD,
+        resample: int = Image.Resampling.BICUBIC,
+    ):
+        self.side, self.mean, self.std, self.resample = side, tuple(mean), tuple(std), Image.Resampling(resample)
+        self.padding = tuple(int(m * 255) for m in self.mean)
+        rescaled = (np.arange(256, dtype=np.float64) * (1 / 255)).astype(np.float32)[:, None]
+        self._values = (rescaled - np.float32(self.mean)) / np.float32(self.std)  # [256, 3]: byte to pixel value
+
+    def pixels(self, picture: Image.Image) -> torch.Tensor:
+        """An RGB picture to [3, side, side] float32: padded to a square in the mean colour, resized, normalised."""
+        return torch.from_numpy(self._values[np.asarray(self.square(picture)), range(3)]).permute(2, 0, 1).contiguous()
+
+    def square(self, picture: Image.Image) -> Image.Image:
+        """The picture in the middle of a square of the mean colour, resized to `side` x `side`, 8 bits a channel.
+
+        Pillow resizes rows first and columns then, so a wide picture's rows are resized before it is padded: the same bytes for less work.
+        """
+        width, height = picture.size
+        longer = max(width, height)
+        if width > height:
+            picture = picture.resize((self.side, height), self.resample)
+        if width != height:
+            padded = Image.new("RGB", (picture.width if width > height else longer, longer), self.padding)
+            padded.paste(picture, (0 if width > height else (longer - width) // 2, (longer - height) // 2))
+            picture = padded
+        return picture.resize((self.side, self.side), self.resample)
