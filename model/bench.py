@@ -10,22 +10,26 @@ import sys
 import time
 
 from model.commands import add_device_options, data_dir, positive, run
+from model.errors import ModelError
 
 SHAPES = ("7b", "0.8b", "mid", "nano")
 
 
 def load(arguments: argparse.Namespace):
     """The scorer that the arguments ask for."""
-    from model.scorer import DTYPES, Scorer, choose_device, load_scorer
+    from model.loading import BITS, DTYPES
+    from model.scorer import Scorer, choose_device, load_scorer
 
     if not arguments.random_init:
         return load_scorer(arguments.model or "nano", arguments.device, arguments.dtype, data_dir() / "adapters")
+    if arguments.dtype in BITS:
+        raise ModelError(f"--random-init draws no weights in {arguments.dtype}: use --dtype bfloat16.")
     from model.allocator import keep_freed_memory
     from model.bench_models import RANDOM
 
     if arguments.random_init == "nano":
         keep_freed_memory()  # as the loader of the real one does
-    backbone = RANDOM[arguments.random_init](choose_device(arguments.device), DTYPES[arguments.dtype])
+    backbone = RANDOM[arguments.random_init](choose_device(arguments.device), DTYPES.get(arguments.dtype))
     return Scorer(f"random {arguments.random_init}", "random", backbone)
 
 

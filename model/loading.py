@@ -64,7 +64,7 @@ def load_backbone(
     from model.vlm_loading import load_vlm
 
     readout = {"q-realign": Q_REALIGN}.get(found.readout)
-    return load_vlm(found.base, readout, found.adapter, DTYPES[large_dtype(dtype, device)], device)
+    return load_vlm(found.base, readout, found.adapter, DTYPES.get(dtype) or large_dtype(device), device)
 
 
 def load_mplug_owl2(
@@ -75,7 +75,7 @@ def load_mplug_owl2(
     from model.layouts import find_layout
 
     layout = find_layout(found.adapter, found.base) if found.adapter else find_layout(found.base)
-    computed_in = DTYPES[large_dtype("auto" if dtype in BITS else dtype, device)]
+    computed_in = DTYPES.get(dtype) or large_dtype(device)
     model, processor = load_model(layout, computed_in, device, BITS.get(dtype), progress=progress)
     return MplugOwl2Backbone(model, processor, task)
 
@@ -89,10 +89,9 @@ def kind_of(found: Spec) -> str:
     return str(read_json(found.base / "config.json").get("model_type"))
 
 
-def large_dtype(dtype: str, device: torch.device) -> str:
-    if dtype != "auto":
-        return dtype
-    return "float32" if device.type == "cpu" else "bfloat16"
+def large_dtype(device: torch.device) -> torch.dtype:
+    """What a large model computes in where nobody says."""
+    return torch.float32 if device.type == "cpu" else torch.bfloat16
 
 
 def check_before_download(name: str, device: torch.device, dtype: str) -> None:
@@ -100,5 +99,5 @@ def check_before_download(name: str, device: torch.device, dtype: str) -> None:
     known = KNOWN.get(name.partition("+")[0])
     if known and not known.ships and dtype not in BITS:
         sizes = {word: known.memory(word) * 1e9 for word in ("float32", "bfloat16")}
-        wanted = "float32" if large_dtype(dtype, device) == "float32" else "bfloat16"
+        wanted = "float32" if (DTYPES.get(dtype) or large_dtype(device)) == torch.float32 else "bfloat16"
         check_memory(name, sizes, wanted, free_memory(device), str(device))
