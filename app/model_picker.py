@@ -46,7 +46,7 @@ def build(session: gr.State, settings: Settings, scorers: Scorers) -> tuple[gr.H
         choice = gr.Dropdown(
             names(settings),
             value=settings.model,
-            label="Model" if settings.public else "Model: a name, or the folder or hub id of one",
+            label="Model" if settings.public else "Model (name, folder or hub id)",
             allow_custom_value=not settings.public,
             elem_id="model",
         )
