@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from model.registry import KNOWN
 
 if TYPE_CHECKING:
-    from model.loading import Progress
+    from model.progress import Progress
     from model.scorer import Scorer
 
 QALIGN = "nano-qalign"
@@ -26,7 +26,7 @@ class Scorers:
         self._loaded: OrderedDict[tuple, Scorer] = OrderedDict()
 
     def get(self, spec: str, progress: "Progress | None" = None) -> "Scorer":
-        """The scorer that SPEC names; an adapter that was trained again since is loaded anew. progress: see model/loading.py.
+        """The scorer that SPEC names; an adapter that was trained again since is loaded anew. progress: see model/progress.py.
         Raises ModelError."""
         key = (spec, self._trained_at(spec))
         with self._lock:

@@ -6,7 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tqdm import tqdm
+
 from model.errors import ModelError
+from model.progress import DOWNLOADING, Progress
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +39,25 @@ def positive(text: str) -> int:
     if number < 1:
         raise ValueError
     return number
+
+
+def progress_bars() -> Progress:
+    """Shows on stderr how far a model's download and its loading are; nothing where that is no terminal."""
+    bars: dict[str, tqdm] = {}
+
+    def told(stage: str, done: int, total: int) -> None:
+        if stage not in bars:
+            unit = (
+                {"unit": "B", "unit_scale": True}
+                if stage == DOWNLOADING
+                else {"bar_format": "{desc}: {percentage:3.0f}%|{bar}|"}
+            )
+            bars[stage] = tqdm(desc=stage, total=total, file=sys.stderr, disable=None, **unit)
+        bars[stage].update(done - bars[stage].n)
+        if done >= total:
+            bars.pop(stage).close()
+
+    return told
 
 
 def data_dir() -> Path:

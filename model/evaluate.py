@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from model.assessment import Failure
-from model.commands import add_model_options, data_dir, run
+from model.commands import add_model_options, data_dir, progress_bars, run
 from model.errors import DataError
 from model.metrics import figures, rmse
 
@@ -184,7 +184,9 @@ def _report(options: argparse.Namespace) -> int:
     labels = read_labels(options.labels)
     from model.scorer import load_scorer  # after the labels: torch takes seconds, a misspelt file is told at once
 
-    scorer = load_scorer(options.model, options.device, options.dtype, data_dir() / "adapters")
+    scorer = load_scorer(
+        options.model, options.device, options.dtype, data_dir() / "adapters", progress=progress_bars()
+    )
     report = evaluate(scorer, options.images, labels, batch_size=options.batch_size, progress=True)
     print(json.dumps(report, allow_nan=False))
     return 1 if report["unreadable"] else 0

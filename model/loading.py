@@ -1,20 +1,23 @@
 """From a SPEC's folders to a backbone that a scorer asks: what a folder holds is told by its files, never by its name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 import torch
 from PIL import Image
 from torch import nn
 
+from model.backbones.mplug_owl2_prompts import TASKS
 from model.errors import ModelError, ModelLoadError
 from model.json_files import read_json
 from model.memory import check_memory, free_memory
+from model.progress import LOADING, Progress
 from model.registry import KNOWN, Spec
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BITS = {"8bit": 8, "4bit": 4}
-Progress = Callable[[int, int], None]  # called with numbers loaded so far and in all; what it raises ends the loading
+QUALITY = "quality"  # the task that every model knows
 
 
 class Backbone(Protocol):
@@ -48,8 +51,8 @@ def load_backbone(
     kind = kind_of(found)
     if kind == "mplug_owl2":
         return load_mplug_owl2(found, device, dtype, task, progress)
-    if task != "quality":
-        raise ModelError(f"{found.name} cannot be asked for '{task}': it knows quality.")
+    if task != QUALITY:
+        raise unknown_task(found.name, task, (QUALITY,))
     if dtype in BITS:
         raise ModelError(
             f"{found.name} cannot be held in {dtype}, which is for mPLUG-Owl2 models: use --dtype bfloat16."
@@ -64,20 +67,39 @@ def load_backbone(
     from model.vlm_loading import load_vlm
 
     readout = {"q-realign": Q_REALIGN}.get(found.readout)
-    return load_vlm(found.base, readout, found.adapter, DTYPES.get(dtype) or large_dtype(device), device)
+    return load_vlm(found.base, readout, found.adapter, DTYPES.get(dtype) or large_dtype(device), device, progress)
 
 
 def load_mplug_owl2(
     found: Spec, device: torch.device, dtype: str, task: str, progress: Progress | None = None
 ) -> Backbone:
-    from model.backbones.mplug_owl2_loading import load_model
+    from model.backbones.mplug_owl2_loading import has_regressor, load_model
     from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
     from model.layouts import find_layout
 
     layout = find_layout(found.adapter, found.base) if found.adapter else find_layout(found.base)
     computed_in = DTYPES.get(dtype) or large_dtype(device)
-    model, processor = load_model(layout, computed_in, device, BITS.get(dtype), progress=progress)
+    if has_regressor(layout) and task != QUALITY:
+        raise unknown_task(found.name, task, (QUALITY,))
+    told = partial(progress, LOADING) if progress else None
+    model, processor = load_model(layout, computed_in, device, BITS.get(dtype), progress=told)
     return MplugOwl2Backbone(model, processor, task)
+
+
+def tasks_of(backbone: Backbone) -> tuple[str, ...]:
+    """What a model can be asked: quality, and a level model of mPLUG-Owl2 (OneAlign) also for aesthetics and for videos."""
+    return TASKS if backbone.readout == "level" and hasattr(backbone, "prepare_clip") else (QUALITY,)
+
+
+def asking(backbone: Backbone, name: str, task: str) -> Backbone:
+    """The same model, asked for another task: no weights are loaded again. Raises ModelError for one that it does not know."""
+    if task not in tasks_of(backbone):
+        raise unknown_task(name, task, tasks_of(backbone))
+    return type(backbone)(backbone.model, backbone.processor, task)
+
+
+def unknown_task(name: str, task: str, known: tuple[str, ...]) -> ModelError:
+    return ModelError(f"{name} cannot be asked for '{task}': it knows {', '.join(known)}.")
 
 
 def kind_of(found: Spec) -> str:

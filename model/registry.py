@@ -5,6 +5,7 @@ SPEC is a name, a folder or a hub id (owner/model, owner/model@revision), or one
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,9 +85,9 @@ class Spec:
     readout: str | None = None
 
 
-def resolve(spec: str, adapters: Path | None = None) -> Spec:
+def resolve(spec: str, adapters: Path | None = None, fetch: Callable[[str], Path] = download) -> Spec:
     """Find what SPEC names, and download what lies on the hub and is not here yet; adapters given by name are looked for
-    in the folder `adapters`.
+    in the folder `adapters`. fetch: from a hub id to its folder.
 
     Raises ModelLoadError, naming what is missing and what there is.
     """
@@ -95,31 +96,36 @@ def resolve(spec: str, adapters: Path | None = None) -> Spec:
     if known and known.base:
         if plus:
             raise ModelLoadError(f"{base_name} is an adapter itself and takes no other: leave out '+{adapter_name}'.")
-        return Spec(spec, find_model(known.base), find_model(str(known.where)))
-    base = find_model(str(known.where) if known else base_name)
-    adapter = find_adapter(adapter_name, adapters) if plus else None
+        return Spec(spec, find_model(known.base, fetch), find_model(str(known.where), fetch))
+    base = find_model(str(known.where) if known else base_name, fetch)
+    adapter = find_adapter(adapter_name, adapters, fetch) if plus else None
     return Spec(spec, base, adapter, known.readout if known else None)
 
 
-def find_model(name: str) -> Path:
+def check_name(spec: str, adapters: Path | None = None) -> None:
+    """Raises ModelLoadError when SPEC names nothing that could be loaded. Hub ids are taken for what they say: nothing is fetched."""
+    resolve(spec, adapters, fetch=Path)
+
+
+def find_model(name: str, fetch: Callable[[str], Path] = download) -> Path:
     """The folder that a folder's path or a hub id names. Raises ModelLoadError when there is none."""
     folder = Path(name)
     if any((folder / settings).is_file() for settings in ("config.json", "adapter_config.json")):
         return folder
     if is_hub_id(name):
-        return download(name)
+        return fetch(name)
     what = f"the folder {folder} has no config.json" if folder.is_dir() else f"there is no model '{name}'"
     raise ModelLoadError(f"{what}: give one of {', '.join(KNOWN)}, the folder of a model, or a hub id (owner/model).")
 
 
-def find_adapter(name: str, adapters: Path | None) -> Path:
+def find_adapter(name: str, adapters: Path | None, fetch: Callable[[str], Path] = download) -> Path:
     """The folder of an adapter given by name, path or hub id. Raises ModelLoadError when there is none."""
     places = [Path(name), *([adapters / name] if adapters else [])]
     for place in places:
         if name and (place / "adapter_config.json").is_file():
             return place
     if is_hub_id(name):
-        return download(name)
+        return fetch(name)
     looked = " or ".join(str(place) for place in places)
     raise ModelLoadError(
         f"there is no adapter '{name}': looked for {looked} (QSCORER_DATA names another data folder). "

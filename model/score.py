@@ -16,7 +16,7 @@ from itertools import chain
 from tqdm import tqdm
 
 from model.assessment import Assessment, Failure
-from model.commands import add_model_options, data_dir, run
+from model.commands import add_model_options, data_dir, progress_bars, run
 from model.images import SUFFIXES as PICTURES
 from model.images import find_images
 
@@ -80,7 +80,8 @@ def score(arguments: argparse.Namespace) -> int:
         return 1
     from model.scorer import load_scorer  # torch, for which only scoring has to wait
 
-    scorer = load_scorer(arguments.model, arguments.device, arguments.dtype, data_dir() / "adapters", arguments.task)
+    chosen = (arguments.model, arguments.device, arguments.dtype, data_dir() / "adapters", arguments.task)
+    scorer = load_scorer(*chosen, progress=progress_bars())
 
     failed = 0
 

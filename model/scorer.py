@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from PIL import Image
 
 from model.assessment import Assessment, Failure
 from model.errors import ImageError, ModelError
+from model.hub import download
 from model.images import open_image
 from model.labels import intervals
-from model.loading import Backbone, Progress, check_before_download, load_backbone
+from model.loading import Backbone, asking, check_before_download, load_backbone, tasks_of
+from model.progress import Progress
 from model.readouts import Reading, read_levels, read_score_token
 from model.registry import Spec, resolve
 
@@ -29,6 +32,17 @@ class Scorer:
     def __init__(self, name: str, revision: str, backbone: Backbone, task: str = "quality"):
         self.name, self.revision, self.backbone, self.task = name, revision, backbone, task
         self.readout, self.scale, self.tokens = backbone.readout, backbone.scale, backbone.tokens
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What this model can be asked."""
+        return tasks_of(self.backbone)
+
+    def asking(self, task: str) -> "Scorer":
+        """The scorer of the same loaded model for another of its tasks. Raises ModelError for one that it does not know."""
+        if task == self.task:
+            return self
+        return Scorer(self.name, self.revision, asking(self.backbone, self.name, task), task)
 
     def assess(
         self, images: Sequence[Image.Image], names: Sequence[str] | None = None, batch_size: int = 8
@@ -51,14 +65,22 @@ class Scorer:
 
     def _prepared_or_failure(self, path: str):
         try:
-            return self._prepare_video(path) if self.task == "video" else self.backbone.prepare(open_image(path))
+            return self.prepare_video(path) if self.task == "video" else self.backbone.prepare(open_image(path))
         except ImageError as error:
             return Failure(path, str(error))
 
-    def _prepare_video(self, path: str):
-        from model.video import MAX_FRAMES, video_frames
+    def prepare_video(self, path: str | Path):
+        """A video file, ready for `assess_prepared`; its `pixels` has one entry for each frame looked at. Raises ImageError."""
+        from model.video import video_frames
 
-        return self.backbone.prepare_clip(video_frames(path, min(MAX_FRAMES, self.backbone.most_frames)))
+        return self.backbone.prepare_clip(video_frames(path, self.most_frames))
+
+    @property
+    def most_frames(self) -> int:
+        """How many frames of a video are looked at, at most."""
+        from model.video import MAX_FRAMES
+
+        return min(MAX_FRAMES, self.backbone.most_frames)
 
     def check_steps(self, paths: Iterable[str | Path]) -> Iterator[tuple[str, str]]:
         """The pictures for which the published Q-Scorer, in its two greedy steps, would not have said the piece that our one
@@ -126,13 +148,13 @@ def load_scorer(
 
     device: auto (CUDA, else Apple's GPU, else CPU), cpu, cuda or mps. dtype: auto (float32; bfloat16 for large models on a
     GPU), float32, bfloat16, float16, and for mPLUG-Owl2 8bit and 4bit. task: quality; OneAlign also knows aesthetics and
-    video. progress: see model/loading.py.
+    video. progress: see model/progress.py.
 
     Raises ModelError, in one sentence, for what is unknown, incomplete, does not fit, or is not on this machine.
     """
     where = choose_device(device)
     check_before_download(spec, where, dtype)
-    found = resolve(spec, adapters)
+    found = resolve(spec, adapters, partial(download, progress=progress))
     backbone = load_backbone(found, where, dtype, task, progress)
     return Scorer(found.name, revision(found), backbone, task)
 

@@ -3,6 +3,9 @@
 import json
 import logging
 import math
+from collections.abc import Callable, Iterator, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import jinja2
@@ -11,12 +14,14 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+from transformers.utils import logging as transformers_logging
 
 from model.backbones.still_processor import load_processor
 from model.backbones.vlm import ZERO_SHOT, VlmBackbone, VlmReadout
 from model.errors import ModelLoadError, first_line
 from model.loading import DTYPES
 from model.memory import check_memory, free_memory
+from model.progress import LOADING, Progress
 from model.vlm_adapter import READOUT, load_adapter, read_readout
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -43,11 +48,12 @@ def load_vlm(
     adapter: Path | None = None,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
+    progress: Progress | None = None,
 ) -> VlmBackbone:
     """The VLM in `folder` with the adapter in the folder `adapter` merged in, ready to score on `device`.
 
     readout: how it is asked and read; when None, what the folder's readout.json says, else zero-shot levels. An adapter brings
-    its own.
+    its own. progress: told the tensors; what it raises ends the loading.
 
     Raises ModelLoadError naming the file or tensor that is missing, broken or does not fit.
     """
@@ -58,7 +64,8 @@ def load_vlm(
     try:
         processor = load_processor(folder, config)  # the quick part first
         check_fits(folder, dtype, device)
-        model = read_model(folder, config, dtype, device)
+        with tensors_told(progress):
+            model = read_model(folder, config, dtype, device)
         if adapter:
             return load_adapter(model, processor, adapter)
         return VlmBackbone(model, processor, readout)
@@ -76,6 +83,34 @@ def load_vlm(
         raise ModelLoadError(
             f"{folder} cannot be read as a model: {first_line(error)}. Copy or download the whole folder again."
         ) from error
+
+
+_told: ContextVar[Progress | None] = ContextVar("told", default=None)
+
+
+@contextmanager
+def tensors_told(progress: Progress | None) -> Iterator[None]:
+    """Has transformers tell `progress`, within and in this thread, how many tensors it has read."""
+    token = _told.set(progress)
+    transformers_logging.set_tqdm_hook(_bar)
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
+def _bar(make: Callable, arguments: tuple, options: dict):
+    """What transformers goes through its tensors by: its own bar, unless somebody is to be told."""
+    progress = _told.get()
+    if progress is None or not arguments:
+        return make(*arguments, **options)
+    return _telling(arguments[0], progress)
+
+
+def _telling(items: Sized, progress: Progress) -> Iterator:
+    for n, item in enumerate(items, start=1):
+        yield item
+        progress(LOADING, n, len(items))
 
 
 def is_vlm(folder: Path) -> bool:

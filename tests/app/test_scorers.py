@@ -30,7 +30,7 @@ def test_two_requests_for_one_model_load_it_once(scorers):
 def test_a_slow_load_holds_up_nobody_else(scorers):
     entered, go_on = threading.Event(), threading.Event()
 
-    def wait(done, total):
+    def wait(stage, done, total):
         entered.set()
         assert go_on.wait(60)
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,9 +14,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextmanager
-def small_hub(models: dict[str, Path], gated: str = "", broken: str = "") -> Iterator[tuple[str, list[str]]]:
+def small_hub(
+    models: dict[str, Path], gated: str = "", broken: str = "", slow: str = ""
+) -> Iterator[tuple[str, list[str]]]:
     """Serve `models` (owner/name to folder) at their revisions main and v1. Gives the endpoint and the list of what is asked for.
-    The model `gated` wants a log-in; files whose name ends with `broken` break off half-way."""
+    The model `gated` wants a log-in; files whose name ends with `broken` break off half-way, and those that end with `slow` take a second."""
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -29,7 +32,12 @@ def small_hub(models: dict[str, Path], gated: str = "", broken: str = "") -> Ite
                 self.send_header(name.replace("_", "-"), value)
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(body[: len(body) // 2] if broken and self.path.endswith(broken) else body)
+                middle = len(body) // 2
+                self.wfile.write(body[:middle])
+                if slow and self.path.endswith(slow):
+                    time.sleep(1)
+                if not (broken and self.path.endswith(broken)):
+                    self.wfile.write(body[middle:])
 
         def do_GET(self):
             path = unquote(urlsplit(self.path).path).strip("/").removeprefix("api/models/")

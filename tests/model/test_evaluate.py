@@ -53,7 +53,7 @@ def command(gallery, capsys, monkeypatch):
     """Runs the command on the gallery with the brightness scorer; returns exit status, stdout and stderr."""
     asked = []
 
-    def load_scorer(spec, device="auto", dtype="auto", adapters=None):
+    def load_scorer(spec, device="auto", dtype="auto", adapters=None, progress=None):
         asked.append((spec, device, dtype, adapters))
         if spec != "brightness":
             raise ModelLoadError(f"there is no model '{spec}'")

@@ -20,6 +20,25 @@ except ModelLoadError as error:
     print("refused:", error)
 """
 
+TOLD = """
+import sys
+from model.errors import ModelLoadError
+from model.hub import download
+
+most, told = float(sys.argv[2]), []
+
+def progress(stage, done, total):
+    told.append(done)
+    if done > most:
+        raise ModelLoadError("stopped")
+
+try:
+    folder = download(sys.argv[1], progress)
+    print(folder, len(told), told == sorted(told), told[-1:], sep="|")
+except ModelLoadError as error:
+    print("refused:", error)
+"""
+
 
 @pytest.fixture
 def repository(tmp_path) -> Path:
@@ -40,10 +59,14 @@ def repository(tmp_path) -> Path:
 
 
 def download(spec: str, cache: Path, endpoint: str = "http://127.0.0.1:9", **environment: str) -> str:
+    return run(PROGRAM, [spec], cache, endpoint, **environment)
+
+
+def run(program: str, arguments: list[str], cache: Path, endpoint: str, **environment: str) -> str:
     """What the program says, in a process of its own: the client reads its settings once, when it is imported."""
     settings = {"HF_HOME": str(cache), "HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, spec],
+        [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, **settings, **environment},
@@ -84,6 +107,33 @@ def test_an_interrupted_download_is_named_and_gone_on_with(repository, tmp_path)
     with small_hub({"owner/model": repository}) as (endpoint, _):
         folder = download("owner/model", tmp_path / "cache", endpoint)
     assert Path(folder, "model.safetensors").read_bytes() == b"weights" * 1000
+
+
+def test_a_download_tells_its_bytes_ends_when_it_is_told_to_and_does_not_fetch_twice_what_arrived(repository, tmp_path):
+    (repository / "model-00001-of-00002.safetensors").write_bytes(b"first" * 2**20)
+    (repository / "model-00002-of-00002.safetensors").write_bytes(b"second" * 2**20)
+    (repository / "model.safetensors").unlink()
+    cache = tmp_path / "cache"
+    with small_hub({"owner/model": repository}, slow="00002-of-00002.safetensors") as (endpoint, asked):
+        said = run(TOLD, ["owner/model", str(7 * 2**20)], cache, endpoint)
+        assert said == "refused: stopped"
+        arrived = [path.name for path in cache.rglob("*.safetensors")]
+        assert arrived == ["model-00001-of-00002.safetensors"]
+        asked.clear()
+        folder, calls, rising, last = run(TOLD, ["owner/model", "inf"], cache, endpoint).split("|")
+        assert len(names(folder)) == 5 and int(calls) > 5 and rising == "True"
+        assert last == f"[{6 * 2**20}]"  # the first shard is here already
+        assert not [path for path in asked if path.endswith("00001-of-00002.safetensors")]
+        assert run(TOLD, ["owner/model", "-1"], cache, endpoint) == f"{folder}|0|True|[]"  # nothing left to fetch
+    assert run(TOLD, ["owner/model", "-1"], cache, "http://127.0.0.1:9") == f"{folder}|0|True|[]"
+
+
+def test_who_is_told_of_a_download_gets_the_same_sentences(repository, tmp_path):
+    with small_hub({"owner/model": repository}, gated="owner/gated") as (endpoint, _):
+        said = [run(TOLD, [spec, "inf"], tmp_path / "cache", endpoint) for spec in ("owner/nothing", "owner/gated")]
+    assert "there is no model 'owner/nothing'" in said[0] and "owner/gated is only for those" in said[1]
+    said = run(TOLD, ["owner/model", "inf"], tmp_path / "cache", "http://127.0.0.1:9")
+    assert said.startswith("refused: owner/model is not on this machine, and the Hugging Face hub cannot be reached")
 
 
 @pytest.mark.parametrize(

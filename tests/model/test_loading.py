@@ -106,7 +106,7 @@ def test_bits_are_for_the_large(spec):
 def test_loading_tells_how_far_it_is_and_ends_when_it_is_told_to():
     told = []
 
-    def stop(done, total):
+    def stop(stage, done, total):
         told.append((done, total))
         if done > total / 2:
             raise InterruptedError
@@ -114,6 +114,38 @@ def test_loading_tells_how_far_it_is_and_ends_when_it_is_told_to():
     with pytest.raises(InterruptedError):
         load_scorer(str(QSCORER / "merged"), progress=stop)
     assert 0 < told[0][0] < told[-1][0] <= told[-1][1]
+
+
+def test_a_vlm_tells_tensor_by_tensor_how_far_it_is_and_ends_when_it_is_told_to(tmp_path):
+    told, folder = [], str(write_vlm(tmp_path / "vlm", "qwen2_5_vl"))
+    load_scorer(folder, progress=lambda *step: told.append(step))
+    total = told[-1][2]
+    assert told == [("Loading", n, total) for n in range(1, total + 1)] and total > 20
+    told.clear()
+
+    def stop(*step):
+        told.append(step)
+        raise ModelError("stopped")
+
+    with pytest.raises(ModelError, match="stopped"):
+        load_scorer(folder, progress=stop)
+    assert told == [("Loading", 1, total)]
+    assert load_scorer(folder).tasks == ("quality",)  # and without anybody to tell, it loads as ever
+
+
+def test_one_loaded_model_is_asked_for_each_task_that_it_knows():
+    scorer = load_scorer(str(QALIGN / "checkpoint_safetensors"))
+    assert scorer.tasks == ("quality", "aesthetics", "video") and scorer.asking("quality") is scorer
+    aesthetics = scorer.asking("aesthetics")
+    assert aesthetics.backbone.model is scorer.backbone.model
+    expected = facts(QALIGN / "outputs.json")["per_prompt"]["aesthetics_image"]["score_1to5"]
+    assert [a.score for a in aesthetics.assess(pictures(QALIGN))] == pytest.approx(expected, abs=1e-5)
+    for spec in (str(QSCORER / "merged"), "nano"):
+        assert load_scorer(spec).tasks == ("quality",)
+        with pytest.raises(ModelError, match="cannot be asked for 'video': it knows quality"):
+            load_scorer(spec).asking("video")
+        with pytest.raises(ModelError, match="cannot be asked for 'video': it knows quality"):
+            load_scorer(spec, task="video")
 
 
 def test_revisions_tell_weights_apart_and_not_names(tmp_path):
