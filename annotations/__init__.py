@@ -11,7 +11,7 @@ Opening
 
 Annotations (every `rater` is a name as typed; upper and lower case make no difference)
     record_rating(rater: str, image: bytes | str, value: float, *, seen: str = "nothing", suffix: str | None = None,
-                  shown: ShownScore | None = None, study: str | None = DEFAULT_STUDY) -> Rating
+                  shown: ShownScore | None = None, study: str | None = DEFAULT_STUDY, name: str | None = None) -> Rating
         Keeps one vote with its presentation and, if new, the image and the rater: all of it or nothing.
         `image` is the file's bytes (then `suffix` says of what kind: "jpg", ".png", ...) or the sha256 of a kept image.
         Kinds: jpg, png, webp, gif, bmp, tiff, avif and their other spellings (jpeg, jfif, tif, ...). At most 256 MiB.
@@ -19,6 +19,7 @@ Annotations (every `rater` is a name as typed; upper and lower case make no diff
         A blind vote may carry `shown` too: the score that the page reveals once the vote is in.
         A second vote of a rater on an image supersedes the first by itself. It counts as given after seeing the score
         if a score was shown with any earlier vote, whatever `seen` says: look at the returned `Rating.seen`.
+        `name` is what a new image's file was called, for the export: the last part of a path, kept once, shown to no rater.
         The image joins the end of `study`, so that others get it to rate; study=None (the Score tab's "I disagree")
         keeps it out of every queue.
     next_image(rater: str, study: str = DEFAULT_STUDY, pending: Iterable[str] = ()) -> str | None
@@ -45,11 +46,12 @@ Values (frozen dataclasses)
     Progress(done: int, total: int)
     Counts(ratings: int, blind: int, revealed: int, raters: int, images: int)
         # every vote ever given, superseded ones too; ratings = blind + revealed
-    ImageSummary(sha256: str, path: Path, opinion: Opinion, scores: dict[str, float])
+    ImageSummary(sha256: str, path: Path, opinion: Opinion, scores: dict[str, float], name: str | None)
         # scores: model name -> mean score shown, put linearly onto 1..5; empty where none was shown
     Opinion(mos: float, std: float | None, n: int, interval: tuple[float, float] | None)
         # sample std and 95 % interval of the mean; both None for a single vote
-    MosRecord(image: Path, sha256: str, mos: float, std: float | None, n: int)   # image: absolute path
+    MosRecord(image: Path, sha256: str, mos: float, std: float | None, n: int, name: str | None)
+        # image: absolute path; name: what its file was called when it was added, None where that is not known
 
 Functions
     collect_mos(data_dir: str | Path, include_revealed: bool = False) -> list[MosRecord]

@@ -28,6 +28,8 @@ def create_or_migrate(data_dir: Path) -> None:
     read and stays as it was.
     """
     path = data_dir / FILE_NAME
+    if data_dir.exists() and not data_dir.is_dir():
+        raise AnnotationError(f"{data_dir} is a file, and a folder is needed: choose another with --data-dir.")
     with sentences(path):
         data_dir.mkdir(parents=True, exist_ok=True)
         if path.exists():

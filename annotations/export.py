@@ -11,7 +11,8 @@ from annotations.collect import MosRecord, collect_mos
 from annotations.errors import AnnotationError
 
 EPILOG = """\
-Columns: image, mos and std on the scale 1 (bad) to 5 (excellent), n (raters). image is relative to the images folder
+Columns: image, mos and std on the scale 1 (bad) to 5 (excellent), n (raters), name (what the file was called when it was
+added; empty where that is not known). image is relative to the images folder
 below the data folder, so that the file serves as labels:
 
   python -m annotations.export --data-dir data --out labels.csv
@@ -25,11 +26,18 @@ def to_csv(records: list[MosRecord], images: Path) -> str:
     """The records as CSV with a header line; image paths relative to the folder `images`, four decimals."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "mos", "std", "n"])
+    writer.writerow(["image", "mos", "std", "n", "name"])
     for record in records:
         std = "" if record.std is None else f"{record.std:.4f}"
-        writer.writerow([record.image.relative_to(images).as_posix(), f"{record.mos:.4f}", std, record.n])
+        writer.writerow(
+            [record.image.relative_to(images).as_posix(), f"{record.mos:.4f}", std, record.n, plain(record.name)]
+        )
     return text.getvalue()
+
+
+def plain(name: str | None) -> str:
+    """A name for a cell: one that a spreadsheet would compute as a formula gets an apostrophe in front."""
+    return f"'{name}" if name and name[0] in "=+-@" else name or ""
 
 
 def export(data_dir: Path, include_revealed: bool, out: Path | None) -> None:

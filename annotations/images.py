@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ OTHER_SPELLINGS = {
     "tif": "tiff",
 }
 MAX_BYTES = 256 * 1024 * 1024
+MAX_NAME = 255
 
 
 def image_sha256(data: bytes) -> str:
@@ -33,6 +35,13 @@ def clean_suffix(suffix: str | None) -> str:
     if plain not in SUFFIXES:
         raise AnnotationError(f"Images of the kind {suffix!r} are not kept: use one of {', '.join(SUFFIXES)}.")
     return plain
+
+
+def clean_file_name(name: str | None) -> str | None:
+    """The last part of a file's name in NFC without control characters, at most MAX_NAME characters; None where nothing is left."""
+    last = (name or "").replace("\\", "/").rpartition("/")[2]
+    shown = "".join(letter for letter in unicodedata.normalize("NFC", last) if unicodedata.category(letter)[0] != "C")
+    return shown.strip()[-MAX_NAME:] or None
 
 
 def check_size(data: bytes) -> None:

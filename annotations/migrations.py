@@ -24,6 +24,13 @@ def m001_raters_studies_ratings(db: Database) -> None:
     db.execute("PRAGMA user_version = 1")
 
 
+@migrations()
+def m002_names_of_images(db: Database) -> None:
+    """What the file was called when it was added; NULL for images from before this step, and where nobody said."""
+    db.execute("ALTER TABLE images ADD COLUMN name TEXT CHECK (length(name) BETWEEN 1 AND 255)")
+    db.execute("PRAGMA user_version = 2")
+
+
 TABLES = (
     """
     CREATE TABLE raters (

@@ -26,7 +26,7 @@ RATINGS = """
 # Ids grow with time and a rater's votes on an image form one chain, so the largest id is the latest vote. The blind
 # figures take the latest blind one: what is thought after the reveal does not replace it.
 COUNTED_VOTES = """
-    SELECT ratings.image, images.suffix, value, model, score, score_low, score_high
+    SELECT ratings.image, images.suffix, images.name, value, model, score, score_low, score_high
     FROM ratings JOIN images ON images.sha256 = ratings.image
     WHERE ratings.id IN (SELECT max(id) FROM ratings WHERE seen IN (:nothing, :revealed) GROUP BY rater, image)
     ORDER BY ratings.image, ratings.id
@@ -91,8 +91,11 @@ def summarise(db: Database, images: Path, include_revealed: bool) -> list[ImageS
             path=images / relative_path(sha256, suffix),
             opinion=opinion([vote["value"] for vote in group]),
             scores=_mean_scores(group),
+            name=name,
         )
-        for (sha256, suffix), rows in groupby(votes, key=lambda vote: (vote["image"], vote["suffix"]))
+        for (sha256, suffix, name), rows in groupby(
+            votes, key=lambda vote: (vote["image"], vote["suffix"], vote["name"])
+        )
         for group in [list(rows)]
     ]
 

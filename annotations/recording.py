@@ -32,10 +32,10 @@ def check_seen(seen: str, shown: ShownScore | None) -> None:
         raise AnnotationError("A rating given after seeing a score needs that score: score the image first.")
 
 
-def record_image(db: Database, sha256: str, suffix: str, size: int) -> None:
-    """The row of an image file of `size` bytes, unless it is there."""
+def record_image(db: Database, sha256: str, suffix: str, size: int, name: str | None) -> None:
+    """The row of an image file of `size` bytes that was called `name`, unless it is there."""
     if not db.execute("SELECT 1 FROM images WHERE sha256 = ?", [sha256]).fetchone():
-        db["images"].insert({"sha256": sha256, "suffix": suffix, "bytes": size, "created_at": _now()})
+        db["images"].insert({"sha256": sha256, "suffix": suffix, "bytes": size, "name": name, "created_at": _now()})
 
 
 def record_vote(db: Database, vote: Vote) -> Rating:

@@ -67,9 +67,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """What people think of one image. `scores` maps a model's name to the mean of what it showed, put onto 1..5."""
+    """What people think of one image. `scores` maps a model's name to the mean of what it showed, put onto 1..5; `name` is what
+    its file was called when it was added, None where that is not known."""
 
     sha256: str
     path: Path
     opinion: Opinion
     scores: dict[str, float]
+    name: str | None

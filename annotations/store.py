@@ -5,7 +5,7 @@ from pathlib import Path
 
 from annotations import database, queries
 from annotations.errors import AnnotationError
-from annotations.images import check_size, clean_suffix, image_sha256, kept_image, relative_path
+from annotations.images import check_size, clean_file_name, clean_suffix, image_sha256, kept_image, relative_path
 from annotations.migrations import DEFAULT_STUDY
 from annotations.raters import clean_name
 from annotations.recording import Vote, check_seen, record_image, record_vote
@@ -44,10 +44,12 @@ class Annotations:
         suffix: str | None = None,
         shown: ShownScore | None = None,
         study: str | None = DEFAULT_STUDY,
+        name: str | None = None,
     ) -> Rating:
         """Keeps one vote of 1..5 with its presentation and, if new, the image and the rater: all of it or nothing.
 
-        `image` is the file's bytes, with the `suffix` of their format, or the sha256 of a kept image. A vote on an
+        `image` is the file's bytes, with the `suffix` of their format, or the sha256 of a kept image. `name` is what a new
+        image's file is called: for the export, shown to no rater. A vote on an
         image that the rater has rated supersedes the earlier one, and counts as given after seeing the score when any
         earlier vote came with one. With a study the image joins the end of its queue.
 
@@ -62,14 +64,14 @@ class Annotations:
                     raise AnnotationError(f"No image {sha256!r} is kept: hand over its file with the first rating.")
                 return record_vote(db, vote)
         check_size(image)
-        return self._record_with_image(vote, image, clean_suffix(suffix))
+        return self._record_with_image(vote, image, clean_suffix(suffix), clean_file_name(name))
 
-    def _record_with_image(self, vote: Vote, data: bytes, suffix: str) -> Rating:
+    def _record_with_image(self, vote: Vote, data: bytes, suffix: str, name: str | None) -> Rating:
         with database.writing(self._database) as db:
             # An image that came under another suffix before stays the one file it is.
             path = self._images / (queries.image_file(db, vote.sha256) or relative_path(vote.sha256, suffix))
             with kept_image(self._images, data, path):
-                record_image(db, vote.sha256, suffix, len(data))
+                record_image(db, vote.sha256, suffix, len(data), name)
                 rating = record_vote(db, vote)
                 db.commit()
         return rating

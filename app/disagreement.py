@@ -65,8 +65,9 @@ def keep_opinion(annotations: Annotations, rater: str, opinion: float, index: in
     if not visitor.scored:
         raise Refused("There is no scored picture to disagree about: score one first.")
     path, assessment = visitor.scored[index]
+    shown = shown_score(assessment)
     annotations.record_rating(
-        rater, path.read_bytes(), opinion, seen="score", suffix=path.suffix, shown=shown_score(assessment), study=None
+        rater, path.read_bytes(), opinion, seen="score", suffix=path.suffix, shown=shown, study=None, name=path.name
     )
     word = level_word(opinion, (1, 5))
     return cards.notice(

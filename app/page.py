@@ -1,7 +1,9 @@
 """The page: header, four tabs, what they share, and how it is opened."""
 
+import errno
 import os
 import secrets
+import socket
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
@@ -16,6 +18,7 @@ from app.session import Session  # noqa: E402
 from app.settings import EXAMPLES, MAX_UPLOAD, Settings  # noqa: E402
 from app.waiting import Waiting  # noqa: E402
 from model.errors import ModelError  # noqa: E402
+from model.registry import check_name  # noqa: E402
 
 HERE = Path(__file__).parent
 FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif")
@@ -108,12 +111,35 @@ def theme() -> gr.themes.Base:
     )
 
 
+class CannotOpen(Exception):
+    """Why the page cannot be served; str(error) is one sentence."""
+
+
+def check_address(host: str, port: int) -> None:
+    """Raises CannotOpen when nothing can be served there: Gradio would say so by a trace."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CannotOpen(
+                f"port {port} is in use by another program: choose another, say --port {port + 1}."
+            ) from error
+        raise CannotOpen(
+            f"{host}:{port} cannot be listened on ({error.strerror}): choose another --host or --port."
+        ) from error
+
+
 def launch(settings: Settings) -> None:
-    """Open the page and serve it until interrupted. Ends with one sentence when the data folder cannot be used."""
+    """Open the page and serve it until interrupted. Ends with one sentence where model, data folder or port cannot be used."""
     scorers = Scorers(settings.adapters, settings.device)
     try:
+        check_name(settings.model, settings.adapters)
+        check_address(settings.host, settings.port)
         page = build_page(settings, scorers)
-    except AnnotationError as error:
+    except (ModelError, AnnotationError, CannotOpen) as error:
         raise SystemExit(f"error: {error}") from None
     page.queue(default_concurrency_limit=8)
     page.launch(

@@ -118,6 +118,7 @@ class Desk:
             seen="score" if before else "nothing",
             suffix=path.suffix,
             shown=before or shown,
+            name=path.name,
         )
         if shown:
             visitor.shown[sha256] = shown

@@ -44,12 +44,17 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
     )
     host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if public else "127.0.0.1")
     parser.add_argument("--host", default=host, help=f"address to listen on (default: {host}); 0.0.0.0 lets others in")
-    parser.add_argument(
-        "--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")), help="default: 7860"
-    )
+    parser.add_argument("--port", type=port, default=os.environ.get("GRADIO_SERVER_PORT", "7860"), help="default: 7860")
     parser.add_argument(
         "--model", default="nano", metavar="SPEC", help="the model that every visitor starts with (default: nano)"
     )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
     given = parser.parse_args(arguments)
     return Settings(given.data_dir, given.host, given.port, given.model, given.device, public)
+
+
+def port(text: str) -> int:
+    """A TCP port; argparse says what is wrong with another text."""
+    if not (text.isdecimal() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"'{text}' is none of the ports 1 to 65535")
+    return int(text)

@@ -61,8 +61,10 @@ def load_vlm(
     check_files(folder)
     if readout is None:
         readout = read_readout(folder) if (folder / READOUT).is_file() else ZERO_SHOT
+    if adapter:
+        readout = read_readout(adapter)
     try:
-        processor = load_processor(folder, config)  # the quick part first
+        processor = load_processor(folder, config, readout.max_pixels)  # the quick part first
         check_fits(folder, dtype, device)
         with tensors_told(progress):
             model = read_model(folder, config, dtype, device)

@@ -8,7 +8,7 @@ processor class is used with its video part left empty: what it does with a pict
 from inspect import signature
 from pathlib import Path
 
-from transformers import AutoImageProcessor, AutoTokenizer, PreTrainedConfig, ProcessorMixin
+from transformers import AutoImageProcessor, AutoTokenizer, BaseImageProcessor, PreTrainedConfig, ProcessorMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
 from model.errors import ModelLoadError
@@ -16,8 +16,9 @@ from model.errors import ModelLoadError
 PARTS = ("tokenizer", "image_processor")
 
 
-def load_processor(folder: Path, config: PreTrainedConfig) -> ProcessorMixin:
+def load_processor(folder: Path, config: PreTrainedConfig, max_pixels: int | None = None) -> ProcessorMixin:
     """The processor of the model in `folder`, for pictures and text only; it has a chat template. Runs no code from the folder.
+    max_pixels: see `cap_pixels`.
 
     Raises ModelLoadError when there is no such processor or no chat template, and what transformers raises for files that
     cannot be read.
@@ -32,6 +33,8 @@ def load_processor(folder: Path, config: PreTrainedConfig) -> ProcessorMixin:
     image_processor = AutoImageProcessor.from_pretrained(
         folder, config=config, backend="pil", local_files_only=True, trust_remote_code=False
     )
+    if max_pixels:
+        cap_pixels(image_processor, max_pixels)
     settings, _ = family.get_processor_dict(str(folder), local_files_only=True)
     processor = assemble(family, tokenizer, image_processor, settings)
     if not (processor.chat_template or tokenizer.chat_template):
@@ -40,6 +43,17 @@ def load_processor(folder: Path, config: PreTrainedConfig) -> ProcessorMixin:
             "choose its instruct or chat version."
         )
     return processor
+
+
+def cap_pixels(image_processor: BaseImageProcessor, most: int) -> None:
+    """Lower to `most` the pixels that an image processor of dynamic resolution leaves of a picture; it shrinks larger ones and keeps
+    their proportions. One of fixed resolution, or that cuts a picture into a bounded number of tiles, stays as it is.
+
+    Dynamic ones (Qwen-VL, GLM-V and their kin) merge patches into tokens, and call the area that they allow `longest_edge`.
+    """
+    size = dict(image_processor.size or {})
+    if hasattr(image_processor, "merge_size") and size.get("longest_edge"):
+        image_processor.size = size | {"longest_edge": min(size["longest_edge"], most)}
 
 
 def assemble(family: type[ProcessorMixin], tokenizer, image_processor, settings: dict) -> ProcessorMixin:

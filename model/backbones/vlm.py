@@ -23,6 +23,9 @@ QUESTION = "How would you rate the quality of this image?"
 STEM = "The quality of the image is"
 LEVEL_WORDS = ("bad", "poor", "fair", "good", "excellent")
 TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")  # [B, T]; all else is vision
+# A model of dynamic resolution makes a token of each 28 or 32 pixels square: of a 12-megapixel photograph some 15 000, whose
+# attention takes minutes and gigabytes. A megapixel gives 1000 to 1300, and is four times what the other families look at.
+MAX_PIXELS = 1024 * 1024
 LENGTH_STEP = 256  # prompts of one batch differ by less than this many positions, so that little is computed on padding
 
 
@@ -31,7 +34,8 @@ class VlmReadout:
     """How a VLM is asked and read. kind: "level" or "score_token"; tokens: worst to best; scale: of the score.
 
     thinking: False tells the chat template to open no chain of thought (templates that know none ignore it); None leaves the
-    template's own default. regressor_widths: of a score_token readout's regressor.
+    template's own default. regressor_widths: of a score_token readout's regressor. max_pixels: of a picture, for models of dynamic
+    resolution; None leaves it to the model's own settings.
     """
 
     kind: str
@@ -41,12 +45,13 @@ class VlmReadout:
     stem: str = STEM
     thinking: bool | None = None
     regressor_widths: tuple[int, ...] = ()
+    max_pixels: int | None = MAX_PIXELS
 
 
 # Any instruct model, untrained for the task: Q-Align's words and scale.
 ZERO_SHOT = VlmReadout("level", LEVEL_WORDS, (1.0, 5.0), thinking=False)
-# Q-ReAlign Mini, Lite and Pro: weights 0, .25, .5, .75, 1 from bad to excellent; the template as its authors call it.
-Q_REALIGN = VlmReadout("level", LEVEL_WORDS, (0.0, 1.0))
+# Q-ReAlign Mini, Lite and Pro: weights 0, .25, .5, .75, 1 from bad to excellent; template and pixels as its authors have them.
+Q_REALIGN = VlmReadout("level", LEVEL_WORDS, (0.0, 1.0), max_pixels=None)
 
 
 @dataclass(frozen=True)

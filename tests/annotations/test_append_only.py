@@ -66,7 +66,7 @@ FREE_PRESENTATION = """
         f"INTO ratings {RATING} SELECT NULL, 3, image, rater, 'nothing', 5, 1, 'now' FROM ratings WHERE id = 1",
         f"INTO ratings {RATING} SELECT NULL, 3, image, rater, 'nothing', 5, NULL, 'now' FROM ratings WHERE id = 1",
         "INTO presentations SELECT 1, study, image, rater, 9, kind, 'score', 'now' FROM presentations WHERE id = 1",
-        "INTO images SELECT sha256, 'png', 9, created_at FROM images",
+        "INTO images SELECT sha256, 'png', 9, created_at, 'b.png' FROM images",
         "INTO raters SELECT 1, 'Eve', 'eve', created_at FROM raters",
         "INTO raters SELECT NULL, 'ANN', name_key, created_at FROM raters",
         "INTO studies SELECT NULL, name, 'now' FROM studies",

@@ -5,7 +5,10 @@ import sqlite3
 
 import pytest
 
+from sqlite_utils import Database
+
 from annotations import AnnotationError, collect_mos, image_sha256, open_annotations
+from annotations.migrations import migrations
 
 RATE = """
 import sys
@@ -76,6 +79,24 @@ def test_kill_9_in_mid_write_leaves_a_good_database_with_every_acknowledged_rati
     for record in collect_mos(data_dir):
         assert image_sha256(record.image.read_bytes()) == record.sha256
     assert store.record_rating("Ann", b"afterwards", 3, suffix="jpg").value == 3.0
+
+
+def test_a_database_from_before_names_were_kept_goes_on(data_dir):
+    data_dir.mkdir()
+    older = Database(data_dir / "annotations.db")
+    migrations.apply(older, stop_before="m002_names_of_images")
+    assert query(data_dir, "PRAGMA user_version") == [(1,)]
+    old, new = image_sha256(b"old"), image_sha256(b"new")
+    older["images"].insert({"sha256": old, "suffix": "jpg", "bytes": 3, "created_at": "2026-01-01"})
+    older.close()
+
+    store = open_annotations(data_dir)
+    assert query(data_dir, "PRAGMA user_version") == [(2,)]
+    assert query(data_dir, "SELECT name FROM images") == [(None,)]
+    store.record_rating("Ann", b"old", 3, suffix="jpg", name="late.jpg")  # a kept image is never changed
+    store.record_rating("Ann", b"new", 4, suffix="jpg", name="new.jpg")
+    assert {summary.sha256: summary.name for summary in store.summaries()} == {old: None, new: "new.jpg"}
+    assert query(data_dir, "PRAGMA integrity_check") == [("ok",)]
 
 
 @pytest.mark.parametrize(

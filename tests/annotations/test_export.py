@@ -19,8 +19,8 @@ def run_export(*arguments, **environment) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def rated(store, shown):
-    store.record_rating("Ann", b"one", 2, suffix="jpg", shown=shown)
-    store.record_rating("Bob", b"one", 4, suffix="jpg", shown=shown)
+    store.record_rating("Ann", b"one", 2, suffix="jpg", shown=shown, name="C:\\holiday\\=first, best.jpg")
+    store.record_rating("Bob", b"one", 4, suffix="jpg", shown=shown, name="other.jpg")
     store.record_rating("Ann", b"two", 3.25, suffix="png")
     store.record_rating("Ann", b"three", 5, suffix="png", seen="score", shown=shown)
     return store
@@ -31,18 +31,19 @@ def test_the_csv_names_images_below_the_images_folder_with_their_mos(rated, data
     done = run_export("--data-dir", data_dir, "--out", out)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     rows = list(csv.DictReader(out.read_text().splitlines()))
-    assert list(rows[0]) == ["image", "mos", "std", "n"]
+    assert list(rows[0]) == ["image", "mos", "std", "n", "name"]
     contents = {(data_dir / "images" / row["image"]).read_bytes(): row for row in rows}
     one, two = contents[b"one"], contents[b"two"]
     assert (float(one["mos"]), float(one["std"]), one["n"]) == (3.0, pytest.approx(2**0.5, abs=1e-4), "2")
     assert (float(two["mos"]), two["std"], two["n"]) == (3.25, "", "1")
+    assert (one["name"], two["name"]) == ("'=first, best.jpg", "")  # as first added; no spreadsheet computes it
     assert len(rows) == 2
 
 
 def test_stdout_carries_the_csv_alone_and_revealed_votes_on_request(rated, data_dir):
     done = run_export("--include-revealed", QSCORER_DATA=str(data_dir))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[0] == "image,mos,std,n"
+    assert done.stdout.splitlines()[0] == "image,mos,std,n,name"
     assert len(done.stdout.splitlines()) == 4
 
 
@@ -79,6 +80,24 @@ def test_annotations_need_neither_torch_nor_gradio_nor_the_models():
     code = "import annotations, annotations.export, sys; print({'torch', 'gradio', 'model'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("holiday/IMG 1.JPG", "IMG 1.JPG"),
+        ("../../etc/passwd", "passwd"),
+        ("a\x00b\nc\u202egpj.jpg", "abcgpj.jpg"),
+        ("é.jpg", "é.jpg"),
+        ("x" * 300 + ".jpg", "x" * 251 + ".jpg"),
+        (" / ", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_of_a_files_name_the_harmless_part_is_kept(store, data_dir, given, kept):
+    store.record_rating("Ann", b"one", 2, suffix="jpg", name=given)
+    assert [record.name for record in collect_mos(data_dir)] == [kept]
 
 
 def test_an_empty_database_gives_no_records(data_dir):

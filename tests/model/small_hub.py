@@ -18,7 +18,7 @@ def small_hub(
     models: dict[str, Path], gated: str = "", broken: str = "", slow: str = ""
 ) -> Iterator[tuple[str, list[str]]]:
     """Serve `models` (owner/name to folder) at their revisions main and v1. Gives the endpoint and the list of what is asked for.
-    The model `gated` wants a log-in; files whose name ends with `broken` break off half-way, and those that end with `slow` take a second."""
+    The model `gated` wants a log-in; files whose name ends with `broken` break off half-way, with `slow` they take a second."""
     asked = []
 
     class Handler(BaseHTTPRequestHandler):

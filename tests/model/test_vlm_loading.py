@@ -1,5 +1,6 @@
 """Loading a VLM's folder, and the one sentence that each kind of broken folder is answered with."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -11,13 +12,15 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
-from model.backbones.vlm import Q_REALIGN, ZERO_SHOT
+from model.backbones.still_processor import load_processor
+from model.backbones.vlm import MAX_PIXELS, Q_REALIGN, ZERO_SHOT
 from model.errors import ModelLoadError
 from model.vlm_adapter import READOUT, add_score_tokens, attach, read_readout, save_adapter, score_token_readout
-from model.vlm_loading import is_vlm, load_vlm
+from model.vlm_loading import is_vlm, load_vlm, read_config
 from tests.model.tiny_vlms import FAMILIES, write_vlm
 
 WEIGHTS = "model.safetensors"
+UNCAPPED = dataclasses.replace(ZERO_SHOT, max_pixels=None)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,37 @@ def test_an_adapter_comes_with_its_own_readout(qwen, tmp_path, picture):
     hidden, _ = loaded.last_position([loaded.prepare(picture)])
     assert loaded.regressor(hidden).shape == (1,)
     assert read_readout(tmp_path / "adapter") == readout
+
+
+@pytest.mark.parametrize("family", ["qwen3_5", "qwen2_5_vl"])
+def test_a_large_photograph_takes_a_bounded_number_of_positions_and_a_small_picture_stays_as_it_is(
+    tmp_path, picture, family
+):
+    folder = write_vlm(tmp_path, family)
+    edit(folder / "preprocessor_config.json", size={"shortest_edge": 56 * 56, "longest_edge": 16 * 2**20})
+    capped, whole = load_vlm(folder), load_vlm(folder, Q_REALIGN)  # Q-ReAlign looks as its authors let it
+    side = {"qwen3_5": 32, "qwen2_5_vl": 28}[family]  # of a token
+    photograph = Image.new("RGB", (2000, 1500))
+    positions = [backbone.prepare(photograph).length for backbone in (capped, whole)]
+    without = capped.prepare(picture).length - tokens(capped, picture)
+    assert 0.9 * MAX_PIXELS < (positions[0] - without) * side**2 <= MAX_PIXELS
+    assert (positions[1] - without) * side**2 > 2.8e6
+    found, expected = (b.last_position([b.prepare(picture)])[1] for b in (capped, load_vlm(folder, UNCAPPED)))
+    assert torch.equal(found, expected)
+
+
+def tokens(backbone, picture) -> int:
+    """How many positions the picture itself takes."""
+    ids = backbone.prepare(picture).text["input_ids"][0]
+    return int((ids == backbone.model.config.image_token_id).sum())
+
+
+@pytest.mark.parametrize("family", ["smolvlm", "llava_onevision", "internvl", "gemma3"])
+def test_a_processor_that_is_bounded_in_itself_is_left_as_it_is(tmp_path, family):
+    folder = write_vlm(tmp_path, family)
+    config = read_config(folder)
+    found, expected = (load_processor(folder, config, most).image_processor.to_dict() for most in (64, None))
+    assert found == expected
 
 
 @pytest.mark.parametrize("family", FAMILIES)
