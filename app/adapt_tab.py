@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from annotations import Annotations, Counts
-from app import cards, figures
+from app import cards, figures, stale
 from app.errors import says_errors
 from app.figures import Point
 from app.model_picker import in_use, put_into_use
@@ -37,10 +37,12 @@ class Bench:
         """Counts, chart and its words. Raises ModelError, AnnotationError."""
         points = self.points(include_revealed, visitor.spec, progress)
         figure = figures.opinions_against_scores(points, visitor.spec) if points else None
+        visitor.drawn["adapt"] = visitor.spec
         return [
             counts_card(self.annotations.counts(), include_revealed),
             gr.Plot(figure, visible=bool(points)),
             points_in_words(points, visitor.spec),
+            *stale.notice("adapt", visitor),
         ]
 
     def adapters(self) -> list:
@@ -196,6 +198,7 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
             gr.HTML("<h3>What people say</h3>")
             counts = gr.HTML()
             revealed = gr.Checkbox(label="Include ratings given after seeing the score", elem_id="adapt-revealed")
+            notice, again = stale.build("adapt", "Draw again", session, header)
             chart = gr.Plot(visible=False, show_label=False, elem_id="adapt-chart", elem_classes="chart")
             words = gr.HTML()
         with gr.Column(scale=5, min_width=320):
@@ -228,18 +231,19 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
     def how_to_tune(visitor: Session):
         return bench.how_to_tune(visitor.spec)
 
-    def use(spec: str, visitor: Session) -> list:
-        put_into_use(spec, visitor, bench.scorers)
+    def use(spec: str, visitor: Session, progress=gr.Progress()) -> list:
+        put_into_use(spec, visitor, bench.scorers, progress)
         return [in_use(visitor.spec), visitor.spec, gr.Dropdown(value=visitor.spec)]
 
     private = {"api_visibility": "private"}
-    opinions = {"fn": show, "inputs": [revealed, session], "outputs": [counts, chart, words], **private}
+    opinions = {"fn": show, "inputs": [revealed, session], "outputs": [counts, chart, words, *notice], **private}
     for event in (tab.select, refresh.click):
         event(says_errors(bench.adapters), None, [table, choice], show_progress="hidden", **private)
         event(**opinions, show_progress_on=[chart, counts])
     for event in (tab.select, header.change):
         event(how_to_tune, session, [to_run, how], show_progress="hidden", **private)
-    revealed.input(**opinions, show_progress_on=[chart, counts])
+    for event in (revealed.input, again.click):
+        event(**opinions, show_progress_on=[chart, counts])
     used = choice.input(use, [choice, session], [header, choice, picker], show_progress="hidden", **private)
     used.then(**opinions, show_progress_on=[chart])
     header.change(lambda visitor: visitor.spec, session, choice, show_progress="hidden", **private)

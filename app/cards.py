@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from app.pictures import is_video
 from app.readings import WORDS, distribution_in_words, level_word, percent, reading
+from app.session import Scored
 from model.assessment import Assessment, Failure, common_score
 
 NUMBERS = (
@@ -32,8 +34,11 @@ COMMON = (
 )
 
 
-def score_card(assessment: Assessment, picture: str, name: str, model: str) -> str:
+def score_card(scored: Scored, picture: str) -> str:
     """The picture, its score large on its scale with the word of its level, and one line that a layman understands."""
+    assessment, name = scored.assessment, scored.path.name
+    about = _fact("Asked for", scored.task) if scored.task == "aesthetics" else ""
+    about += _fact("Looked at", scored.looked_at) if scored.looked_at else ""
     low, high = assessment.scale
     word = level_word(assessment.score, assessment.scale)
     return (
@@ -42,12 +47,16 @@ def score_card(assessment: Assessment, picture: str, name: str, model: str) -> s
         f"<span>of {low:g}–{high:g}</span>"
         f'<em class="word {word}">{word}</em></p>'
         f"{meter(assessment.score, assessment.scale)}"
-        f'<p class="reading">{escape(reading(assessment))}</p>'
+        f'<p class="reading">{escape(reading(assessment, scored.task))}</p>'
         f'<dl class="facts"><div><dt>Expectation</dt><dd>{assessment.expectation:.2f}</dd></div>'
         f"<div><dt>Token mass</dt><dd>{percent(assessment.token_mass)}</dd></div>"
         f"<div><dt>Likeliest interval</dt><dd>{assessment.interval[0]:.1f}–{assessment.interval[1]:.1f}</dd></div>"
-        f"<div><dt>Scored by</dt><dd>{escape(model)}</dd></div></dl></div></article>"
+        f"{_fact('Scored by', assessment.model)}{about}</dl></div></article>"
     )
+
+
+def _fact(name: str, value: str) -> str:
+    return f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>"
 
 
 def meter(score: float, scale: tuple[float, float]) -> str:
@@ -77,18 +86,26 @@ def explanation(common: bool = False) -> str:
 
 
 def problems(failures: Sequence[Failure], done: str = "scored") -> str:
-    """One sentence for each picture that cannot be read; `done` is what was to be done with it."""
+    """One sentence for each file that cannot be read; `done` is what was to be done with it."""
     if not failures:
         return ""
     items = "".join(f"<li><strong>{escape(Path(f.image).name)}</strong>: {escape(f.error)}</li>" for f in failures)
-    what = "This picture" if len(failures) == 1 else f"These {len(failures)} pictures"
+    noun = kind([f.image for f in failures])
+    what = f"This {noun}" if len(failures) == 1 else f"These {len(failures)} {noun}s"
     return f'<div class="problems" role="alert"><p>{what} cannot be {done}.</p><ul>{items}</ul></div>'
 
 
-def results_table(results: Sequence[tuple[Path, Assessment]], thumbnails: Sequence[str]) -> str:
-    """One row a picture; the headings are buttons that sort (page.js)."""
+def kind(files: Sequence[str | Path]) -> str:
+    """What to call one of these files."""
+    kinds = {"video" if is_video(file) else "picture" for file in files}
+    return kinds.pop() if len(kinds) == 1 else "file"
+
+
+def results_table(results: Sequence[Scored], thumbnails: Sequence[str]) -> str:
+    """One row a picture or video; the headings are buttons that sort (page.js)."""
+    noun = kind([scored.path for scored in results])
     heads = [
-        ("Picture", "text", " colspan=2"),
+        (noun.capitalize(), "text", " colspan=2"),
         ("Score", "number", ""),
         ("Level", "number", ""),
         ("Expectation", "number", " class=wide"),
@@ -99,11 +116,11 @@ def results_table(results: Sequence[tuple[Path, Assessment]], thumbnails: Sequen
         for title, kind, extra in heads
     )
     rows = "".join(
-        _row(n, path.name, a, thumbnail)
-        for n, ((path, a), thumbnail) in enumerate(zip(results, thumbnails, strict=True))
+        _row(n, scored.path.name, scored.assessment, thumbnail)
+        for n, (scored, thumbnail) in enumerate(zip(results, thumbnails, strict=True))
     )
-    low, high = results[0][1].scale
-    caption = f"{len(results)} pictures, scores from {low:g} (worst) to {high:g} (best). Press a heading to sort, a picture to look closer."
+    low, high = results[0].assessment.scale
+    caption = f"{len(results)} {noun}s, scores from {low:g} (worst) to {high:g} (best). Press a heading to sort, a {noun} to look closer."
     return table(caption, head, rows, "sortable")
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import gradio as gr
 
-from app import cards, figures
+from app import cards, figures, stale
 from app.errors import says_errors
 from app.intake import picture_input
-from app.model_picker import names
+from app.model_picker import names, takes_any
 from app.pictures import picture_uri
 from app.readings import difference_in_words, level_word
 from app.scorers import QALIGN, Scorers, method
@@ -24,16 +24,16 @@ COMMON_SCALE = (
 )
 
 
-def build(session: gr.State, settings: Settings, scorers: Scorers) -> None:
-    """Put the tab's two halves on the page."""
+def build(session: gr.State, settings: Settings, scorers: Scorers, header: gr.HTML) -> None:
+    """Put the tab's two halves on the page. `header` changes with the scorer in use."""
     with gr.Tabs(elem_classes="sub-tabs", overflow_behavior="wrap"):
         with gr.Tab("Two methods, one picture"):
-            _two_methods(session, settings, scorers)
+            _two_methods(session, settings, scorers, header)
         with gr.Tab("Two pictures, one method"):
-            _two_pictures(session, scorers)
+            _two_pictures(session, scorers, header)
 
 
-def _two_methods(session: gr.State, settings: Settings, scorers: Scorers) -> None:
+def _two_methods(session: gr.State, settings: Settings, scorers: Scorers, header: gr.HTML) -> None:
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
             file = picture_input("Picture to compare on: drop, choose or paste", "compare-file")
@@ -43,8 +43,10 @@ def _two_methods(session: gr.State, settings: Settings, scorers: Scorers) -> Non
                 label="Set beside the model in use",
                 allow_custom_value=not settings.public,
                 elem_id="compare-other",
+                elem_classes=takes_any(settings),
             )
         with gr.Column(scale=7, min_width=320):
+            notice, again = stale.build("compare", "Compare again", session, header)
             sides = gr.HTML(
                 cards.empty(
                     "One picture, two methods: Q-Scorer’s regressed score beside Q-Align’s weighted level words."
@@ -58,13 +60,15 @@ def _two_methods(session: gr.State, settings: Settings, scorers: Scorers) -> Non
     def compare(path: str | None, spec: str, visitor: Session):
         if not path:
             return gr.skip()
-        return compare_methods(Path(path), spec, visitor, scorers)
+        shown = compare_methods(Path(path), spec, visitor, scorers)
+        return [*shown, *stale.notice("compare", visitor)]
 
-    for event in (file.change, other.input):
+    for event in (file.change, other.input, again.click):
         event(
             compare,
             [file, other, session],
-            [sides, chart, words],
+            [sides, chart, words, *notice],
+            show_progress_on=[sides],
             concurrency_limit=2,
             concurrency_id="model",
             api_visibility="private",
@@ -81,6 +85,7 @@ def compare_methods(path: Path, other: str, visitor: Session, scorers: Scorers) 
         measured.append((assessment, milliseconds))
         labels.append(f"{method(scorer)} ({scorer.name})")
     visitor.note_shown(path, measured[0][0])
+    visitor.drawn["compare"] = visitor.spec
     (first, _), (second, _) = measured
     sides = "".join(_side(label, a, ms) for label, (a, ms) in zip(labels, measured, strict=True))
     said = difference_in_words(*(common_score(a.score, a.scale) for a in (first, second)), names=tuple(labels))
@@ -101,12 +106,13 @@ def compare_methods(path: Path, other: str, visitor: Session, scorers: Scorers) 
     ]
 
 
-def _two_pictures(session: gr.State, scorers: Scorers) -> None:
+def _two_pictures(session: gr.State, scorers: Scorers, header: gr.HTML) -> None:
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(min_width=300):
             left = picture_input("First picture", "compare-left")
         with gr.Column(min_width=300):
             right = picture_input("Second picture", "compare-right")
+    notice, again = stale.build("pair", "Compare again", session, header)
     sides = gr.HTML(cards.empty("Choose two pictures, say before and after editing."), elem_id="pair-sides")
     chart = gr.Plot(visible=False, show_label=False, elem_id="pair-chart", elem_classes="chart")
     words = gr.HTML()
@@ -115,13 +121,15 @@ def _two_pictures(session: gr.State, scorers: Scorers) -> None:
     def compare(first: str | None, second: str | None, visitor: Session):
         if not first or not second:
             return gr.skip()
-        return compare_pictures(Path(first), Path(second), visitor, scorers)
+        shown = compare_pictures(Path(first), Path(second), visitor, scorers)
+        return [*shown, *stale.notice("pair", visitor)]
 
-    for file in (left, right):
-        file.change(
+    for event in (left.change, right.change, again.click):
+        event(
             compare,
             [left, right, session],
-            [sides, chart, words],
+            [sides, chart, words, *notice],
+            show_progress_on=[sides],
             concurrency_limit=2,
             concurrency_id="model",
             api_visibility="private",
@@ -140,6 +148,7 @@ def compare_pictures(first: Path, second: Path, visitor: Session, scorers: Score
         sides.append(
             f"<div>{cards.picture_figure(picture_uri(image), path.name)}{_side(place, assessment, milliseconds)}</div>"
         )
+    visitor.drawn["pair"] = visitor.spec
     commons = [common_score(a.score, a.scale) for a in assessments]
     names = (f"First ({first.name})", f"Second ({second.name})")
     title = f"Both pictures as {scorer.name} sees them"

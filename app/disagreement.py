@@ -64,7 +64,7 @@ def keep_opinion(annotations: Annotations, rater: str, opinion: float, index: in
     """Keep a rating of a scored picture; returns what to say. Raises AnnotationError, Refused."""
     if not visitor.scored:
         raise Refused("There is no scored picture to disagree about: score one first.")
-    path, assessment = visitor.scored[index]
+    path, assessment = visitor.scored[index].path, visitor.scored[index].assessment
     shown = shown_score(assessment)
     annotations.record_rating(
         rater, path.read_bytes(), opinion, seen="score", suffix=path.suffix, shown=shown, study=None, name=path.name

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from app.readings import names_of, percent
 from model.assessment import Assessment, common_score
+from model.registry import QUALITY
 
 # Each stands out against white and against near-black.
 BLUE, ORANGE, VIOLET, GREY = "#4a86c5", "#e0762e", "#9668d8", "#8a8f98"
@@ -26,7 +27,7 @@ class Point:
     learnt: bool = False
 
 
-def distribution(assessment: Assessment) -> go.Figure:
+def distribution(assessment: Assessment, task: str = QUALITY) -> go.Figure:
     """Token probabilities as bars over their intervals of the score axis, with score and expectation as lines on the same axis."""
     names, spans = names_of(assessment.tokens), assessment.intervals
     chances = [100 * chance for chance in assessment.probabilities]
@@ -52,7 +53,7 @@ def distribution(assessment: Assessment) -> go.Figure:
     _dress(
         figure,
         title="How likely the model finds each level",
-        x=f"Quality score, {low:g} (worst) to {high:g} (best)",
+        x=f"{'Aesthetics' if task == 'aesthetics' else 'Quality'} score, {low:g} (worst) to {high:g} (best)",
         y="Probability (%)",
     )
     _score_axis(figure, assessment.scale, [edge for edge, _ in spans] + [high], top)

@@ -8,6 +8,7 @@ import gradio as gr
 
 from app.pictures import THUMBNAIL_SIDE, example_files, file_uri
 from app.settings import EXAMPLES
+from model.video import SUFFIXES
 
 # Runs in the browser: tells the server which of the things numbered by data-n was pressed.
 PICK = """element.addEventListener("click", (event) => {
@@ -16,15 +17,15 @@ PICK = """element.addEventListener("click", (event) => {
 });"""
 
 
-def picture_input(label: str, element: str, many: bool = False) -> gr.File:
-    """A file input with example pictures below it; picking an example puts it into the input.
+def picture_input(label: str, element: str, many: bool = False, videos: bool = False) -> gr.File:
+    """A file input with example pictures below it; picking an example puts it into the input. videos: takes these too.
 
     A file input, not an image one: Gradio's image inputs decode by themselves, without this project's limits.
     """
     files = gr.File(
         label=label,
         file_count="multiple" if many else "single",
-        file_types=["image"],
+        file_types=["image", *(sorted(SUFFIXES) if videos else [])],
         height=150,
         elem_id=element,
         elem_classes="intake",

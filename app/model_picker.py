@@ -9,12 +9,18 @@ from app.scorers import Scorers
 from app.session import Session
 from app.settings import Settings
 from model.errors import ModelError
+from model.progress import DOWNLOADING, Progress, in_words
 from model.registry import KNOWN, SHIPPED
 
 
 def names(settings: Settings) -> list[str]:
     """The models on offer. On a public Space only those that ship: no visitor may make it fetch gigabytes."""
     return list(dict.fromkeys([settings.model, *(SHIPPED if settings.public else KNOWN)]))
+
+
+def takes_any(settings: Settings) -> list[str]:
+    """The class of a choice of models into which any SPEC may be typed; page.js sees to it that what was typed is taken."""
+    return [] if settings.public else ["takes-any"]
 
 
 def in_use(spec: str) -> str:
@@ -24,18 +30,28 @@ def in_use(spec: str) -> str:
     return f'<div class="in-use" role="status"><p>In use: <strong>{escape(spec)}</strong></p>{words}</div>'
 
 
-def put_into_use(spec: str, visitor: Session, scorers: Scorers, progress: Callable | None = None) -> None:
+def shows(progress: Callable, spec: str) -> Progress:
+    """How far the loading of `spec` is, on one of Gradio's progress bars."""
+
+    def told(stage: str, done: int, total: int) -> None:
+        progress(done / total, desc=f"{spec}: {in_words(stage, done, total)}")
+
+    return told
+
+
+def put_into_use(spec: str, visitor: Session, scorers: Scorers, progress: Callable) -> None:
     """Make `spec` this visitor's scorer. What goes wrong is said on the page, and the earlier one stays."""
     visitor.stop_loading = False
+    shown = shows(progress, spec)
 
-    def told(done: int, total: int) -> None:
+    def told(stage: str, done: int, total: int) -> None:
         if visitor.stop_loading:
-            raise ModelError(f"Loading {spec} was stopped; {visitor.spec} stays in use.")
-        if progress:
-            progress(done / total, desc=f"Loading {spec}")
+            kept = " What has arrived whole is kept for the next time." if stage == DOWNLOADING else ""
+            raise ModelError(f"{stage} {spec} was stopped; {visitor.spec} stays in use.{kept}")
+        shown(stage, done, total)
 
     try:
-        visitor.spec = scorers.get(spec.strip(), told).name
+        visitor.spec = scorers.get(spec, told).name
     except ModelError as error:  # not raised: Gradio would leave the choice as the visitor made it
         gr.Warning(escape(str(error)), title="That did not work", duration=12)
 
@@ -49,19 +65,28 @@ def build(session: gr.State, settings: Settings, scorers: Scorers) -> tuple[gr.H
             label="Model" if settings.public else "Model (name, folder or hub id)",
             allow_custom_value=not settings.public,
             elem_id="model",
+            elem_classes=takes_any(settings),
         )
         header = gr.HTML(in_use(settings.model), elem_id="in-use")
         stop = gr.Button("Stop loading", size="sm", visible=False, elem_id="model-stop")
 
-    def use(spec: str, visitor: Session, progress=gr.Progress()) -> list:
-        put_into_use(spec, visitor, scorers, progress)
+    def wanted(spec: str | None, visitor: Session) -> str:
+        return (spec or "").strip() or visitor.spec
+
+    def offer_stop(spec: str | None, visitor: Session):
+        # Gradio calls it input, too, when the choice is left as it was.
+        return gr.Button(visible=wanted(spec, visitor) != visitor.spec)
+
+    def use(spec: str | None, visitor: Session, progress=gr.Progress()) -> list:
+        if wanted(spec, visitor) != visitor.spec:
+            put_into_use(wanted(spec, visitor), visitor, scorers, progress)
         return [in_use(visitor.spec), gr.Dropdown(value=visitor.spec), gr.Button(visible=False)]
 
     def stop_loading(visitor: Session) -> None:
         visitor.stop_loading = True
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    loading = choice.input(lambda: gr.Button(visible=True), None, stop, **quiet)
+    loading = choice.input(offer_stop, [choice, session], stop, **quiet)
     loading.then(use, [choice, session], [header, choice, stop], show_progress_on=[header], api_visibility="private")
     stop.click(stop_loading, session, None, **quiet)
     return header, choice

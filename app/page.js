@@ -19,6 +19,21 @@
     event.preventDefault();
   });
 
+  // In a choice of models that takes any name, Enter takes what was typed. Gradio would take the entry of its list that is marked, which
+  // the visitor need not have marked: only the arrow keys do. Leaving the field makes Gradio take its text.
+  let marked = false;
+  document.addEventListener("keydown", (event) => {
+    if (!event.target.matches?.(".takes-any input")) return;
+    if (["ArrowUp", "ArrowDown", "Home", "End"].includes(event.key)) marked = true;
+    else if (event.key !== "Enter") marked = false;
+    else if (!marked) {
+      event.stopImmediatePropagation();
+      event.preventDefault();
+      event.target.blur();
+    }
+  }, true);
+  document.addEventListener("focusin", () => { marked = false; });
+
   // Keys 1 to 5 choose a word, Enter submits and goes on.
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;

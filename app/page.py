@@ -50,9 +50,9 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
             header, picker = model_picker.build(session, settings, scorers)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab("Score", id="score"):
-                score_tab.build(session, scorers, annotations, rater, header)
+                score_tab.build(session, score_tab.Desk(settings, scorers), annotations, rater, header, page)
             with gr.Tab("Compare", id="compare"):
-                compare_tab.build(session, settings, scorers)
+                compare_tab.build(session, settings, scorers, header)
             with gr.Tab("Rate", id="rate"):
                 rate_tab.build(session, browser, rater, rate_tab.Desk(scorers, annotations, Waiting()))
             with gr.Tab("Adapt", id="adapt") as tab:

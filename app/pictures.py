@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from model.images import open_image
+from model.video import SUFFIXES, video_frames
 
 SHOWN_SIDE = 1600  # pixels; more than a picture gets on most screens
 THUMBNAIL_SIDE = 96
@@ -27,8 +28,13 @@ def picture_uri(image: Image.Image, side: int = SHOWN_SIDE) -> str:
 
 
 def file_uri(path: Path, side: int = SHOWN_SIDE) -> str:
-    """`picture_uri` of a picture file. Raises ImageError."""
-    return picture_uri(open_image(path), side)
+    """`picture_uri` of a picture file, or of a video's first frame. Raises ImageError."""
+    return picture_uri(next(video_frames(path, 1)) if is_video(path) else open_image(path), side)
+
+
+def is_video(path: str | Path) -> bool:
+    """Whether a file is taken for a video: by its name, since the browser offered it by that too."""
+    return Path(path).suffix.lower() in SUFFIXES
 
 
 def example_files(folder: Path) -> list[Path]:

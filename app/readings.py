@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 from model.assessment import Assessment
 from model.labels import interval_index
+from model.registry import QUALITY
 
 # The five points of absolute category rating (ITU-T P.910 and ITU-R BT.500), worst first.
 WORDS = ("bad", "poor", "fair", "good", "excellent")
 
 OPINIONS = {
-    "bad": "Most people would call this picture bad: its flaws are all they see.",
-    "poor": "Most people would call this picture poor: its flaws disturb.",
-    "fair": "Most people would call this picture fair: it does, but its flaws show.",
-    "good": "Most people would call this picture good: few would find a flaw.",
-    "excellent": "Most people would call this picture excellent.",
+    "bad": "Most people would call this {} bad: its flaws are all they see.",
+    "poor": "Most people would call this {} poor: its flaws disturb.",
+    "fair": "Most people would call this {} fair: it does, but its flaws show.",
+    "good": "Most people would call this {} good: few would find a flaw.",
+    "excellent": "Most people would call this {} excellent.",
 }
 SURE, TORN = 0.65, 0.7  # of one token alone, and of two neighbours together
 LITTLE_MASS = 0.5
@@ -30,9 +31,17 @@ def names_of(tokens: Sequence[str]) -> list[str]:
     return list(WORDS) if len(tokens) == len(WORDS) else list(tokens)
 
 
-def reading(assessment: Assessment) -> str:
+def opinion(word: str, task: str) -> str:
+    """What a level says of a picture or a video, as a sentence."""
+    if task == "aesthetics":
+        return f"For its looks, whatever its technical flaws, most people would call this picture {word}."
+    return OPINIONS[word].format("video" if task == "video" else "picture")
+
+
+def reading(assessment: Assessment, task: str = QUALITY) -> str:
     """One line for a layman: what the score means, how sure the model is, and when to distrust it."""
-    parts = [OPINIONS[level_word(assessment.score, assessment.scale)], certainty(assessment), disagreement(assessment)]
+    word = level_word(assessment.score, assessment.scale)
+    parts = [opinion(word, task), certainty(assessment), disagreement(assessment)]
     if assessment.token_mass < LITTLE_MASS:
         parts.append(f"Take it with care: only {percent(assessment.token_mass)} of its answer was a rating at all.")
     return " ".join(filter(None, parts))

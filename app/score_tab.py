@@ -1,29 +1,105 @@
-"""The Score tab: pictures in, scores with their distributions out, and room to disagree."""
+"""The Score tab: pictures in, and videos where the model takes them; scores with their distributions out, and room to disagree."""
 
-import csv
-import tempfile
-from dataclasses import fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import gradio as gr
 
 from annotations import Annotations
-from app import cards, disagreement, figures
+from app import cards, disagreement, figures, stale
 from app.errors import FAULTS, says_errors
 from app.intake import PICK, picture_input
-from app.pictures import THUMBNAIL_SIDE, file_uri
+from app.model_picker import shows
+from app.pictures import THUMBNAIL_SIDE, file_uri, is_video
 from app.scorers import Scorers
+from app.scoring import VIDEO, invitation, score_files, write_csv
 from app.session import Session
-from model.assessment import Assessment, Failure
+from app.settings import Settings
+from model.assessment import Failure
+from model.registry import QUALITY
 
 NOTHING_YET = "Drop a photograph, paste one, or pick an example: its score appears here."
+ASKED = [("Quality: sharpness, noise, exposure", QUALITY), ("Aesthetics: how beautiful it is", "aesthetics")]
 
 
-def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: gr.Textbox, header: gr.HTML) -> None:
+@dataclass(frozen=True)
+class Desk:
+    """What scores, and where: on a public page no visitor is sent to a model that they cannot pick."""
+
+    settings: Settings
+    scorers: Scorers
+
+    def offer(self, visitor: Session) -> list:
+        """The file input's label and the choice of what is asked for, by what the model in use knows."""
+        known = self.scorers.tasks(visitor.spec)
+        return [gr.File(label=label(VIDEO in known)), gr.Radio(visible=ASKED[1][1] in known, value=QUALITY)]
+
+    def score(self, paths: list[str], task: str, visitor: Session, progress: gr.Progress) -> list:
+        """Score files, showing how far it is; one that cannot be read gives its sentence and the rest goes on."""
+        if not paths:
+            visitor.scored, visitor.drawn["score"] = [], visitor.spec
+            return ["", *stale.notice("score", visitor), *self._results(visitor, [])]
+        progress(0, desc="Loading the model")
+        scorer = self.scorers.get(visitor.spec, shows(progress, visitor.spec))
+        known = self.scorers.tasks(visitor.spec)
+        waiting = [path for path in paths if is_video(path) and VIDEO not in known]
+        taken = [path for path in paths if path not in waiting]
+        visitor.scored, visitor.drawn["score"], failures = [], visitor.spec, []
+        asked = task if task in known else QUALITY
+        for done, outcome in enumerate(score_files(scorer, taken, asked), start=1):
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+            else:
+                visitor.scored.append(outcome)
+                if outcome.task == QUALITY:
+                    visitor.note_shown(outcome.path, outcome.assessment)
+            progress((done, len(taken)), desc="Scoring", unit=f"{cards.kind(taken)}s")
+        said = cards.notice(invitation(waiting, scorer.name, self.settings.public)) if waiting else ""
+        return [
+            said + cards.problems(failures),
+            *stale.notice("score", visitor),
+            *self._results(visitor, failures),
+        ]
+
+    def _results(self, visitor: Session, failures: list[Failure]) -> list:
+        """The table of several results, the choice among them and their CSV, and the first one in detail."""
+        results = visitor.scored
+        several = len(results) > 1
+        table = cards.results_table(results, [file_uri(s.path, THUMBNAIL_SIDE) for s in results]) if several else ""
+        choices = [(f"{s.path.name}: {s.assessment.score:.2f}", n) for n, s in enumerate(results)]
+        return [
+            table,
+            gr.Row(visible=several),
+            gr.Dropdown(choices=choices, value=0 if results else None),
+            write_csv(results, failures) if several else None,
+            *show_detail(visitor, 0),
+        ]
+
+
+def label(videos: bool) -> str:
+    return f"{'Pictures or videos' if videos else 'Pictures'} to score: drop, choose or paste"
+
+
+def show_detail(visitor: Session, index: int) -> list:
+    """Card, chart, words and the way to disagree about a picture's quality, for one of the results; nothing where there is none."""
+    if not visitor.scored:
+        return [cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", *disagreement.anew(visible=False)]
+    scored = visitor.scored[index]
+    return [
+        cards.score_card(scored, file_uri(scored.path)),
+        gr.Plot(figures.distribution(scored.assessment, scored.task), visible=True),
+        cards.chart_words([("", scored.assessment)], "score-chart-words") + cards.explanation(),
+        *disagreement.anew(visible=scored.task == QUALITY),
+    ]
+
+
+def build(
+    session: gr.State, desk: Desk, annotations: Annotations, rater: gr.Textbox, header: gr.HTML, page: gr.Blocks
+) -> None:
     """Put the tab's components on the page and tie them to what they do. `header` changes with the scorer in use."""
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
-            files = picture_input("Pictures to score: drop, choose or paste", "score-files", many=True)
+            task = gr.Radio(ASKED, value=QUALITY, label="What to judge", visible=False, elem_id="score-task")
+            files = picture_input(label(False), "score-files", many=True, videos=True)
             with gr.Accordion("Use the camera", open=False):
                 camera = gr.Image(
                     sources=["webcam"],
@@ -35,9 +111,7 @@ def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: 
                 )
         with gr.Column(scale=7, min_width=320):
             alert = gr.HTML(elem_id="score-alert")
-            with gr.Row(visible=False, elem_id="score-stale") as stale:
-                by = gr.HTML()
-                again = gr.Button("Score again", size="sm", scale=0, min_width=140, elem_id="score-again")
+            notice, again = stale.build("score", "Score again", session, header)
             table = gr.HTML(js_on_load=PICK, elem_id="score-table")
             with gr.Row(visible=False) as many:
                 chosen = gr.Dropdown(label="Look closer at", elem_id="score-chosen", scale=3)
@@ -48,13 +122,39 @@ def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: 
             own = disagreement.build(session, annotations, rater, chosen)
 
     detail = [card, chart, words, *own.all()]
-    outputs = [alert, stale, by, table, many, chosen, download, *detail]
+    outputs = [alert, *notice, table, many, chosen, download, *detail]
+    _wire_scoring(session, desk, files, task, again, outputs, card)
+    _wire_detail(session, chosen, table, detail)
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    camera.input(lambda path: [path] if path else None, camera, files, **quiet)
+    for event in (page.load, header.change):
+        event(desk.offer, session, [files, task], **quiet)
 
-    def score(paths: list[str] | None, visitor: Session, progress=gr.Progress()):
+
+def _wire_scoring(session, desk: Desk, files, task, again: gr.Button, outputs: list, card: gr.HTML) -> None:
+    """Files to scores; a model that cannot be used says so above what was there before, with the button to try again."""
+    alert, row, said = outputs[:3]
+
+    def score(paths: list[str] | None, asked: str, visitor: Session, progress=gr.Progress()):
         try:
-            return score_pictures(paths or [], visitor, scorers, progress)
+            return desk.score(paths or [], asked, visitor, progress)
         except FAULTS as error:
-            return {alert: cards.refusal(str(error)), stale: gr.Row(visible=True), by: ""}
+            return {alert: cards.refusal(str(error)), row: gr.Row(visible=True), said: ""}
+
+    for event in (files.change, task.input, again.click):
+        event(
+            score,
+            [files, task, session],
+            outputs,
+            show_progress_on=[card],
+            concurrency_limit=2,
+            concurrency_id="model",
+            api_visibility="private",
+        )
+
+
+def _wire_detail(session, chosen: gr.Dropdown, table: gr.HTML, detail: list) -> None:
+    """One result in detail, chosen from the list or pressed in the table."""
 
     @says_errors
     def look(index: int | None, visitor: Session):
@@ -64,97 +164,7 @@ def build(session: gr.State, scorers: Scorers, annotations: Annotations, rater: 
     def pick(event: gr.EventData, visitor: Session):
         return [int(event.picked), *show_detail(visitor, int(event.picked))]
 
-    private = {"api_visibility": "private"}
-    for event in (files.change, again.click):
-        event(
-            score,
-            [files, session],
-            outputs,
-            show_progress_on=[card],
-            concurrency_limit=2,
-            concurrency_id="model",
-            **private,
-        )
-    header.change(scored_by_another, session, [stale, by], show_progress="hidden", **private)
-    camera.input(lambda path: [path] if path else None, camera, files, **private)
-    chosen.input(look, [chosen, session], detail, show_progress="hidden", **private)
-    picked = table.click(pick, session, [chosen, *detail], show_progress="hidden", **private)
-    picked.then(None, js="() => document.getElementById('score-card').scrollIntoView({ block: 'nearest' })", **private)
-
-
-def scored_by_another(visitor: Session) -> list:
-    """Whether the scores on show are of another model than the one in use, in words, with the button that scores again."""
-    by = visitor.scored[0][1].model if visitor.scored else visitor.spec
-    said = f"Scored by {by}; {visitor.spec} is in use now."
-    return [gr.Row(visible=by != visitor.spec), cards.notice(said)]
-
-
-def score_pictures(paths: list[str], visitor: Session, scorers: Scorers, progress: gr.Progress) -> list:
-    """Score files, showing how far it is; one that cannot be read gives its sentence and the rest goes on."""
-    if not paths:
-        visitor.scored = []
-        return [
-            "",
-            gr.Row(visible=False),
-            "",
-            "",
-            gr.Row(visible=False),
-            gr.Dropdown(choices=[], value=None),
-            None,
-            *_no_detail(),
-        ]
-    progress(0, desc="Loading the model")
-    scorer, failures = scorers.get(visitor.spec), []
-    visitor.scored = []
-    for done, outcome in enumerate(scorer.assess_files(paths), start=1):
-        if isinstance(outcome, Failure):
-            failures.append(outcome)
-        else:
-            visitor.scored.append((Path(outcome.image), outcome))
-            visitor.note_shown(Path(outcome.image), outcome)
-        progress((done, len(paths)), desc="Scoring", unit="pictures")
-    results = visitor.scored
-    several = len(results) > 1
-    table = cards.results_table(results, [file_uri(path, THUMBNAIL_SIDE) for path, _ in results]) if several else ""
-    choices = [(f"{path.name}: {a.score:.2f}", n) for n, (path, a) in enumerate(results)]
-    return [
-        cards.problems(failures),
-        *scored_by_another(visitor),
-        table,
-        gr.Row(visible=several),
-        gr.Dropdown(choices=choices, value=0 if results else None),
-        write_csv([a for _, a in results], failures) if several else None,
-        *(show_detail(visitor, 0) if results else _no_detail()),
-    ]
-
-
-def show_detail(visitor: Session, index: int) -> list:
-    """Card, chart, words and the way to disagree, for one of the scored pictures."""
-    if not visitor.scored:
-        return _no_detail()
-    path, assessment = visitor.scored[index]
-    return [
-        cards.score_card(assessment, file_uri(path), path.name, assessment.model),
-        gr.Plot(figures.distribution(assessment), visible=True),
-        cards.chart_words([("", assessment)], "score-chart-words") + cards.explanation(),
-        *disagreement.anew(visible=True),
-    ]
-
-
-def _no_detail() -> list:
-    return [cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", *disagreement.anew(visible=False)]
-
-
-def write_csv(assessments: list[Assessment], failures: list[Failure]) -> str:
-    """A CSV with the columns of `python -m model.score --format csv`, image by file name; returns its path."""
-    columns = [field.name for field in fields(Assessment)] + ["error"]
-    folder = Path(tempfile.mkdtemp(prefix="scores-"))
-    with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        for outcome in [*assessments, *failures]:
-            row = outcome.to_dict() | {"image": Path(outcome.image).name}
-            writer.writerow(
-                {key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in row.items()}
-            )
-    return str(folder / "scores.csv")
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    chosen.input(look, [chosen, session], detail, **quiet)
+    picked = table.click(pick, session, [chosen, *detail], **quiet)
+    picked.then(None, js="() => document.getElementById('score-card').scrollIntoView({ block: 'nearest' })", **quiet)

@@ -6,7 +6,9 @@ from collections import OrderedDict, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.registry import KNOWN
+from model.errors import ModelError
+from model.hub import is_hub_id
+from model.registry import KNOWN, QUALITY
 
 if TYPE_CHECKING:
     from model.progress import Progress
@@ -42,6 +44,18 @@ class Scorers:
                     self._loaded.popitem(last=False)
         return scorer
 
+    def tasks(self, spec: str) -> tuple[str, ...]:
+        """What SPEC can be asked. A folder is loaded for it; what would have to be fetched is only asked for quality until it is here."""
+        base = spec.partition("+")[0]
+        if base in KNOWN:
+            return KNOWN[base].tasks
+        with self._lock:
+            loaded = any(name == spec for name, _ in self._loaded)
+        try:
+            return self.get(spec).tasks if loaded or not is_hub_id(base) else (QUALITY,)
+        except ModelError:  # whoever scores with it is told
+            return (QUALITY,)
+
     def _load(self, spec: str, progress: "Progress | None") -> "Scorer":
         """Load SPEC; where memory is too little for it beside the others, let these go first."""
         from model.errors import TooLittleMemory
@@ -71,8 +85,6 @@ class Scorers:
 
         def work() -> None:
             from PIL import Image
-
-            from model.errors import ModelError
 
             try:
                 self.get(spec).assess([Image.new("RGB", (640, 480), "grey")])

@@ -5,18 +5,30 @@ from pathlib import Path
 
 from annotations import ShownScore, image_sha256
 from model.assessment import Assessment
+from model.registry import QUALITY
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A file on the Score tab. task: what was asked of it. looked_at: of a video, which frames, in words."""
+
+    path: Path
+    assessment: Assessment
+    task: str = QUALITY
+    looked_at: str = ""
 
 
 @dataclass
 class Session:
     """`spec`: the scorer this visitor uses. `shown`: by the image's sha256, the score that this visitor has seen last.
-    `scored`: pictures on the Score tab with their assessments. `rater` and `rating`: on the Rate tab, who rates and the sha256 of
+    `scored`: what is on the Score tab. `drawn`: the scorer by which a tab shows its result, by the tab's word. `rater` and `rating`: on the Rate tab, who rates and the sha256 of
     the image they see now. `turns`: how often that tab has gone on, by which the browser knows that focus moves. `stop_loading`:
     they have asked for the model that is being loaded to be let go."""
 
     spec: str
     shown: dict[str, ShownScore] = field(default_factory=dict)
-    scored: list[tuple[Path, Assessment]] = field(default_factory=list)
+    scored: list[Scored] = field(default_factory=list)
+    drawn: dict[str, str] = field(default_factory=dict)
     rater: str = ""
     rating: str | None = None
     turns: int = 0

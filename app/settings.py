@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "tests" / "images"  # the pictures that the tests and the README's commands use too
-MAX_UPLOAD = "64mb"  # a file; what a camera writes stays well below
+MAX_UPLOAD = "256mb"  # a file: as much as model/images.py reads, and a minute of video from a phone
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ from model.errors import ModelError, ModelLoadError
 from model.json_files import read_json
 from model.memory import check_memory, free_memory
 from model.progress import LOADING, Progress
-from model.registry import KNOWN, Spec
+from model.registry import KNOWN, QUALITY, Spec
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BITS = {"8bit": 8, "4bit": 4}
-QUALITY = "quality"  # the task that every model knows
 
 
 class Backbone(Protocol):

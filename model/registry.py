@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.backbones.mplug_owl2_prompts import TASKS
 from model.errors import ModelLoadError
 from model.hub import download, is_hub_id
 
@@ -16,13 +17,14 @@ WEIGHTS = Path(__file__).parent / "weights"
 BYTES_PER_NUMBER = {"bfloat16": 2, "float32": 4}
 OWL2_BASE = "MAGAer13/mplug-owl2-llama2-7b"
 LLAMA2 = "Llama 2 Community Licence (backbone); method's code for research only"
+QUALITY = "quality"  # the task that every model knows
 ONE_ALIGN_SETS = "KonIQ-10k, SPAQ, KADID-10k, AVA, LSVQ"
 
 
 @dataclass(frozen=True)
 class Known:
     """A model that has a name here. where: a folder of this repository or a hub id, of an adapter if there is a base.
-    parameters: in millions. readout: a preset of model/backbones/vlm.py that no file of the model tells."""
+    parameters: in millions. readout: a preset of model/backbones/vlm.py that no file of the model tells. tasks: what it was taught."""
 
     where: Path | str
     method: str
@@ -32,6 +34,7 @@ class Known:
     licence: str
     base: str | None = None
     readout: str | None = None
+    tasks: tuple[str, ...] = (QUALITY,)
 
     @property
     def ships(self) -> bool:
@@ -66,7 +69,7 @@ KNOWN = {
     "nano-qalign": Known(WEIGHTS / "nano-qalign", "Q-Align", 5.9, (1, 5), "BIQ2021", "Apache-2.0"),
     "qscorer": Known("2kxx/Qscorer_lora_5_1", "Q-Scorer", 8208, (0, 5), "KonIQ-10k", LLAMA2, base=OWL2_BASE),
     "qscorer-merged": Known("2kxx/Qscorer_merged", "Q-Scorer", 8208, (0, 5), "KonIQ-10k", LLAMA2),
-    "one-align": Known("q-future/one-align", "Q-Align", 8198, (1, 5), ONE_ALIGN_SETS, LLAMA2),
+    "one-align": Known("q-future/one-align", "Q-Align", 8198, (1, 5), ONE_ALIGN_SETS, LLAMA2, tasks=TASKS),
     "deqa-score": Known("zhiyuanyou/DeQA-Score-Mix3", "DeQA-Score", 8198, (1, 5), "KonIQ-10k, SPAQ, KADID-10k", LLAMA2),
     "q-realign-mini": realign("Mini-0.8B", 800),
     "q-realign-lite": realign("Lite-4B", 4000),

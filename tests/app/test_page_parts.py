@@ -12,7 +12,8 @@ from app import cards
 from app.adapt_tab import Bench, adapters_table, command, points_in_words
 from app.figures import Point
 from app.page import recognise
-from app.score_tab import write_csv
+from app.scoring import write_csv
+from app.session import Scored
 from app.settings import EXAMPLES, ROOT, parse_settings
 from app.waiting import Waiting
 from model.adapter import AdapterCard, BrokenAdapter
@@ -24,18 +25,17 @@ from tests.bad_images import write_zoo
 def test_names_from_outside_are_escaped():
     hostile = "<img src=x onerror=alert(1)>.jpg"
     shown = [
-        cards.score_card(assessment(), "data:,", hostile, hostile),
+        cards.score_card(Scored(Path(hostile), assessment(), looked_at=hostile), "data:,"),
         cards.problems([Failure(hostile, "not an image")]),
-        cards.results_table([(Path(hostile), assessment())], ["data:,"]),
+        cards.results_table([Scored(Path(hostile), assessment())], ["data:,"]),
         cards.chart_words([(hostile, assessment())], "x"),
     ]
     assert not any("<img src=x" in html for html in shown)
 
 
 def test_the_csv_has_a_row_for_each_picture_and_the_error_of_each_failure():
-    with open(
-        write_csv([assessment(image="/tmp/x/a.jpg")], [Failure("/tmp/x/b.jpg", "empty file")]), encoding="utf-8"
-    ) as file:
+    scored = Scored(Path("/tmp/x/a.jpg"), assessment(image="/tmp/x/a.jpg"))
+    with open(write_csv([scored], [Failure("/tmp/x/b.jpg", "empty file")]), encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["image"], row["error"]) for row in rows] == [("a.jpg", ""), ("b.jpg", "empty file")]
     assert float(rows[0]["score"]) == 3.88 and rows[0]["scale"] == "1.0 5.0"

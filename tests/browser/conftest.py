@@ -8,6 +8,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,19 +26,19 @@ class Server:
     data: Path
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory) -> Server:
-    folder = tmp_path_factory.mktemp("page")
+@contextmanager
+def serve(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
+    """The page on a data folder below `folder`; fails when it has written a trace."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = (folder / "server.log").open("w")
     process = subprocess.Popen(
-        [sys.executable, "app.py", "--data-dir", str(folder / "data"), "--port", str(port)],
+        [sys.executable, "app.py", "--data-dir", str(folder / "data"), "--port", str(port), *options],
         cwd=ROOT,
         stdout=log,
         stderr=subprocess.STDOUT,
-        env=os.environ | {"GRADIO_TEMP_DIR": str(folder / "uploads")},
+        env=os.environ | {"GRADIO_TEMP_DIR": str(folder / "uploads")} | environment,
     )
     try:
         _wait_until_up(f"http://127.0.0.1:{port}/", process, folder / "server.log")
@@ -47,6 +49,12 @@ def server(tmp_path_factory) -> Server:
         process.terminate()
         process.wait(20)
         log.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("page")) as served:
+        yield served
 
 
 def _wait_until_up(url: str, process: subprocess.Popen, log: Path) -> None:
@@ -72,15 +80,21 @@ def browser() -> Browser:
         chromium.close()
 
 
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Page:
+@contextmanager
+def visit(browser: Browser, url: str, **options) -> Iterator[Page]:
     """The page, opened by somebody who was never here before; fails when a script on it fails."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
     context.set_default_timeout(1000 * PATIENCE)
     opened = context.new_page()
     faults: list[str] = []
     opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.goto(server.url)
+    opened.goto(url)
     yield opened
     context.close()
     assert not faults
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    with visit(browser, server.url) as opened:
+        yield opened

@@ -32,6 +32,15 @@ def chart(page: Page, element: str):
     return drawn
 
 
+def pick_model(page: Page, spec: str, element: str = "model") -> None:
+    """Type a model's name, key by key as people do, and press Enter."""
+    field = page.locator(f"#{element} input")
+    field.click()
+    field.press("ControlOrMeta+a")
+    field.press_sequentially(spec)
+    field.press("Enter")
+
+
 def score_of(page: Page, image: Path) -> float:
     open_tab(page, "Score")
     upload(page, "score-files", image)

@@ -18,7 +18,7 @@ def small_hub(
     models: dict[str, Path], gated: str = "", broken: str = "", slow: str = ""
 ) -> Iterator[tuple[str, list[str]]]:
     """Serve `models` (owner/name to folder) at their revisions main and v1. Gives the endpoint and the list of what is asked for.
-    The model `gated` wants a log-in; files whose name ends with `broken` break off half-way, with `slow` they take a second."""
+    The model `gated` wants a log-in; files whose name ends with `broken` break off half-way, with `slow` they take four seconds."""
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -32,12 +32,13 @@ def small_hub(
                 self.send_header(name.replace("_", "-"), value)
             self.end_headers()
             if self.command == "GET":
-                middle = len(body) // 2
-                self.wfile.write(body[:middle])
                 if slow and self.path.endswith(slow):
-                    time.sleep(1)
-                if not (broken and self.path.endswith(broken)):
-                    self.wfile.write(body[middle:])
+                    part = len(body) // 16
+                    for start in range(0, 16 * part, part):
+                        self.wfile.write(body[start : start + part])
+                        time.sleep(0.25)
+                    body = body[16 * part :]
+                self.wfile.write(body[: len(body) // 2] if broken and self.path.endswith(broken) else body)
 
         def do_GET(self):
             path = unquote(urlsplit(self.path).path).strip("/").removeprefix("api/models/")

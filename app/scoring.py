@@ -1,0 +1,71 @@
+"""What the Score tab does with files: pictures and videos in, scores out; one that cannot be scored gives its sentence."""
+
+import csv
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.pictures import is_video
+from app.session import Scored
+from model.assessment import Assessment, Failure
+from model.errors import ImageError
+from model.registry import QUALITY
+
+if TYPE_CHECKING:
+    from model.scorer import Scorer
+
+VIDEO = "video"
+
+
+def score_files(scorer: "Scorer", paths: Sequence[str], task: str) -> Iterator[Scored | Failure]:
+    """Each file's score, in order: of a picture for `task`, of a video for its quality. Raises ModelError when the model knows no
+    such task."""
+    pictures = scorer.asking(task).assess_files([path for path in paths if not is_video(path)])
+    for path in paths:
+        outcome = score_video(scorer, path) if is_video(path) else next(pictures)
+        yield Scored(Path(path), outcome, task) if isinstance(outcome, Assessment) else outcome
+
+
+def score_video(scorer: "Scorer", path: str) -> Scored | Failure:
+    """One video's score, and which of its frames it comes from."""
+    asking = scorer.asking(VIDEO)
+    try:
+        clip = asking.prepare_video(path)
+    except ImageError as error:
+        return Failure(path, str(error))
+    (assessment,) = asking.assess_prepared([clip], [path], batch_size=1)
+    return Scored(Path(path), assessment, VIDEO, frames_in_words(len(clip.pixels), asking.most_frames))
+
+
+def frames_in_words(frames: int, most: int) -> str:
+    """How much of a video was looked at."""
+    if frames == most:
+        return f"its first {frames} seconds, one frame each; what follows is not looked at"
+    return f"{frames} frames, one a second" if frames > 1 else "1 frame"
+
+
+def invitation(videos: Sequence[str], model: str, public: bool) -> str:
+    """What to do about videos that the model in use does not take."""
+    names = ", ".join(Path(path).name for path in videos)
+    if public:
+        return f"{model} looks at pictures only. Q-Scorer Studio on your own machine also scores {names}, with the model one-align."
+    return f"{model} looks at pictures only. To score {names}, pick one-align as the model: it takes videos too."
+
+
+def write_csv(results: Sequence[Scored], failures: Sequence[Failure]) -> str:
+    """A CSV with the columns of `python -m model.score --format csv`, image by file name; returns its path, in which the file's name
+    tells what was asked for."""
+    columns = [field.name for field in fields(Assessment)] + ["error"]
+    asked = {scored.task for scored in results} - {QUALITY, VIDEO}
+    path = Path(tempfile.mkdtemp(prefix="scores-"), "-".join([*asked, "scores"]) + ".csv")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        for outcome in [*(scored.assessment for scored in results), *failures]:
+            row = outcome.to_dict() | {"image": Path(outcome.image).name}
+            writer.writerow(
+                {key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in row.items()}
+            )
+    return str(path)
