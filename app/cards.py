@@ -38,7 +38,7 @@ def score_card(scored: Scored, picture: str) -> str:
     """The picture, its score large on its scale with the word of its level, and one line that a layman understands."""
     assessment, name = scored.assessment, scored.path.name
     about = _fact("Asked for", scored.task) if scored.task == "aesthetics" else ""
-    about += _fact("Looked at", scored.looked_at) if scored.looked_at else ""
+    looked_at = f'<p class="small looked-at">Looked at: {escape(scored.looked_at)}.</p>' if scored.looked_at else ""
     low, high = assessment.scale
     word = level_word(assessment.score, assessment.scale)
     return (
@@ -47,7 +47,7 @@ def score_card(scored: Scored, picture: str) -> str:
         f"<span>of {low:g}–{high:g}</span>"
         f'<em class="word {word}">{word}</em></p>'
         f"{meter(assessment.score, assessment.scale)}"
-        f'<p class="reading">{escape(reading(assessment, scored.task))}</p>'
+        f'<p class="reading">{escape(reading(assessment, scored.task))}</p>{looked_at}'
         f'<dl class="facts"><div><dt>Expectation</dt><dd>{assessment.expectation:.2f}</dd></div>'
         f"<div><dt>Token mass</dt><dd>{percent(assessment.token_mass)}</dd></div>"
         f"<div><dt>Likeliest interval</dt><dd>{assessment.interval[0]:.1f}–{assessment.interval[1]:.1f}</dd></div>"

@@ -68,25 +68,28 @@ def build(session: gr.State, settings: Settings, scorers: Scorers) -> tuple[gr.H
             elem_classes=takes_any(settings),
         )
         header = gr.HTML(in_use(settings.model), elem_id="in-use")
+        way = gr.HTML(
+            "&nbsp;", visible=False, elem_id="model-progress"
+        )  # Gradio lays its bar over it, and nothing under the bar
         stop = gr.Button("Stop loading", size="sm", visible=False, elem_id="model-stop")
 
     def wanted(spec: str | None, visitor: Session) -> str:
         return (spec or "").strip() or visitor.spec
 
-    def offer_stop(spec: str | None, visitor: Session):
-        # Gradio calls it input, too, when the choice is left as it was.
-        return gr.Button(visible=wanted(spec, visitor) != visitor.spec)
+    def offer_stop(spec: str | None, visitor: Session) -> list:
+        new = wanted(spec, visitor) != visitor.spec  # Gradio calls it input, too, when the choice is left as it was
+        return [gr.HTML(visible=new), gr.Button(visible=new)]
 
     def use(spec: str | None, visitor: Session, progress=gr.Progress()) -> list:
         if wanted(spec, visitor) != visitor.spec:
             put_into_use(wanted(spec, visitor), visitor, scorers, progress)
-        return [in_use(visitor.spec), gr.Dropdown(value=visitor.spec), gr.Button(visible=False)]
+        return [in_use(visitor.spec), gr.Dropdown(value=visitor.spec), gr.HTML(visible=False), gr.Button(visible=False)]
 
     def stop_loading(visitor: Session) -> None:
         visitor.stop_loading = True
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    loading = choice.input(offer_stop, [choice, session], stop, **quiet)
-    loading.then(use, [choice, session], [header, choice, stop], show_progress_on=[header], api_visibility="private")
+    loading = choice.input(offer_stop, [choice, session], [way, stop], **quiet)
+    loading.then(use, [choice, session], [header, choice, way, stop], show_progress_on=[way], api_visibility="private")
     stop.click(stop_loading, session, None, **quiet)
     return header, choice

@@ -1,5 +1,6 @@
 """From a SPEC's folders to a backbone that a scorer asks: what a folder holds is told by its files, never by its name."""
 
+import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
@@ -17,6 +18,9 @@ from model.registry import KNOWN, QUALITY, Spec
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BITS = {"8bit": 8, "4bit": 4}
+IMPORTING = (
+    threading.Lock()
+)  # transformers imports itself piece by piece, and breaks when two threads make it do so at once
 
 
 class Backbone(Protocol):
@@ -57,13 +61,15 @@ def load_backbone(
             f"{found.name} cannot be held in {dtype}, which is for mPLUG-Owl2 models: use --dtype bfloat16."
         )
     if kind == "qscorer_nano":
-        from model.backbones.nano_scoring import NanoBackbone
-        from model.nano_loading import load_nano
+        with IMPORTING:
+            from model.backbones.nano_scoring import NanoBackbone
+            from model.nano_loading import load_nano
 
         model, processor = load_nano(found)
         return NanoBackbone(model.to(device, DTYPES.get(dtype, torch.float32)), processor)
-    from model.backbones.vlm import Q_REALIGN
-    from model.vlm_loading import load_vlm
+    with IMPORTING:
+        from model.backbones.vlm import Q_REALIGN
+        from model.vlm_loading import load_vlm
 
     readout = {"q-realign": Q_REALIGN}.get(found.readout)
     return load_vlm(found.base, readout, found.adapter, DTYPES.get(dtype) or large_dtype(device), device, progress)
@@ -72,9 +78,10 @@ def load_backbone(
 def load_mplug_owl2(
     found: Spec, device: torch.device, dtype: str, task: str, progress: Progress | None = None
 ) -> Backbone:
-    from model.backbones.mplug_owl2_loading import has_regressor, load_model
-    from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
-    from model.layouts import find_layout
+    with IMPORTING:
+        from model.backbones.mplug_owl2_loading import has_regressor, load_model
+        from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
+        from model.layouts import find_layout
 
     layout = find_layout(found.adapter, found.base) if found.adapter else find_layout(found.base)
     computed_in = DTYPES.get(dtype) or large_dtype(device)

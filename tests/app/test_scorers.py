@@ -1,12 +1,15 @@
 """The scorers that the page hands out: loaded once, side by side, let go of where memory is short."""
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 
 import pytest
 
 from app.scorers import Scorers
+from app.settings import ROOT
 from model.backbones import mplug_owl2_loading
 from model.errors import ModelLoadError, TooLittleMemory
 from tests.model.owl_fixtures import QSCORER
@@ -61,3 +64,25 @@ def test_what_does_not_fit_even_alone_is_said(scorers, monkeypatch):
     with pytest.raises(ModelLoadError, match="there is no model 'nanoo'"):
         scorers.get("nanoo")
     assert scorers.get("nano").name == "nano"
+
+
+@pytest.mark.slow
+def test_two_models_may_be_the_first_ones_at_once():
+    """transformers imports itself piece by piece, and two threads that make it do so must not meet half of it."""
+    program = f"""
+import threading
+from pathlib import Path
+from app.scorers import Scorers
+from app.settings import ROOT
+
+scorers, found = Scorers(Path("none"), "cpu"), []
+specs = ["nano", {str(QSCORER / "merged")!r}]
+threads = [threading.Thread(target=lambda spec=spec: found.append(scorers.get(spec).name)) for spec in specs]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert sorted(found) == sorted(specs), found
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

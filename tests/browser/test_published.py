@@ -58,7 +58,7 @@ def test_videos_and_pictures_are_scored_side_by_side_and_broken_ones_are_told(pa
     rows = page.locator("table.sortable tbody tr")
     expect(rows).to_have_count(2)
     expect(page.locator("#score-card figcaption")).to_have_text("clip.mp4")
-    expect(page.locator("#score-card .facts")).to_contain_text(re.compile(r"Looked at\s*3 frames, one a second"))
+    expect(page.locator("#score-card .looked-at")).to_have_text("Looked at: 3 frames, one a second.")
     expect(page.locator("#score-card .reading")).to_contain_text("Most people would call this video")
     expect(chart(page, "score-chart").locator(".legend")).to_contain_text("score")
     expect(page.locator("#disagree")).to_be_hidden()  # only pictures are kept
@@ -69,7 +69,7 @@ def test_videos_and_pictures_are_scored_side_by_side_and_broken_ones_are_told(pa
 
 def test_of_a_long_video_the_beginning_is_looked_at(page, tmp_path):
     upload(page, "score-files", painted(tmp_path / "long.mp4", 140, rate=2))
-    expect(page.locator("#score-card .facts")).to_contain_text(re.compile(r"its first \d+ seconds, one frame each"))
+    expect(page.locator("#score-card .looked-at")).to_contain_text(re.compile(r"its first \d+ seconds, one frame each"))
 
 
 def test_a_model_that_takes_no_videos_invites_to_one_that_does(page, tmp_path):
