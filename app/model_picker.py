@@ -1,6 +1,7 @@
 """The model picker in the page's header: which scorer this visitor uses, what it is, how far its loading is, and a way to stop that."""
 
 from collections.abc import Callable
+from contextvars import copy_context
 from html import escape
 
 import gradio as gr
@@ -31,10 +32,11 @@ def in_use(spec: str) -> str:
 
 
 def shows(progress: Callable, spec: str) -> Progress:
-    """How far the loading of `spec` is, on one of Gradio's progress bars."""
+    """How far the loading of `spec` is, on one of Gradio's progress bars, whatever thread tells it."""
+    here = copy_context()  # by which Gradio knows whose bar it is
 
     def told(stage: str, done: int, total: int) -> None:
-        progress(done / total, desc=f"{spec}: {in_words(stage, done, total)}")
+        here.copy().run(progress, done / total, desc=f"{spec}: {in_words(stage, done, total)}")
 
     return told
 

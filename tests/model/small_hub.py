@@ -15,10 +15,10 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @contextmanager
 def small_hub(
-    models: dict[str, Path], gated: str = "", broken: str = "", slow: str = ""
+    models: dict[str, Path], gated: str = "", broken: str = "", slow: str = "", seconds: float = 4
 ) -> Iterator[tuple[str, list[str]]]:
     """Serve `models` (owner/name to folder) at their revisions main and v1. Gives the endpoint and the list of what is asked for.
-    The model `gated` wants a log-in; files whose name ends with `broken` break off half-way, with `slow` they take four seconds."""
+    The model `gated` wants a log-in; files whose name ends with `broken` break off half-way, with `slow` take `seconds`."""
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -35,8 +35,11 @@ def small_hub(
                 if slow and self.path.endswith(slow):
                     part = len(body) // 16
                     for start in range(0, 16 * part, part):
-                        self.wfile.write(body[start : start + part])
-                        time.sleep(0.25)
+                        try:
+                            self.wfile.write(body[start : start + part])
+                        except ConnectionError:
+                            return  # whoever asked wants no more of it
+                        time.sleep(seconds / 16)
                     body = body[16 * part :]
                 self.wfile.write(body[: len(body) // 2] if broken and self.path.endswith(broken) else body)
 
