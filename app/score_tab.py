@@ -76,7 +76,7 @@ class Desk:
 
 
 def label(videos: bool) -> str:
-    return f"{'Pictures or videos' if videos else 'Pictures'} to score: drop, choose or paste"
+    return "Pictures or videos: drop, choose or paste" if videos else "Pictures to score: drop, choose or paste"
 
 
 def show_detail(visitor: Session, index: int) -> list:

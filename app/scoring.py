@@ -48,7 +48,7 @@ def frames_in_words(frames: int, most: int) -> str:
 
 def invitation(videos: Sequence[str], model: str, public: bool) -> str:
     """What to do about videos that the model in use does not take."""
-    names = ", ".join(Path(path).name for path in videos)
+    names = ", ".join(dict.fromkeys(Path(path).name for path in videos))
     if public:
         return f"{model} looks at pictures only. Q-Scorer Studio on your own machine also scores {names}, with the model one-align."
     return f"{model} looks at pictures only. To score {names}, pick one-align as the model: it takes videos too."

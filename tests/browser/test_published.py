@@ -49,7 +49,7 @@ def test_videos_and_pictures_are_scored_side_by_side_and_broken_ones_are_told(pa
     whole, (broken, empty) = painted(tmp_path / "clip.mp4", 18), (tmp_path / "broken.mp4", tmp_path / "empty.mkv")
     broken.write_bytes(whole.read_bytes()[:500])
     empty.write_bytes(b"")
-    expect(page.locator("#score-files")).to_contain_text("Pictures or videos to score")
+    expect(page.locator("#score-files")).to_contain_text("Pictures or videos")
     upload(page, "score-files", whole, broken, LAKE, empty)
     problems = page.locator(".problems li")
     expect(problems).to_have_count(2)
