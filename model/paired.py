@@ -25,7 +25,7 @@ def williams(r12: float, r13: float, r23: float, n: int) -> tuple[float, float]:
     if n < 4:
         return float("nan"), float("nan")
     variance = 2 * (n - 1) / (n - 3) * determinant + ((r12 + r13) / 2) ** 2 * (1 - r23) ** 3
-    if not variance > 0 or r23 >= 1:
+    if not variance > 0 or r23 > 1 - 1e-12:
         return float("nan"), float("nan")
     t = (r12 - r13) * np.sqrt((n - 1) * (1 + r23) / variance)
     return float(t), float(2 * stats.t.sf(abs(t), n - 3))

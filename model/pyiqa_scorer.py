@@ -94,13 +94,4 @@ def load_pyiqa(name: str, device: torch.device) -> PyiqaScorer:
             f"pyiqa says that {'lower' if metric.lower_better else 'higher'} is better for {name}, and the opposite is known of it: "
             "this version of pyiqa needs a look before its figures are believed."
         )
-    return PyiqaScorer(name, metric, -1.0 if metric.lower_better else 1.0, _version(), device)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("pyiqa")
-    except PackageNotFoundError as error:
-        raise ModelError("pyiqa is not installed as a package: pip install pyiqa.") from error
+    return PyiqaScorer(name, metric, -1.0 if metric.lower_better else 1.0, pyiqa.__version__, device)

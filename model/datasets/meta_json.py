@@ -72,17 +72,24 @@ def _entry(entry: dict, where: str, scale: tuple[float, float] | None) -> tuple[
     return image, mos, std
 
 
-def write_meta(path: str | Path, rated: Sequence[RatedImage], images: str | Path, kind: str) -> None:
+def write_meta(
+    path: str | Path,
+    rated: Sequence[RatedImage],
+    images: str | Path,
+    kind: str,
+    span: tuple[float, float] | None = None,
+) -> None:
     """Write the images as the meta JSON of `kind`, with paths from the folder `images`.
 
-    Raises DataError for an unknown kind, a picture outside of the folder, no images, MOS that are all equal where their range counts,
-    and for deqa a picture without a std, which its soft labels are made of.
+    span: the smallest and the largest MOS for q-align and deqa (default: of these images). The originals take them over training and
+    test part together, so give both files the same. Raises DataError for an unknown kind, a picture outside of the folder, no images,
+    an empty span where it counts, and for deqa a picture without a std, which its soft labels are made of.
     """
     if kind not in KINDS:
         raise DataError(f"there is no meta JSON of kind '{kind}': give one of {', '.join(KINDS)}")
     if not rated:
         raise DataError(f"there are no images to write to {path}")
-    low, high = min(image.mos for image in rated), max(image.mos for image in rated)
+    low, high = span or (min(image.mos for image in rated), max(image.mos for image in rated))
     if kind != "q-scorer" and low == high:
         raise DataError(f"all MOS are {low:g}: {kind} cuts their range into levels, and there is none")
     entries = [_written(image, Path(images), kind, (low, high)) for image in rated]
