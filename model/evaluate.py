@@ -88,6 +88,11 @@ def evaluate(
         "rmse_raw": raw_rmse(list(scores.values()), read, scorer.scale),
         "unreadable": unreadable,
     }
+    report |= {
+        "dataset": " + ".join(sorted({image.dataset for image in rated} - {""})) or None,
+        "split": " + ".join(sorted({image.split for image in rated} - {""})) or None,
+        "label_scale": list(rated[0].scale) if len({image.scale for image in rated}) == 1 and rated[0].scale else None,
+    }
     return Evaluation(report | more_figures(read, list(scores.values())), scores)
 
 
@@ -106,12 +111,8 @@ def raw_rmse(scores: Sequence[float], rated: Sequence[RatedImage], scale: tuple[
 
 
 def more_figures(rated: Sequence[RatedImage], scores: Sequence[float]) -> dict:
-    """The keys of the report that hang on what is known of the images: see this module's docstring."""
-    more: dict = {
-        "dataset": " + ".join(sorted({image.dataset for image in rated})) or None,
-        "split": " + ".join(sorted({image.split for image in rated} - {""})) or None,
-        "label_scale": list(rated[0].scale) if rated and rated[0].scale else None,
-    }
+    """The keys of the report that are there only where there is something to say: see this module's docstring."""
+    more: dict = {}
     parts = sorted({image.part for image in rated} - {""})
     if len(parts) > 1:
         more["parts"] = {part: some_figures(rated, scores, lambda image: image.part == part) for part in parts}

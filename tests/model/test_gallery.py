@@ -4,10 +4,11 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
+
 
 from model.errors import DataError
 from model.gallery import Scored, scatter, worst_misses, write_gallery
+from model.images import open_image
 from tests.bad_images import picture
 
 REPORT = {"model": "nano<b>", "n": 40, "srcc": 0.9, "plcc": 0.8, "srcc_fitted": 0.9, "plcc_fitted": None, "rmse": 0.4}
@@ -41,7 +42,7 @@ def test_the_page_holds_all_that_it_shows(tmp_path):
     text = page.read_text()
     pictures = re.findall(r'src="(pictures/[^"]+)"', text)
     assert len(pictures) == len(set(pictures)) == 24
-    assert max(max(Image.open(page.parent / name).size) for name in pictures) == 320
+    assert max(max(open_image(page.parent / name).size) for name in pictures) == 320
     assert (page.parent / "plotly.min.js").stat().st_size > 1e6
     outside = re.findall(r'(?:src|href)="(https?:[^"]+)"', text)
     assert outside == []

@@ -4,12 +4,12 @@ pyiqa is not installed where the tests run. The module named pyiqa below is ours
 (list_models, create_metric, __version__) and measures brightness. It shows what the adapter does, not that pyiqa works.
 """
 
-import subprocess
 import sys
 
 import pytest
 import torch
 
+from model import evaluate
 from model.assessment import Failure
 from model.errors import ModelLoadError
 from model.pyiqa_scorer import LOWER_IS_BETTER, load_pyiqa
@@ -53,16 +53,12 @@ def test_without_pyiqa_one_sentence_names_the_remedy_and_the_licence(monkeypatch
         load_pyiqa("NIQE", torch.device("cpu"))
 
 
-def test_the_command_says_it_too_and_nothing_imports_pyiqa_before(tmp_path):
+def test_the_command_says_it_too(tmp_path, monkeypatch, capsys):
     (tmp_path / "labels.csv").write_text("image,mos\na.png,3\n")
-    lines = (
-        "import sys, model.evaluate; assert 'pyiqa' not in sys.modules; sys.modules['pyiqa'] = None; "
-        "sys.exit(model.evaluate.main(sys.argv[1:]))"
-    )
-    run = [sys.executable, "-c", lines, "--model", "pyiqa:musiq", "--data", str(tmp_path)]
-    ended = subprocess.run(run, capture_output=True, text=True)
-    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
-    assert ended.stderr.startswith("error: pyiqa:musiq needs the package pyiqa")
+    monkeypatch.setitem(sys.modules, "pyiqa", None)
+    assert evaluate.main(["--model", "pyiqa:musiq", "--data", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1) and err.startswith("error: pyiqa:musiq needs the package pyiqa")
 
 
 def test_a_metric_of_which_lower_is_better_is_turned_over(stand_in, tmp_path):
