@@ -1,15 +1,17 @@
 """How many people's mean a scorer is worth: where it stands against single human raters. Pure functions over arrays [N].
 
-The model is classical test theory (Lord & Novick 1968; the same that ITU-T P.1401 applies when it sets a model's error against the
-confidence of the MOS): a rating of image i is q_i + e with Var(e) = s_i^2, the raters' spread at that image; errors are
-independent. The MOS of n_i raters is q_i + noise of variance s_i^2 / n_i. Averages over images, with S = mean s_i^2 and
-D = mean s_i^2 / n_i (the noise that the MOS itself has):
+The model is classical test theory (Lord & Novick 1968), the derivation from it our own: a rating of image i is q_i + e with
+Var(e) = s_i^2, the raters' spread at that image; errors are independent. The MOS of n_i raters is q_i + noise of variance
+s_i^2 / n_i. Averages over images, with S = mean s_i^2 and D = mean s_i^2 / n_i (the noise that the MOS itself has):
 
 * V = Var(MOS) - D is the variance of true quality. The mean of k fresh raters an image correlates with q by
   sqrt(V / (V + S / k)) (Spearman-Brown).
 * A scorer's PLCC with the MOS is lowered by the noise of the MOS; with q it is r = PLCC / sqrt(V / Var(MOS)). It is worth the k for
   which both correlations agree: k = S / V * r^2 / (1 - r^2).
 * A scorer's squared error against q is E = MSE against the MOS - D; the mean of k raters has S / k. It is worth k = S / E.
+
+Fitted scores have the least squared error that their correlation allows, drawn towards the mean as a mean of raters is not, so that
+by error a scorer is worth 1 / r^2 times as many.
 
 The raters are thought to be others for each image. A panel that rates all images shares each rater's leniency over all of them,
 which no correlation sees: such raters would be worth somewhat more than here.

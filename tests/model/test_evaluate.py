@@ -33,12 +33,14 @@ class BrightnessScorer:
 
 
 class DarknessScorer(BrightnessScorer):
-    """The darker, the better."""
+    """The darker, the better; picture 5 is beyond it."""
 
     name = "darkness"
 
     def assess_files(self, paths, batch_size=8):
-        for result in super().assess_files(paths, batch_size):
+        for path, result in zip(paths, super().assess_files(paths, batch_size), strict=True):
+            if path.name == "5.png":
+                result = Failure(str(path), "too much for it")
             yield result if isinstance(result, Failure) else SimpleNamespace(score=255 - result.score)
 
 
@@ -268,8 +270,10 @@ def test_two_systems_are_compared_on_the_pictures_that_both_could_read(command, 
     report = json.loads(ran.out)
     assert ran.status == 1 and [asked[0] for asked in ran.asked] == ["brightness", "darkness"]
     against = report["against"]
-    assert (against["model"], against["n"], against["srcc"]) == ("darkness", 11, pytest.approx(-1))
-    assert against["paired"]["n"] == 11 and against["paired"]["srcc"]["difference"] == pytest.approx(2)
+    assert (report["n"], against["n"], against["paired"]["n"]) == (11, 10, 10)
+    assert (against["model"], against["srcc"]) == ("darkness", pytest.approx(-1))
+    assert [entry["image"] for entry in against["unreadable"]] == ["3.png", "5.png"]
+    assert against["paired"]["srcc"]["difference"] == pytest.approx(2)
 
 
 def test_the_gallery_is_written_beside_the_report(command, tmp_path):
