@@ -7,7 +7,7 @@
 Prints one JSON object to stdout: model, revision, readout, scale, mos_range, the figures of model.metrics.figures (n, srcc,
 plcc, srcc_fitted, plcc_fitted, krcc, rmse, intervals, notes), rmse_raw, and unreadable, the pictures that could not be
 read, each {"image", "error"}. They are left out of n. rmse is taken after the logistic fit, in units of the labels;
-rmse_raw is without a fit, and null where the labels are on another scale than the scores.
+rmse_raw is without a fit, and null where the labels came without a scale and do not lie in the scores'.
 
 --data reads a published data set's folder, a CSV file or a meta JSON (model/datasets/). These add to the object: dataset, split,
 label_scale (null where the labels came without), and, each only where there is something to say:
@@ -97,17 +97,21 @@ def evaluate(
 
 
 def raw_rmse(scores: Sequence[float], rated: Sequence[RatedImage], scale: tuple[float, float] | None) -> float | None:
-    """RMSE without a fit, on the labels' scale; None where there are no scores or the labels are on another scale.
+    """RMSE without a fit, in units of the labels; scores of another scale than the labels' are put on it by a straight line.
 
-    Labels that came without a scale count as being on the scorer's when they lie in it.
+    Labels that came without a scale count as being on the scorer's when they lie in it, and have no RMSE otherwise; nor have
+    scores without a scale, labels of several scales, and no images.
     """
-    mos = [image.mos for image in rated]
-    if not mos or scale is None:
+    scales = {image.scale for image in rated}
+    if scale is None or len(scales) != 1:
         return None
-    known = {image.scale for image in rated}
-    if known == {None}:
-        return rmse(scores, mos) if scale[0] <= min(mos) and max(mos) <= scale[1] else None
-    return rmse(scores, mos) if known == {tuple(scale)} else None
+    low, high = scale
+    mos = [image.mos for image in rated]
+    (label_scale,) = scales
+    if label_scale is None:
+        return rmse(scores, mos) if low <= min(mos) and max(mos) <= high else None
+    bottom, top = label_scale
+    return rmse([bottom + (score - low) / (high - low) * (top - bottom) for score in scores], mos)
 
 
 def more_figures(rated: Sequence[RatedImage], scores: Sequence[float]) -> dict:
