@@ -12,6 +12,7 @@ from model.backbones.mplug_owl2_loading import attach_lora, load_model
 from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
 from model.errors import ModelLoadError
 from model.layouts import find_layout
+from model.weight_files import WeightFile
 from tests.model.owl_fixtures import QALIGN, QSCORER, assert_near, facts, pictures
 
 BASE = QSCORER / "base_mplug_owl2"
@@ -289,7 +290,7 @@ BAD = {
     "empty shard": (BASE, write(SHARD, b""), [SHARD, "empty"]),
     "lfs pointer": (BASE, write(SHARD, b"version https://git-lfs.github.com/spec/v1\noid"), [SHARD, "git lfs pull"]),
     "half an index": (BASE, cut("pytorch_model.bin.index.json"), ["pytorch_model.bin.index.json", "not readable JSON"]),
-    "no index": (BASE, remove("pytorch_model.bin.index.json"), ["no weights"]),
+    "no weights": (QSCORER / "merged", remove("model.safetensors"), ["no weights"]),
     "index without map": (BASE, write("pytorch_model.bin.index.json", b"{}"), ["weight_map"]),
     "shard lacks a tensor": (BASE, change_bin(SHARD, lambda c: c.popitem()), [SHARD, "lacks the tensor", "promises"]),
     "no config": (BASE, remove("config.json"), ["lacks config.json"]),
@@ -298,6 +299,19 @@ BAD = {
     "other sizes": (BASE, change_config(hidden_size=4096), ["of shape", "the model needs"]),
     "odd rope": (BASE, change_config(rope_scaling={"type": "linear", "factor": 2.0}), ["rope_scaling"]),
     "other picture size": (BASE, change_config(visual_config={}), ["448 pixels", "different models"]),
+    "shards without their index": (BASE, remove("pytorch_model.bin.index.json"), [".bin.index.json", "download it"]),
+    "width in words": (BASE, change_config(hidden_size="wide"), ["config.json", "hidden_size", "'wide'"]),
+    "no heads": (BASE, change_config(num_attention_heads=0, num_key_value_heads=0), ["num_attention_heads", "is 0"]),
+    "visual_config a number": (BASE, change_config(visual_config=7), ["config.json", "visual_config"]),
+    "whole numbers": (
+        BASE,
+        change_bin(SHARD, lambda c: c.update({key: value.int() for key, value in c.items()})),
+        [SHARD, "whole numbers"],
+    ),
+    "names of tokens in one word": (QSCORER / "merged", change_config(score_tokens="abc"), ["score_tokens"]),
+    "fewer names than tokens": (QSCORER / "merged", change_config(score_tokens=list(NAMES[:2])), ["score_tokens"]),
+    "ids in words": (QSCORER / "merged", write("added_tokens.json", b'{"<score1>": "x"}'), ["<score1>", "'x'"]),
+    "id beyond the vocabulary": (QSCORER / "merged", write("added_tokens.json", b'{"<score1>": 99999}'), ["99999"]),
     "half safetensors": (QSCORER / "merged", cut("model.safetensors"), ["model.safetensors", "only a part"]),
     "wrong shape": (
         QSCORER / "merged",
@@ -331,7 +345,7 @@ BAD = {
     "unknown key": (
         QSCORER / "adapter",
         change_bin(NON_LORA, lambda c: c.__setitem__("module.lm_head.weight", torch.ones(1))),
-        ["module.lm_head.weight", "no place"],
+        ["module.lm_head.weight", "has a place"],
     ),
     "no rows": (
         QSCORER / "adapter",
@@ -385,6 +399,30 @@ def test_an_adapter_alone_asks_for_its_base():
 def test_an_adapter_is_no_base():
     with pytest.raises(ModelLoadError, match="adapter.* needs its base"):
         find_layout(QSCORER / "adapter", QSCORER / "adapter")
+
+
+def test_a_q_scorer_is_no_base():
+    with pytest.raises(ModelLoadError, match="merged holds deepmlp.*is for another base"):
+        find_layout(QSCORER / "adapter", QSCORER / "merged")
+
+
+def test_score_tokens_have_the_ids_that_the_files_give_them(tmp_path):
+    copy = copied(QSCORER / "merged", tmp_path)
+    changed = IDS[1:] + IDS[:1]
+    (copy / "added_tokens.json").write_text("{}")
+    change_config(score_token_id=changed[::-1])(copy)
+    assert scorer(copy).token_ids.tolist() == changed
+    (copy / "added_tokens.json").write_text(json.dumps({"<other>": IDS[0]} | dict(zip(NAMES, IDS, strict=True))))
+    change_config(score_tokens=None, score_token_id=None)(copy)
+    found = scorer(copy)
+    assert found.tokens == NAMES and found.token_ids.tolist() == IDS
+
+
+def test_files_of_old_pytorch_are_not_kept_in_memory(tmp_path):
+    torch.save({"a": torch.ones(3)}, tmp_path / "x.bin", _use_new_zipfile_serialization=False)
+    file = WeightFile(tmp_path / "x.bin")
+    assert file._content is None and file.shapes == {"a": (3,)}
+    assert torch.equal(file.read("a"), torch.ones(3))
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

@@ -78,9 +78,8 @@ def test_the_two_steps_of_the_original_are_checked_on_demand():
     paths = picture_files(QSCORER)
     scorer = load_scorer(str(QSCORER / "checkpoint_bin"))
     assert list(scorer.check_steps(paths)) == []  # outputs.json: the first step says the bare piece for each
-    prefix = scorer.backbone.prompt_ids[-1]
     with torch.no_grad():
-        scorer.backbone.model.lm_head.weight.zero_()
+        scorer.backbone.model.lm_head.weight.zero_()  # then its first token is <unk>
         said = list(scorer.check_steps(paths))
     assert [path for path, _ in said] == [str(path) for path in paths]
     with pytest.raises(ModelError, match="leave --check-steps out"):
