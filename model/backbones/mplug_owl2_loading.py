@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from model.allocator import give_back_freed_memory
 from model.backbones.mplug_owl2 import MplugOwl2Config, MplugOwl2Model
 from model.backbones.mplug_owl2_processor import ADDED, TOKENIZER, MplugOwl2Processor
 from model.backbones.mplug_owl2_vision import AbstractorAttention
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 EMBEDDING = "model.embed_tokens.weight"
+GIVE_BACK = 2**26  # numbers loaded after which malloc is asked for what it has free
 REGRESSOR = re.compile(r"deepmlp\.model\.(\d+)\.linear\.weight$")
 
 
@@ -42,7 +44,7 @@ def load_model(
     check_fit(layout, model, processor)
     lora = layout.lora.pairs if layout.lora and merge else {}
     places = model.state_dict()
-    total, done = sum(tensor.numel() for tensor in places.values()), 0
+    total, done, since = sum(tensor.numel() for tensor in places.values()), 0, 0
     check_memory(str(layout.folder), sizes(places), choice(dtype, bits), free_memory(device), str(device))
     files = dict.fromkeys(piece.file for name in places for piece in layout.pieces.get(name, [])[:1])
     for file in files:
@@ -56,11 +58,15 @@ def load_model(
                     place(model, name.removesuffix(".weight"), quantized_linear(value, bits, device, dtype))
                 else:
                     place(model, name, value.to(device, dtype, copy=True))
-                done += tensor.numel()
+                done, since = done + tensor.numel(), since + tensor.numel()
+                if since > GIVE_BACK:
+                    give_back_freed_memory()
+                    since = 0
                 if progress:
                     progress(done, total)
         file.close()
     compute_positions(model, layout, dtype, device)
+    give_back_freed_memory()
     return model.eval(), processor
 
 
