@@ -45,7 +45,7 @@ def load_model(
     lora = layout.lora.pairs if layout.lora and merge else {}
     places = model.state_dict()
     total, done, since = sum(tensor.numel() for tensor in places.values()), 0, 0
-    check_memory(str(layout.folder), sizes(places), choice(dtype, bits), free_memory(device), str(device))
+    check_memory(str(layout.folder), sizes(places, dtype), choice(dtype, bits), free_memory(device), str(device))
     files = dict.fromkeys(piece.file for name in places for piece in layout.pieces.get(name, [])[:1])
     for file in files:
         for name, tensor in places.items():
@@ -226,14 +226,12 @@ def choice(dtype: torch.dtype, bits: int | None) -> str:
     return f"{bits}bit" if bits else str(dtype).removeprefix("torch.")
 
 
-def sizes(places: dict[str, torch.Tensor]) -> dict[str, float]:
-    """Bytes of the whole model in each way of loading it, largest first."""
+def sizes(places: dict[str, torch.Tensor], dtype: torch.dtype = torch.bfloat16) -> dict[str, float]:
+    """Bytes of the whole model in each way of loading it, largest first. dtype: of what is not held in fewer bits."""
     full = sum(tensor.numel() for tensor in places.values())
     layers = sum(tensor.numel() for name, tensor in places.items() if is_quantized(name, tensor.shape))
-    found = {
-        choice(dtype, None): float(full * dtype.itemsize) for dtype in (torch.float32, torch.bfloat16, torch.float16)
-    }
-    return found | {choice(torch.bfloat16, bits): layers * bits / 8 + (full - layers) * 2 for bits in BITS}
+    found = {choice(kind, None): float(full * kind.itemsize) for kind in (torch.float32, torch.bfloat16, torch.float16)}
+    return found | {choice(torch.bfloat16, bits): layers * bits / 8 + (full - layers) * dtype.itemsize for bits in BITS}
 
 
 def place(model: nn.Module, name: str, value: torch.Tensor | nn.Module) -> None:

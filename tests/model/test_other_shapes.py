@@ -70,6 +70,7 @@ def test_every_layout_of_another_shape_scores_as_the_reference(another):
 
 @pytest.mark.skipif("MPLUG_OWL2_FIXTURES" in os.environ, reason="the tests run on another set already")
 @pytest.mark.slow
+@pytest.mark.parametrize("another", ["wide"], indirect=True)
 def test_the_tests_of_the_originals_run_on_another_set(another):
     files = [f"tests/model/test_mplug_owl2{part}.py" for part in ("", "_processor", "_training")]
     done = subprocess.run(
