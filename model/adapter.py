@@ -87,6 +87,10 @@ def read_card(folder: Path) -> AdapterCard:
     unreadable."""
     for name in (CONFIG, WEIGHTS, CARD):
         if not (folder / name).is_file():
+            if any(folder.glob("non_lora_trainables.*")):
+                raise ModelLoadError(
+                    f"{folder} is an adapter for mPLUG-Owl2 (it has non_lora_trainables): give it on the mplug-owl2-llama2-7b weights."
+                )
             raise ModelLoadError(f"{folder} lacks {name}: copy the adapter's whole folder again.")
     try:
         content = json.loads((folder / CARD).read_text(encoding="utf-8"))

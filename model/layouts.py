@@ -85,6 +85,11 @@ def find_layout(folder: Path, base: Path | None = None) -> Layout:
     config = read_model_config(folder)
     files = open_weights(folder, WEIGHTS) or open_weights(folder, BIN_WEIGHTS)
     if not files:
+        for suffix in (".safetensors", ".bin"):
+            if any(folder.glob(f"*-of-*{suffix}")):
+                raise ModelLoadError(
+                    f"{folder} has shards of weights and lacks the *{suffix}.index.json that says what is in which: download it too."
+                )
         raise ModelLoadError(
             f"{folder} has a {CONFIG} but no weights: download its .safetensors or .bin files (or, where it is an adapter, "
             f"its {ADAPTER_CONFIG})."
@@ -111,6 +116,11 @@ def find_adapter_layout(folder: Path, base: Path | None) -> Layout:
     under = find_layout(base)
     if under.lora:
         raise ModelLoadError(f"{base} is itself an adapter: give the folder of a whole model as the base.")
+    if regressor := next((name for name in under.pieces if name.startswith("deepmlp.")), None):
+        raise ModelLoadError(
+            f"{base} holds {regressor}, so it is a Q-Scorer already, and the adapter {folder.name} is for another base: "
+            "give the mplug-owl2-llama2-7b weights."
+        )
     if (folder / CONVERTED).is_file() and read_json(folder / CONVERTED).get("base") != fingerprint(under.pieces):
         raise ModelLoadError(
             f"{folder} was converted as the difference from another base than {base}: give that one, or convert again with --base {base}."
@@ -121,6 +131,11 @@ def find_adapter_layout(folder: Path, base: Path | None) -> Layout:
             f"{folder} lacks {NON_LORA}.bin (or .safetensors), which every published LoRA has beside it: download it too."
         )
     over = collect(files)
+    for name, (piece,) in over.items():
+        if not name.startswith(("model.", "lm_head.", "deepmlp.")):
+            raise ModelLoadError(
+                f"{piece.file.path} holds {piece.name}, for which no mPLUG-Owl2 has a place: download it again."
+            )
     kind = "Q-Scorer" if any(name.startswith("deepmlp.") for name in over) else "DeQA-Score"
     whole = all(name in over or IGNORED.search(name) or POSITIONS.search(name) for name in under.pieces)
     name = f"{kind} LoRA, {'every parameter' if whole else 'trained parameters only'}"

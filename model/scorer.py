@@ -88,7 +88,13 @@ class Scorer:
 
     @torch.inference_mode()
     def _read(self, batch: Sequence) -> Reading:
-        return read(self.backbone, *self.backbone.last_position(batch))
+        reading = read(self.backbone, *self.backbone.last_position(batch))
+        if not reading.score.isfinite().all():
+            raise ModelError(
+                f"{self.name} gives a score that is no number: where it computes in float16, choose --dtype bfloat16 or float32; "
+                "else its weights are damaged, so download them again."
+            )
+        return reading
 
     def _assessment(self, name: str, reading: Reading, row: int) -> Assessment:
         probabilities = reading.probabilities[row].tolist()
