@@ -1,7 +1,7 @@
 """From a SPEC's folders to a backbone that a scorer asks: what a folder holds is told by its files, never by its name."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from PIL import Image
@@ -11,6 +11,9 @@ from model.errors import ModelError, ModelLoadError
 from model.json_files import read_json
 from model.memory import check_memory, free_memory
 from model.registry import KNOWN, Spec
+
+if TYPE_CHECKING:
+    from model.backbones.vlm import VlmBackbone
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BITS = {"8bit": 8, "4bit": 4}
@@ -60,20 +63,29 @@ def load_backbone(
 
         model, processor = load_nano(found)
         return NanoBackbone(model.to(device, DTYPES.get(dtype, torch.float32)), processor)
+    return load_vlm_of(found, device, DTYPES.get(dtype) or large_dtype(device))
+
+
+def load_vlm_of(found: Spec, device: torch.device, dtype: torch.dtype, trainable: bool = False) -> "VlmBackbone":
+    """The VLM of `found`, asked as its preset says where it has one; the adapter merged in or, when trainable, attached."""
+    from model.adapter import check_belongs
     from model.backbones.vlm import Q_REALIGN
     from model.vlm_loading import load_vlm
 
+    check_belongs(found)
     readout = {"q-realign": Q_REALIGN}.get(found.readout)
-    return load_vlm(found.base, readout, found.adapter, DTYPES.get(dtype) or large_dtype(device), device)
+    return load_vlm(found.base, readout, found.adapter, dtype, device, trainable)
 
 
 def load_mplug_owl2(
     found: Spec, device: torch.device, dtype: str, task: str, progress: Progress | None = None
 ) -> Backbone:
     from model.backbones.mplug_owl2_loading import load_model
+    from model.adapter import check_belongs
     from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
     from model.layouts import find_layout
 
+    check_belongs(found)
     layout = find_layout(found.adapter, found.base) if found.adapter else find_layout(found.base)
     computed_in = DTYPES.get(dtype) or large_dtype(device)
     model, processor = load_model(layout, computed_in, device, BITS.get(dtype), progress=progress)
