@@ -1,8 +1,7 @@
 """Fine-tuning: continue training a scorer on rated images with LoRA, and write what was learned as an adapter.
 
-The procedure, one for all kinds of models: read the pictures, hold a part of them out, train on the rest, write the adapter, and measure it as
-it is on disk. What differs between kinds is behind model/tuning.py.
-"""
+The procedure, one for all kinds of models: read the pictures, hold a part of them out, train on the rest, write the adapter, and measure it
+as it is on disk. What differs between kinds is behind model/tuning.py.
 
 import hashlib
 import sys

@@ -25,11 +25,12 @@ from model.adapter import check_belongs, save_peft, wrap
 from model.backbones.mplug_owl2 import DeepMLP, MplugOwl2Model
 from model.backbones.mplug_owl2_loading import attach_lora, load_model
 from model.backbones.mplug_owl2_processor import MplugOwl2Processor
-from model.backbones.mplug_owl2_scoring import SCORE_SCALE, MplugOwl2Backbone, Prepared
+from model.backbones.mplug_owl2_scoring import SCORE_SCALE, MplugOwl2Backbone
 from model.convert import difference
+from model.errors import ModelLoadError
 from model.json_files import write_json
 from model.labels import interval_index
-from model.layouts import BASE, CONVERTED, IGNORED, NON_LORA, Layout, find_layout, fingerprint
+from model.layouts import BASE, CONFIG, CONVERTED, IGNORED, NON_LORA, Layout, find_layout, fingerprint
 from model.loading import load_mplug_owl2
 from model.losses import answer_cross_entropy, regression_loss
 from model.registry import Spec
@@ -38,7 +39,6 @@ from model.tuning import LARGE_MODELS, Encoded, make_ready
 
 ADAPTED = re.compile(r"model\.layers\.\d+\.self_attn\.(q_proj|v_proj\.multiway\.1)")
 SCORE_TOKENS = tuple(f"<score{n}>" for n in range(1, 6))
-HEAD, EMBEDDINGS, REGRESSOR = "lm_head.weight", "model.embed_tokens.weight", "deepmlp."
 
 
 class MovingRows(nn.Module):
@@ -60,8 +60,39 @@ def open_mplug_owl2(found: Spec, device: torch.device, dtype: torch.dtype) -> "M
     check_belongs(found)
     layout = find_layout(found.adapter, found.base) if found.adapter else find_layout(found.base)
     model, processor = load_model(layout, dtype, device, merge=False)
+    check_rows(layout, model, processor)
     adapted = attach_lora(model, layout.lora, trainable=True) if layout.lora else None
     return MplugOwl2Tuner(found, MplugOwl2Backbone(model, processor), layout, adapted)
+
+
+def check_rows(layout: Layout, model: MplugOwl2Model, processor: MplugOwl2Processor) -> None:
+    """Raises ModelLoadError unless the score tokens, where there are any, are the last of the vocabulary, as published."""
+    count, vocabulary = len(model.config.score_tokens), model.config.vocab_size
+    ids = {processor.token_id(token) for token in model.config.score_tokens}
+    if model.deepmlp is not None and ids != set(range(vocabulary - count, vocabulary)):
+        raise ModelLoadError(
+            f"{layout.folder / CONFIG} names score tokens that are not the last of the vocabulary, as in every published model: "
+            "this one cannot be fine-tuned."
+        )
+
+
+@torch.no_grad()
+def add_score_tokens(model: MplugOwl2Model, processor: MplugOwl2Processor) -> None:
+    """Give the untrained base (changed in place) Q-Scorer's five tokens and its regressor, untrained; new rows are the mean of the others,
+    as the loader makes them where a file lacks them."""
+    config, first = model.config, model.config.vocab_size
+    for layer in (model.model.embed_tokens, model.lm_head):
+        mean = layer.weight.mean(0, keepdim=True, dtype=torch.float32).to(layer.weight.dtype)
+        layer.weight = nn.Parameter(torch.cat([layer.weight, mean.expand(len(SCORE_TOKENS), -1)]))
+    config.vocab_size = first + len(SCORE_TOKENS)
+    config.score_tokens = list(SCORE_TOKENS)
+    config.deepmlp_hidden_dims = [
+        config.hidden_size // 2,
+        config.hidden_size // 4,
+    ]  # as published, for the published size
+    model.deepmlp = DeepMLP(config.hidden_size, config.deepmlp_hidden_dims).to(layer.weight.device, layer.weight.dtype)
+    nn.init.constant_(model.deepmlp.output_layer.bias, sum(SCORE_SCALE) / 2)
+    processor.add_tokens({token: first + n for n, token in enumerate(SCORE_TOKENS)})
 
 
 class MplugOwl2Tuner:
@@ -91,7 +122,9 @@ class MplugOwl2Tuner:
 
     def _hidden(self, batch: Sequence[Encoded], ids: torch.Tensor) -> torch.Tensor:
         rows = torch.stack([example.rows for example in batch]).to(self.model.device)
-        return self.model.decode(rows, ids, self.backbone.image_start, last=ids.shape[1] - self.backbone.image_start - 1)
+        return self.model.decode(
+            rows, ids, self.backbone.image_start, last=ids.shape[1] - self.backbone.image_start - 1
+        )
 
     @torch.no_grad()
     def predict(self, batch: Sequence[Encoded]) -> torch.Tensor:
@@ -139,13 +172,24 @@ class MplugOwl2Tuner:
         save_peft(self.adapted, folder, origin["base"], origin["base_revision"])
         model.config.save_pretrained(folder)
         self.backbone.processor.save_pretrained(folder)
-        moved = self._moved(under)
+        moved = self._moved()
         kept = {}
         for name, pieces in layout.pieces.items() if layout.lora else ():
             if not IGNORED.search(name) and name not in moved:
                 kept |= difference(name, pieces, under.get(name))
         save_file(kept | moved, folder / f"{NON_LORA}.safetensors", {"format": "pt"})
         write_json(folder / CONVERTED, {"from": "model.finetune", "base": fingerprint(under)})
+
+    def _moved(self) -> dict[str, torch.Tensor]:
+        """The regressor, and the score tokens' rows of lm_head, which are its last; by the layout's names."""
+        if self.readout != "score_token":
+            return {}
+        head = self.model.lm_head
+        first = self.model.config.vocab_size - len(head.rows)
+        rows = head.rows[head.ids.argsort()]
+        regressor = {f"deepmlp.{name}": tensor for name, tensor in self.model.deepmlp.state_dict().items()}
+        moved = regressor | {f"lm_head.weight[{first}:]": rows}
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in moved.items()}
 
     def reload(self, folder: Path) -> "MplugOwl2Tuner":
         device, dtype = self.model.device, str(self.model.dtype).removeprefix("torch.")

@@ -17,7 +17,15 @@ from model.loading import load_vlm_of
 from model.registry import Spec
 from model.scorer import read
 from model.tuning import LARGE_MODELS, make_ready
-from model.vlm_adapter import PLAIN_PEFT, READOUT, add_score_tokens, attach, projections, save_adapter, score_token_readout
+from model.vlm_adapter import (
+    PLAIN_PEFT,
+    READOUT,
+    add_score_tokens,
+    attach,
+    projections,
+    save_adapter,
+    score_token_readout,
+)
 from model.vlm_learner import VlmLearner
 
 SCORE_TOKENS = 5
