@@ -2,6 +2,7 @@
 
 The procedure, one for all kinds of models: read the pictures, hold a part of them out, train on the rest, write the adapter, and measure it
 as it is on disk. What differs between kinds is behind model/tuning.py.
+"""
 
 import hashlib
 import sys
@@ -29,7 +30,7 @@ from model.metrics import plcc, rmse, srcc
 from model.rated import MIN_HELD_OUT, RatedImage, Split, check_enough, data_hash, split
 from model.registry import KNOWN, Spec, resolve
 from model.scorer import choose_device, revision
-from model.tuning import Example, Options, Tuner, check_can_learn, open_tuner
+from model.tuning import WORKING, Example, Options, Tuner, check_can_learn, check_dtype, open_tuner
 
 ROOM = 4096  # positions of the LLM that go through it at once
 
@@ -97,7 +98,7 @@ def accumulate(tuner: Tuner, batch: list[int], examples: Sequence[Example], mos:
 
 @dataclass(frozen=True)
 class Material:
-    """The rated images that could be read, with digests, examples and MOS on the model's scale in the same order, and those that could not."""
+    """The rated images that could be read, with digests, examples and MOS on the model's scale in the same order, and the others."""
 
     rated: list[RatedImage]
     digests: list[str]
@@ -144,7 +145,8 @@ def finetune(
     model. Then nothing is left behind.
     """
     where = choose_device(device)
-    check_before_download(spec, where, dtype)
+    check_dtype(dtype)
+    check_before_download(spec, where, dtype, WORKING)
     found = resolve(spec, out.parent)
     check_can_learn(found, dtype)
     parent = read_card(found.adapter) if found.adapter and (found.adapter / CARD).is_file() else None

@@ -4,8 +4,8 @@ What moves: low-rank updates of the LLM's q_proj and of v_proj for image rows, w
 rows of lm_head and the regressor. Vision encoder and abstractor stay as they are, so each picture goes through them once. The model
 is asked as in scoring, not by the longer prompt of its original training: what is trained is what will be read.
 
-A level model goes on in level words. The base (mplug-owl2-llama2-7b), which was taught neither, learns Q-Scorer's five tokens. An adapter is
-written in the layout of model.convert: LoRA, and beside it all else in which it differs from the base.
+A level model goes on in level words. The base (mplug-owl2-llama2-7b), which was taught neither, learns Q-Scorer's five tokens. An adapter
+is written in the layout of model.convert: LoRA, and beside it all else in which it differs from the base.
 """
 
 import gc

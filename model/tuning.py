@@ -101,6 +101,14 @@ class Tuner(Protocol):
         """The bare base from disk with the adapter in `folder` merged, as a scorer has it; this one's model is let go."""
 
 
+def check_dtype(dtype: str) -> None:
+    """Raises DataError for a dtype of scoring in which nothing is fine-tuned."""
+    if dtype not in DTYPES:
+        raise DataError(
+            f"nothing is fine-tuned in {dtype}: choose --dtype bfloat16 or float32; what comes of it can be used with --dtype {dtype}."
+        )
+
+
 def check_can_learn(found: Spec, dtype: str = "auto") -> None:
     """Raises DataError for a model that cannot be fine-tuned, or not in `dtype`; ModelLoadError for a folder without a model."""
     config = found.base / "config.json"
@@ -111,10 +119,6 @@ def check_can_learn(found: Spec, dtype: str = "auto") -> None:
         )
     settings = read_json(config)
     kind = settings.get("model_type")
-    if dtype not in DTYPES:
-        raise DataError(
-            f"nothing is fine-tuned in {dtype}: choose --dtype bfloat16 or float32; the adapter also fits on the base in {dtype}."
-        )
     if settings.get("quantization_config"):
         raise DataError(
             f"{found.name} holds quantized weights (quantization_config in its config.json), and these cannot be fine-tuned: "
