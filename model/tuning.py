@@ -111,13 +111,12 @@ def check_dtype(dtype: str) -> None:
 
 def check_can_learn(found: Spec, dtype: str = "auto") -> None:
     """Raises DataError for a model that cannot be fine-tuned, or not in `dtype`; ModelLoadError for a folder without a model."""
-    config = found.base / "config.json"
-    if not config.is_file() and (found.base / "adapter_config.json").is_file():
+    if not found.adapter and (found.base / "adapter_config.json").is_file():
         raise DataError(
             f"{found.name} is an adapter without its base: give BASE+{found.base.name}, BASE being the folder or hub id of the "
             "model that it was made on."
         )
-    settings = read_json(config)
+    settings = read_json(found.base / "config.json")
     kind = settings.get("model_type")
     if settings.get("quantization_config"):
         raise DataError(

@@ -67,7 +67,10 @@ class VlmTuner:
         model = self.model
         if self.teaches_tokens:
             width = model.get_output_embeddings().weight.shape[1]
-            settings = score_token_readout(SCORE_TOKENS, self.scale, (width // 2, width // 4))
+            tokens = score_token_readout(SCORE_TOKENS, self.scale, (width // 2, width // 4))
+            settings = replace(
+                self.backbone.settings, kind=tokens.kind, tokens=tokens.tokens, regressor_widths=tokens.regressor_widths
+            )
             add_score_tokens(model, self.backbone.tokenizer, settings)
             self.backbone = VlmBackbone(model, self.backbone.processor, settings)
         if not isinstance(model, PeftModel):
