@@ -33,9 +33,25 @@ from model.scorer import choose_device, revision
 from model.tuning import WORKING, Example, Options, Tuner, check_can_learn, check_dtype, open_tuner
 
 ROOM = 4096  # positions of the LLM that go through it at once
+KEPT = 4e9  # bytes of prepared pictures in memory; nano's 100,000 pictures take half of it, VLMs' pixels up to 50 MB a picture
 
 
-def together(numbers: Iterable[int], examples: Sequence[Example]) -> Iterator[list[int]]:
+@dataclass(frozen=True)
+class OnDisk:
+    """An example that is not kept in memory, but prepared from its file whenever its turn comes."""
+
+    image: Path
+    shape_key: object
+    length: int
+
+
+def taken(numbers: Iterable[int], examples: Sequence[Example | OnDisk], tuner: Tuner) -> list[Example]:
+    """The examples of these numbers, all in memory."""
+    found = [examples[number] for number in numbers]
+    return [tuner.prepare(open_image(e.image)) if isinstance(e, OnDisk) else e for e in found]
+
+
+def together(numbers: Iterable[int], examples: Sequence[Example | OnDisk]) -> Iterator[list[int]]:
     """The numbers of examples, in parts that go through the model at once: each of one shape_key, and of as many as ROOM holds."""
     groups = defaultdict(list)
     for number in numbers:
@@ -45,17 +61,17 @@ def together(numbers: Iterable[int], examples: Sequence[Example]) -> Iterator[li
         yield from (members[start : start + size] for start in range(0, len(members), size))
 
 
-def predict(tuner: Tuner, examples: Sequence[Example], said: str) -> torch.Tensor:
+def predict(tuner: Tuner, examples: Sequence[Example | OnDisk], said: str) -> torch.Tensor:
     """The scores [N] of all examples."""
     scores = torch.empty(len(examples))
     with tqdm(total=len(examples), desc=said, unit="image", file=sys.stderr, disable=None) as progress:
         for part in together(range(len(examples)), examples):
-            scores[part] = tuner.predict([examples[number] for number in part])
+            scores[part] = tuner.predict(taken(part, examples, tuner))
             progress.update(len(part))
     return scores
 
 
-def train(tuner: Tuner, examples: Sequence[Example], mos: torch.Tensor, options: Options, seed: int) -> None:
+def train(tuner: Tuner, examples: Sequence[Example | OnDisk], mos: torch.Tensor, options: Options, seed: int) -> None:
     """Minimise the loss over `examples` with their MOS [N] by Adam; the learning rate rises for a tenth of the steps, then falls to zero.
 
     Raises DataError when the loss stops being a number.
@@ -84,11 +100,11 @@ def train(tuner: Tuner, examples: Sequence[Example], mos: torch.Tensor, options:
                 progress.set_postfix(loss=f"{loss:.3f}")
 
 
-def accumulate(tuner: Tuner, batch: list[int], examples: Sequence[Example], mos: torch.Tensor) -> float:
+def accumulate(tuner: Tuner, batch: list[int], examples: Sequence[Example | OnDisk], mos: torch.Tensor) -> float:
     """The loss of a batch, whose gradients are added up part by part. Raises DataError when it is not a number."""
     total = 0.0
     for part in together(batch, examples):
-        loss = tuner.loss([examples[number] for number in part], mos[part]) * (len(part) / len(batch))
+        loss = tuner.loss(taken(part, examples, tuner), mos[part]) * (len(part) / len(batch))
         if not loss.isfinite():
             raise DataError("training diverged: the loss is no longer a number; run it again with another --seed.")
         loss.backward()
@@ -102,14 +118,14 @@ class Material:
 
     rated: list[RatedImage]
     digests: list[str]
-    examples: list[Example]
+    examples: list[Example | OnDisk]
     mos: torch.Tensor
     failures: list[Failure]
 
 
 def read_material(rated: Sequence[RatedImage], tuner: Tuner) -> Material:
-    """Decode and prepare each picture, once. Raises DataError when too few can be read."""
-    readable, digests, examples, failures = [], [], [], []
+    """Decode and prepare each picture; those beyond KEPT are not kept. Raises DataError when too few can be read."""
+    readable, digests, examples, failures, kept = [], [], [], [], 0
     for record in tqdm(rated, desc="reading images", unit="image", file=sys.stderr, disable=None):
         try:
             example = tuner.prepare(open_image(record.image))
@@ -118,7 +134,8 @@ def read_material(rated: Sequence[RatedImage], tuner: Tuner) -> Material:
             failures.append(Failure(record.image.name, str(error)))
             continue
         readable.append(record)
-        examples.append(example)
+        kept += example.nbytes
+        examples.append(example if kept <= KEPT else OnDisk(record.image, example.shape_key, example.length))
         digests.append(digest)
     check_enough(len(readable), failures)
     mos = torch.tensor([record.mos_on(tuner.scale) for record in readable])
@@ -151,7 +168,8 @@ def finetune(
     check_can_learn(found, dtype)
     parent = read_card(found.adapter) if found.adapter and (found.adapter / CARD).is_file() else None
     tuner = open_tuner(found, where, dtype)
-    material = read_material(rated, tuner)
+    with in_memory(found, where):
+        material = read_material(rated, tuner)
     parts = split(material.digests, parent.trained_on if parent else ())
     with workspace(out) as folder, in_memory(found, where):
         torch.manual_seed(seed)

@@ -48,10 +48,12 @@ LARGE_MODELS = Options(
 
 
 class Example(Protocol):
-    """A picture as it goes into training. Those with equal shape_key may share a batch; length: how many positions of the LLM it takes."""
+    """A picture as it goes into training. Those with equal shape_key may share a batch; length: how many positions of the LLM it takes;
+    nbytes: of memory."""
 
     shape_key: object
     length: int
+    nbytes: int
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,10 @@ class Encoded:
     @property
     def length(self) -> int:
         return len(self.rows)
+
+    @property
+    def nbytes(self) -> int:
+        return self.rows.nbytes
 
 
 class Tuner(Protocol):

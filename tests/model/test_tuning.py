@@ -205,6 +205,17 @@ def test_pictures_of_unlike_shapes_go_through_the_model_apart():
     assert list(together([4, 3, 2], examples)) == [[4], [3, 2]]
 
 
+def test_pictures_that_memory_does_not_hold_are_read_anew_and_give_the_same(rated, smolvlm, tmp_path, monkeypatch):
+    for name, kept in (("all", 1e9), ("few", 3e5)):
+        monkeypatch.setattr(lora, "KEPT", kept)
+        finetune(rated, str(smolvlm), tmp_path / name, BRIEF, device="cpu")
+        material = lora.read_material(rated, open_tuner(Spec("smolvlm", smolvlm, None), CPU, "auto"))
+        on_disk = [isinstance(example, lora.OnDisk) for example in material.examples]
+        assert on_disk == sorted(on_disk) and (any(on_disk) and not all(on_disk)) == (name == "few")
+    one, other = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("all", "few"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
 @pytest.mark.parametrize("kind", ["vlm", "mplug_owl2"])
 def test_in_bfloat16_what_moves_is_float32_and_the_rest_is_not_touched(rated, tmp_path, smolvlm, kind):
     base = smolvlm if kind == "vlm" else QSCORER / "merged"
@@ -215,6 +226,21 @@ def test_in_bfloat16_what_moves_is_float32_and_the_rest_is_not_touched(rated, tm
     assert {weight.dtype for weight in weights if not weight.requires_grad} == {torch.bfloat16}
     card = finetune(rated, str(base), tmp_path / "new", BRIEF, device="cpu", dtype="bfloat16")
     assert card.after["rmse"] is not None
+
+
+def test_the_card_names_models_as_others_would(smolvlm):
+    def named(name, adapter=None):
+        origin = lora.origin_of(Spec(name, smolvlm, adapter))
+        return origin["base"], origin["parent"] and origin["parent"]["name"]
+
+    assert named("nano") == ("nano", None)
+    assert named("owner/model@main") == ("owner/model@main", None)
+    assert named(f"{smolvlm}+mine", smolvlm) == ("smolvlm", "mine")
+    assert named(f"{smolvlm}+{smolvlm}", smolvlm) == ("smolvlm", "smolvlm")
+    assert named("qscorer", smolvlm) == ("MAGAer13/mplug-owl2-llama2-7b", "qscorer")
+    assert (
+        command.base_of("qscorer") == "MAGAer13/mplug-owl2-llama2-7b" and command.base_of("one-align+a") == "one-align"
+    )
 
 
 def test_too_little_memory_is_said_before_anything_is_loaded(smolvlm, monkeypatch, rated, tmp_path):
