@@ -78,8 +78,7 @@ def check_rows(layout: Layout, model: MplugOwl2Model, processor: MplugOwl2Proces
 
 @torch.no_grad()
 def add_score_tokens(model: MplugOwl2Model, processor: MplugOwl2Processor) -> None:
-    """Give the untrained base (changed in place) Q-Scorer's five tokens and its regressor, untrained; new rows are the mean of the others,
-    as the loader makes them where a file lacks them."""
+    """Give the untrained base (changed in place) Q-Scorer's tokens and regressor, untrained; new rows are the mean of the others."""
     config, first = model.config, model.config.vocab_size
     for layer in (model.model.embed_tokens, model.lm_head):
         mean = layer.weight.mean(0, keepdim=True, dtype=torch.float32).to(layer.weight.dtype)
@@ -181,7 +180,7 @@ class MplugOwl2Tuner:
         write_json(folder / CONVERTED, {"from": "model.finetune", "base": fingerprint(under)})
 
     def _moved(self) -> dict[str, torch.Tensor]:
-        """The regressor, and the score tokens' rows of lm_head, which are its last; by the layout's names."""
+        """The regressor, and the score tokens' rows, which are the last; by the layout's names."""
         if self.readout != "score_token":
             return {}
         head = self.model.lm_head
@@ -189,6 +188,8 @@ class MplugOwl2Tuner:
         rows = head.rows[head.ids.argsort()]
         regressor = {f"deepmlp.{name}": tensor for name, tensor in self.model.deepmlp.state_dict().items()}
         moved = regressor | {f"lm_head.weight[{first}:]": rows}
+        if self.teaches_tokens:  # these rows have not moved, but the base has none
+            moved[f"model.embed_tokens.weight[{first}:]"] = self.model.model.embed_tokens.weight[first:]
         return {name: tensor.detach().cpu().contiguous() for name, tensor in moved.items()}
 
     def reload(self, folder: Path) -> "MplugOwl2Tuner":

@@ -157,6 +157,31 @@ def test_a_vlm_that_was_taught_keeps_its_words_and_scale(rated, tmp_path):
     assert open_tuner(preset, CPU, "auto").readout == "level"
 
 
+@pytest.mark.parametrize("kind", ["vlm", "merged", "base", "level"])
+def test_the_loss_goes_down_and_is_the_same_from_disk(rated, smolvlm, tmp_path, kind):
+    bases = {"vlm": smolvlm, "merged": QSCORER / "merged", "base": BASE, "level": QALIGN / "checkpoint_safetensors"}
+    found = Spec("tiny", bases[kind], None)
+    torch.manual_seed(0)
+    tuner = open_tuner(found, CPU, "float32")
+    examples = [tuner.prepare(Image.open(record.image).convert("RGB")) for record in rated[::4]]
+    mos = torch.tensor([1.5, 3.0, 4.5])
+
+    def loss(of) -> float:
+        of.model.eval()
+        with torch.no_grad():
+            return of.loss(examples, mos).item()
+
+    tuner.begin(4)
+    before = loss(tuner)
+    lora.train(tuner, examples, mos, Options(4, 3e-3, 4, 16, 1), seed=0)
+    after = loss(tuner)
+    assert after < before - 0.05
+    tuner.save(tmp_path / "new", {"base": "tiny", "base_revision": "0", "parent": None})
+    again = open_tuner(Spec("tiny", bases[kind], tmp_path / "new"), CPU, "float32")
+    again.begin(4)
+    assert loss(again) == pytest.approx(after, abs=1e-4)
+
+
 def rate(data: Path, rated) -> None:
     annotations = open_annotations(data)
     for record in rated:
