@@ -11,7 +11,7 @@ A layout is a plan: for each tensor of the model the pieces in files that it is 
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -23,29 +23,34 @@ from model.weight_files import WeightFile, open_weights
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 CONVERTED = "converted.json"  # beside an adapter that model.convert wrote: which base it is a difference from
 WEIGHTS, BIN_WEIGHTS, ADAPTER_WEIGHTS, NON_LORA = "model", "pytorch_model", "adapter_model", "non_lora_trainables"
+BASE = "mPLUG-Owl2 base"
 IGNORED = re.compile(r"rotary_emb\.inv_freq$")  # computed, in every model
 POSITIONS = re.compile(r"\.(q|k)_pos_embed$")  # computed where a file lacks them
 LORA_KEY = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(\.default)?\.weight$")
-NEW_ROWS = re.compile(r"(?P<name>.+)\[(?P<start>\d+):\]$")  # "lm_head.weight[32000:]": rows to put under the base's
+NEW_ROWS = re.compile(
+    r"(?P<name>.+)\[(?P<start>\d+):\]$"
+)  # "lm_head.weight[32000:]": rows to put under the base's, or in their place
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A tensor in a file."""
+    """A tensor in a file, or its first `rows` rows."""
 
     file: WeightFile
     name: str
+    rows: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.file.shapes[self.name]
+        shape = self.file.shapes[self.name]
+        return shape if self.rows is None else (self.rows, *shape[1:])
 
     @property
     def nbytes(self) -> int:
         return self.read().nbytes
 
     def read(self) -> torch.Tensor:
-        return self.file.read(self.name)
+        return self.file.read(self.name)[: self.rows]
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ def find_layout(folder: Path, base: Path | None = None) -> Layout:
     elif any(POSITIONS.search(name) for name in pieces):
         name = "level model"
     else:
-        name = "mPLUG-Owl2 base"
+        name = BASE
     return Layout(name, folder, None, config, pieces)
 
 
@@ -172,19 +177,17 @@ def collect(files: list[WeightFile]) -> dict[str, list[Piece]]:
 
 
 def overlay(under: dict[str, list[Piece]], over: dict[str, list[Piece]]) -> dict[str, list[Piece]]:
-    """The base's pieces, with the adapter's in their place or, for "NAME[start:]", under them."""
-    pieces = dict(under)
+    """The base's pieces, with the adapter's in their place or, for "NAME[start:]", under their first rows or in the place of their last."""
+    pieces = under | {key: added for key, added in over.items() if not NEW_ROWS.match(key)}
     for key, added in over.items():
-        rows = NEW_ROWS.match(key)
-        if not rows:
-            pieces[key] = added
-            continue
-        name, start = rows["name"], int(rows["start"])
-        if name not in under or under[name][0].shape[0] != start:
-            raise ModelLoadError(
-                f"{added[0].file.path} holds {key}, and {name} of the base has not {start} rows: the adapter is for another base."
-            )
-        pieces[name] = [*under[name], *added]
+        if rows := NEW_ROWS.match(key):
+            name, start = rows["name"], int(rows["start"])
+            (before,) = pieces.get(name, [None])
+            if before is None or before.shape[0] not in (start, start + added[0].shape[0]):
+                raise ModelLoadError(
+                    f"{added[0].file.path} holds {key}, and {name} of the base has not {start} rows: the adapter is for another base."
+                )
+            pieces[name] = [replace(before, rows=start), *added]
     return pieces
 
 

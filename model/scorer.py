@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -161,6 +162,13 @@ def revision(found: Spec) -> str:
     for folder in filter(None, (found.base, found.adapter)):
         for path in sorted(folder.iterdir()):
             if path.suffix in DECIDING or path.name in ("config.json", "adapter_config.json", "readout.json"):
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                known = path.stat()
+                digest.update(file_digest(path, known.st_size, known.st_mtime_ns))
     return digest.hexdigest()[:12]
+
+
+@cache
+def file_digest(path: Path, size: int, changed: int) -> bytes:
+    """The SHA-256 of a file, computed once for each size and time of change: gigabytes take a minute."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

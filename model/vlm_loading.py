@@ -43,8 +43,9 @@ def load_vlm(
     adapter: Path | None = None,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
+    trainable: bool = False,
 ) -> VlmBackbone:
-    """The VLM in `folder` with the adapter in the folder `adapter` merged in, ready to score on `device`.
+    """The VLM in `folder` with the adapter in the folder `adapter` merged in (when trainable: attached), ready to score on `device`.
 
     readout: how it is asked and read; when None, what the folder's readout.json says, else zero-shot levels. An adapter brings
     its own.
@@ -60,7 +61,7 @@ def load_vlm(
         check_fits(folder, dtype, device)
         model = read_model(folder, config, dtype, device)
         if adapter:
-            return load_adapter(model, processor, adapter)
+            return load_adapter(model, processor, adapter, trainable)
         return VlmBackbone(model, processor, readout)
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise ModelLoadError(
