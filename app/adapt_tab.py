@@ -2,6 +2,7 @@
 
 import shlex
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -17,6 +18,7 @@ from app.settings import Settings
 from model.assessment import Failure
 from model.errors import ModelError
 from model.registry import resolve
+from model.tuning import check_can_learn
 
 if TYPE_CHECKING:
     from model.adapter import AdapterCard, BrokenAdapter
@@ -45,10 +47,10 @@ class Bench:
             *stale.notice("adapt", visitor),
         ]
 
-    def adapters(self) -> list:
+    def adapters(self, visitor: Session) -> list:
         """The adapters' table and the choice among them; what is chosen stays."""
         cards_of = self.adapter_cards()
-        return [adapters_table(cards_of), gr.Radio(choices=self.choices(cards_of))]
+        return [adapters_table(cards_of), gr.Radio(choices=self.choices(cards_of, visitor.spec))]
 
     def points(self, include_revealed: bool, spec: str, progress: gr.Progress) -> list[Point]:
         """Each rated image with its MOS and the score of the scorer in use, put onto 1..5."""
@@ -84,40 +86,41 @@ class Bench:
 
     def how_to_tune(self, spec: str) -> list:
         """The command that goes on from SPEC, and what to know about it; no command where SPEC cannot be fine-tuned."""
-        if not self.can_be_tuned(spec):
-            said = f"{spec} cannot be fine-tuned here: put nano, nano-qalign or one of their adapters into use first."
+        if said := self.why_not_tuned(spec):
             return [gr.Code(visible=False), cards.notice(said)]
         goes_on = f" It continues {escape(spec)}." if "+" in spec else ""
         return [gr.Code(command(self.settings, spec), visible=True), RUN_THIS.format(goes_on=goes_on)]
 
-    def can_be_tuned(self, spec: str) -> bool:
-        """Whether `python -m model.finetune` takes SPEC: a nano, or an adapter of one."""
-        from model.loading import kind_of
-
+    def why_not_tuned(self, spec: str) -> str:
+        """Why `python -m model.finetune` would refuse SPEC; nothing when it takes it."""
         try:
-            return kind_of(resolve(spec, self.settings.adapters)) == "qscorer_nano"
-        except ModelError:
-            return False
+            check_can_learn(resolve(spec, self.settings.adapters))
+        except ModelError as error:
+            return str(error)
+        return ""
 
     def adapter_cards(self) -> "list[AdapterCard | BrokenAdapter]":
         from model.adapter import list_adapters
 
         return list_adapters(self.settings.adapters)
 
-    def choices(self, adapter_cards: "list[AdapterCard | BrokenAdapter]") -> list[tuple[str, str]]:
-        """What can be put into use: the model as it came, and each adapter on its base."""
-        start = self.settings.model
-        shipped = dict.fromkeys([start.partition("+")[0], start])
+    def choices(self, adapter_cards: "list[AdapterCard | BrokenAdapter]", used: str) -> list[tuple[str, str]]:
+        """What can be put into use: the models that the page and the visitor (`used`) began with, and each adapter on its base."""
+        specs = [self.settings.model, used]
+        bases = [spec.partition("+")[0] for spec in specs]
         usable = [card for card in adapter_cards if not hasattr(card, "error")]
-        labels = {spec: spec if "+" in spec else f"{spec}, as shipped" for spec in shipped}
+        labels = {spec: spec if "+" in spec else f"{spec}, as shipped" for spec in [*bases, *specs]}
         labels |= {
-            spec_of(card): spec_of(card) + (" (worse than before)" if got_worse(card) else "") for card in usable
+            spec_of(card, bases): f"{card.base}+{card.name}" + (" (worse than before)" if got_worse(card) else "")
+            for card in usable
         }
         return [(label, spec) for spec, label in labels.items()]
 
 
-def spec_of(card: "AdapterCard") -> str:
-    return f"{card.base}+{card.name}"
+def spec_of(card: "AdapterCard", bases: list[str]) -> str:
+    """The SPEC of an adapter. Its card names a base that was a folder without the way there: that of one of `bases` is taken."""
+    known = [base for base in bases if base == card.base or Path(base).name == card.base]
+    return f"{known[0] if known else card.base}+{card.name}"
 
 
 def got_worse(card: "AdapterCard") -> bool:
@@ -216,7 +219,7 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
             gr.HTML("<h3>Adapters</h3>")
             table = gr.HTML(elem_id="adapt-table")
             choice = gr.Radio(
-                bench.choices([]),
+                bench.choices([], bench.settings.model),
                 value=bench.settings.model,
                 label="Scorer in use",
                 info="For you, on this page, at once. Others keep theirs.",
@@ -238,7 +241,7 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
     private = {"api_visibility": "private"}
     opinions = {"fn": show, "inputs": [revealed, session], "outputs": [counts, chart, words, *notice], **private}
     for event in (tab.select, refresh.click):
-        event(says_errors(bench.adapters), None, [table, choice], show_progress="hidden", **private)
+        event(says_errors(bench.adapters), session, [table, choice], show_progress="hidden", **private)
         event(**opinions, show_progress_on=[chart, counts])
     for event in (tab.select, header.change):
         event(how_to_tune, session, [to_run, how], show_progress="hidden", **private)

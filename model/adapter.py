@@ -87,6 +87,10 @@ def read_card(folder: Path) -> AdapterCard:
     unreadable."""
     for name in (CONFIG, WEIGHTS, CARD):
         if not (folder / name).is_file():
+            if any(folder.glob("non_lora_trainables.*")):
+                raise ModelLoadError(
+                    f"{folder} is an adapter for mPLUG-Owl2 (it has non_lora_trainables): give it on the mplug-owl2-llama2-7b weights."
+                )
             raise ModelLoadError(f"{folder} lacks {name}: copy the adapter's whole folder again.")
     try:
         content = json.loads((folder / CARD).read_text(encoding="utf-8"))
@@ -125,6 +129,12 @@ def apply_adapter(model: "NanoModel", found: Spec) -> "NanoModel":
     """
     check_base(read_card(found.adapter), found)
     return load_onto(model, found.adapter).merge_and_unload()
+
+
+def check_belongs(found: Spec) -> None:
+    """Raises ModelLoadError when the adapter of `found` has a card, and it names another base. Adapters of others have none."""
+    if found.adapter and (found.adapter / CARD).is_file():
+        check_base(read_card(found.adapter), found)
 
 
 def check_base(card: AdapterCard, found: Spec) -> None:
@@ -177,6 +187,13 @@ def wrap(model: "NanoModel", config: "PeftConfig") -> "PeftModel":
         # PEFT 0.21 asks transformers 5.23 by a name that is on its way out; nothing that a user could change.
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
         return get_peft_model(model, config)
+
+
+def save_peft(adapted: "PeftModel", folder: Path, base: str, base_revision: str) -> None:
+    """PEFT's own files. `base` and its revision say which model the adapter belongs on, in place of the path that PEFT would write."""
+    config = adapted.peft_config["default"]
+    config.base_model_name_or_path, config.revision = base, base_revision
+    adapted.save_pretrained(folder, save_embedding_layers=False)
 
 
 def check_tensors(folder: Path, expected: dict[str, tuple], found: dict[str, tuple]) -> None:

@@ -29,9 +29,9 @@ An adapter for the image-quality scorer `{card.base}` (revision {card.base_revis
 
     python -m model.score --model {card.base}+path/to/{card.name} PATH...
 
-or by plain PEFT, with the base's folder in place of BASE:
+or by plain PEFT, with the base's folder in place of BASE and this one in place of FOLDER:
 
-    PeftModel.from_pretrained(NanoModel.from_pretrained(BASE, dtype="float32"), "path/to/{card.name}")
+{plain_peft}
 
 ## Training Data
 
@@ -57,12 +57,13 @@ def cells(figures: dict[str, float | None]) -> str:
     return " | ".join("—" if figures[name] is None else f"{figures[name]:.3f}" for name in ("plcc", "srcc", "rmse"))
 
 
-def readme(card: "AdapterCard") -> str:
-    """The text of the adapter's README.md."""
+def readme(card: "AdapterCard", plain_peft: str) -> str:
+    """The text of the adapter's README.md. plain_peft: the lines by which PEFT loads it."""
     parent = f"\n- **Continues:** {card.parent['name']}, revision {card.parent['revision']}" if card.parent else ""
     return (
         TEMPLATE.format(
             card=card,
+            plain_peft=plain_peft,
             parent=parent,
             options=", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in card.options.items()),
             kind="blind and after seeing the score" if card.include_revealed else "blind",

@@ -1,46 +1,69 @@
 """BIQ2021 (Ahmed & Asif 2022): 12,000 photographs of 512 x 512 with MOS from a laboratory study, official 10,000/2,000 split.
 
 The folder is a clone of the public repository nisarahmedrana/BIQ2021: `Images/` and two CSV files. Its MOS lie in [0, 1] and
-come from five ACR categories; here they are put back onto [1, 5].
+come from five ACR categories; here they are put back onto [1, 5]. Each is the mean of 30 observers in a laboratory; their spread
+is not published.
 
 Some test pictures have a near-duplicate in the training part (model/near_duplicates.py). They are left out of the test set;
 the validation part is drawn from the training part in whole groups of near-duplicates, so that none has a twin in training.
+
+A picture's name begins with its subset: ss01 (2,000 photographs that were not taken for the purpose), ss02 (2,000 taken for it,
+with blur, bad light and noise made on purpose), ss03 (8,000 from Unsplash).
 """
 
 import csv
-import random
-from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 
+from model.datasets.pictures import locate
 from model.errors import DataError
+from model.rated import RatedImage, hold_out
 
+NAME = "BIQ2021"
 SCALE = (1.0, 5.0)
+PUBLISHED_SCALE = (0.0, 1.0)
+RATERS = 30
+SUBSETS = ("ss01", "ss02", "ss03")
 VALIDATION_SHARE = 0.1
+SPLITS = {"Train": "training", "Test": "test"}
 HERE = Path(__file__).parent
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """A picture and its MOS on [1, 5]."""
-
-    image: Path
-    mos: float
-
-
-def read_part(folder: Path, part: str) -> list[Labelled]:
+def read_part(folder: Path, part: str) -> list[RatedImage]:
     """The official part "Train" or "Test", in the file's order. Raises DataError when the folder is not a clone of BIQ2021."""
     table = folder / f"{part} (Images and MOS).csv"
     if not table.is_file():
         raise DataError(
             f"{folder} is not a copy of BIQ2021: it lacks '{table.name}'. Clone github.com/nisarahmedrana/BIQ2021."
         )
-    low, high = SCALE
     with table.open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["Image Name"]]
-    # One file's suffix is spelled .JPG on disk and .jpg in the table.
-    on_disk = {path.name.lower(): path for path in (folder / "Images").iterdir()}
-    return [Labelled(on_disk[row["Image Name"].lower()], low + (high - low) * float(row["MOS"])) for row in rows]
+    paths = locate(
+        folder / "Images", (row["Image Name"] for row in rows)
+    )  # one file's suffix is .JPG, and .jpg in the table
+    group_of = duplicate_groups()
+    return [
+        RatedImage(
+            image=path,
+            mos=_published_mos(table, row["Image Name"], row["MOS"]),
+            std=None,
+            n=RATERS,
+            scale=SCALE,
+            dataset=NAME,
+            split=SPLITS[part],
+            part=row["Image Name"][:4],
+            content=group_of.get(row["Image Name"], ""),
+        )
+        for path, row in zip(paths, rows, strict=True)
+    ]
+
+
+def _published_mos(table: Path, name: str, value: str) -> float:
+    low, high = PUBLISHED_SCALE
+    if not low <= float(value) <= high:
+        raise DataError(
+            f"{table}: the MOS of {name} is {value}, and BIQ2021's lie in {low:g} to {high:g}: take the published table."
+        )
+    return SCALE[0] + (SCALE[1] - SCALE[0]) * float(value)
 
 
 def all_images(folder: Path) -> list[Path]:
@@ -53,28 +76,41 @@ def read_column(name: str, column: str) -> list[str]:
         return [row[column] for row in csv.DictReader(lines)]
 
 
-def test_part(folder: Path) -> list[Labelled]:
+def near_duplicates() -> set[str]:
+    """Names of the official test pictures that have a near-duplicate in the training part."""
+    return set(read_column("biq2021_near_duplicates.csv", "image"))
+
+
+def duplicate_groups() -> dict[str, str]:
+    """For each training picture that has near-duplicates within the training part, a name for its group."""
+    names, groups = (read_column("biq2021_train_groups.csv", column) for column in ("image", "group"))
+    return {name: f"near-duplicates {group}" for name, group in zip(names, groups, strict=True)}
+
+
+def test_part(folder: Path) -> list[RatedImage]:
     """The official test part without the pictures that have a near-duplicate in the training part."""
-    dropped = set(read_column("biq2021_near_duplicates.csv", "image"))
+    dropped = near_duplicates()
     return [item for item in read_part(folder, "Test") if item.image.name not in dropped]
 
 
-def train_and_validation(folder: Path, seed: int = 0) -> tuple[list[Labelled], list[Labelled]]:
+def train_and_validation(folder: Path, seed: int = 0) -> tuple[list[RatedImage], list[RatedImage]]:
     """The official training part, split at random into training and a tenth for validation, near-duplicates kept together."""
+    return hold_out(read_part(folder, "Train"), VALIDATION_SHARE, seed)
+
+
+def leave_one_subset_out(
+    folder: Path, subset: str, seed: int = 0
+) -> tuple[list[RatedImage], list[RatedImage], list[RatedImage]]:
+    """(training, validation, test): train on two of ss01, ss02 and ss03, test on the third; all from the official training part,
+    so that the official test part stays unseen.
+
+    The validation part is a tenth of the two subsets, near-duplicates kept together. A picture of the two that has a
+    near-duplicate in the third is left out. Raises DataError for a subset that is none.
+    """
+    if subset not in SUBSETS:
+        raise DataError(f"BIQ2021 has no subset '{subset}': give one of {', '.join(SUBSETS)}.")
     items = read_part(folder, "Train")
-    group_of = dict(
-        zip(
-            read_column("biq2021_train_groups.csv", "image"),
-            read_column("biq2021_train_groups.csv", "group"),
-            strict=True,
-        )
-    )
-    groups = defaultdict(list)
-    for item in items:
-        groups[group_of.get(item.image.name, item.image.name)].append(item)
-    shuffled = list(groups.values())
-    random.Random(seed).shuffle(shuffled)
-    validation, train = [], []
-    for group in shuffled:
-        (validation if len(validation) < VALIDATION_SHARE * len(items) else train).extend(group)
-    return train, validation
+    test = [item for item in items if item.part == subset]
+    seen = {item.content for item in test} - {""}
+    others = [item for item in items if item.part != subset and item.content not in seen]
+    return *hold_out(others, VALIDATION_SHARE, seed), test

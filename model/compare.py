@@ -24,11 +24,12 @@ from model.backbones.lite_encoder import LiteEncoder, load_imagenet_weights
 from model.commands import run
 from model.errors import DataError
 from model.metrics import figures
+from model.rated import RatedImage
 from model.train import CELLS, SYSTEMS, StemCache, predict
 
 
 @torch.inference_mode()
-def pooled_features(encoder: LiteEncoder, cache: StemCache, items: list[biq2021.Labelled]) -> np.ndarray:
+def pooled_features(encoder: LiteEncoder, cache: StemCache, items: list[RatedImage]) -> np.ndarray:
     """The encoder's pooled maps, [N, 992]."""
     encoder.to(memory_format=torch.channels_last)
     whole = slice(0, CELLS), slice(0, CELLS)
@@ -40,9 +41,7 @@ def pooled_features(encoder: LiteEncoder, cache: StemCache, items: list[biq2021.
     return torch.cat(features).numpy()
 
 
-def ridge_scores(
-    encoder: LiteEncoder, cache: StemCache, train: list[biq2021.Labelled], test: list[biq2021.Labelled]
-) -> np.ndarray:
+def ridge_scores(encoder: LiteEncoder, cache: StemCache, train: list[RatedImage], test: list[RatedImage]) -> np.ndarray:
     """Scores [N] of the test pictures by ridge regression; its strength is chosen by cross-validation in the training part."""
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline

@@ -1,193 +1,232 @@
 """Score labelled pictures and say how well the scores agree with the opinion scores.
 
     python -m model.evaluate --model nano --images DIR --labels labels.csv
+    python -m model.evaluate --model nano --data koniq10k
+    python -m model.evaluate --model nano --data koniq10k --against pyiqa:niqe --gallery misses
 
 Prints one JSON object to stdout: model, revision, readout, scale, mos_range, the figures of model.metrics.figures (n, srcc,
 plcc, srcc_fitted, plcc_fitted, krcc, rmse, intervals, notes), rmse_raw, and unreadable, the pictures that could not be
 read, each {"image", "error"}. They are left out of n. rmse is taken after the logistic fit, in units of the labels;
-rmse_raw is without a fit, and null where the labels are on another scale than the scores.
+rmse_raw is without a fit, and null where the labels came without a scale and do not lie in the scores'.
+
+--data reads a published data set's folder, a CSV file or a meta JSON (model/datasets/). These add to the object: dataset, split,
+label_scale (null where the labels came without), and, each only where there is something to say:
+
+* parts: the figures without intervals of each named part, such as a kind of degradation.
+* without_near_duplicates: the figures on BIQ2021's test pictures that have no near-duplicate in the training part.
+* raters: how many raters' mean the scorer is worth (model/raters.py), where the labels have std; after the logistic fit.
+* against: with --against SPEC, that system's name, figures and unreadable pictures, and the paired comparison on the pictures that
+  both could read (model/paired.py), in which `first` is --model.
 """
 
 import argparse
-import csv
 import json
-import math
-import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from model import biq2021
 from model.assessment import Failure
 from model.commands import add_model_options, data_dir, progress_bars, run
+from model.datasets.reading import SPLITS, choose_split, read_dataset
 from model.errors import DataError
-from model.metrics import figures, rmse
+from model.gallery import Scored, fitted_scores, write_gallery
+from model.metrics import FIGURES, figures, rmse
+from model.paired import compare
+from model.raters import raters_worth
+from model.rated import RatedImage
 
 if TYPE_CHECKING:
+    from model.pyiqa_scorer import PyiqaScorer
     from model.scorer import Scorer
 
 
 @dataclass(frozen=True)
-class Label:
-    """A picture's name, as the labels give it, and its mean opinion score."""
+class Evaluation:
+    """What a scorer said of rated images: the report that the command prints, and the score of each position that could be read."""
 
-    image: str
-    mos: float
-
-
-def read_labels(path: str | Path) -> list[Label]:
-    """Read a CSV file with the columns image and mos, in any case and order; others, such as std, are left aside.
-
-    Raises DataError for a file that cannot be read, a missing column, a mos that is no number, a picture named twice and a
-    file without rows; the sentence names the file and the line.
-    """
-    path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return _parse_labels(path, csv.DictReader(file))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not a CSV file in UTF-8: save it as 'CSV UTF-8'") from error
-    except csv.Error as error:
-        raise DataError(f"{path} is not a CSV file: {error}") from error
-
-
-def _parse_labels(path: Path, reader: csv.DictReader) -> list[Label]:
-    columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
-    for wanted in ("image", "mos"):
-        if wanted not in columns:
-            found = ", ".join(filter(None, columns)) or "none"
-            raise DataError(
-                f"{path} has no column '{wanted}': its first line must name the columns image and mos (found: {found})"
-            )
-    labels: list[Label] = []
-    lines: dict[str, int] = {}
-    for row in reader:
-        image, value = ((row[columns[name]] or "").strip() for name in ("image", "mos"))
-        line = reader.line_num
-        if not image:
-            raise DataError(f"{path}, line {line}: no image is named")
-        if image in lines:
-            raise DataError(
-                f"{path}, line {line}: {image} was given on line {lines[image]} already; give each picture once"
-            )
-        try:
-            mos = float(value)
-        except ValueError:
-            mos = math.nan
-        if not math.isfinite(mos):
-            raise DataError(f"{path}, line {line}: the mos of {image} is {value or 'empty'}, not a number")
-        lines[image] = line
-        labels.append(Label(image, mos))
-    if not labels:
-        raise DataError(f"{path} has no rows below its first line: there is nothing to evaluate")
-    return labels
+    report: dict
+    scores: dict[int, float]
 
 
 def evaluate(
-    scorer: "Scorer", images: str | Path, labels: Sequence[Label], batch_size: int = 8, progress: bool = False
-) -> dict:
-    """Score every labelled picture under the folder images and compare with its label: the object that the command prints.
+    scorer: "Scorer | PyiqaScorer",
+    rated: Sequence[RatedImage],
+    root: str | Path = "",
+    batch_size: int = 8,
+    progress: bool = False,
+) -> Evaluation:
+    """Score every rated image and compare with its MOS.
 
-    A picture that is absent or cannot be read is listed in unreadable and left out of the figures. progress draws a bar on
-    stderr. Raises DataError when images is not a folder or there are no labels.
+    A picture that is absent or cannot be read is listed in unreadable, by its path below `root`, and left out of the figures.
+    progress draws a bar on stderr. Raises DataError when there are no images.
     """
-    images = Path(images)
-    if not images.is_dir():
-        raise DataError(f"{images} is not a folder: give the folder that the names in the labels start from")
-    if not labels:
+    if not rated:
         raise DataError("there are no labels to evaluate against")
-    results = scorer.assess_files(_locate(images, (label.image for label in labels)), batch_size=batch_size)
-    scores, mos, unreadable = [], [], []
-    paired = zip(labels, results, strict=True)
-    for label, result in tqdm(
-        paired, total=len(labels), desc="scoring", unit="img", file=sys.stderr, disable=not progress
-    ):
+    results = scorer.assess_files([image.image for image in rated], batch_size=batch_size)
+    scores: dict[int, float] = {}
+    unreadable = []
+    shown = tqdm(results, total=len(rated), desc="scoring", unit="img", file=sys.stderr, disable=not progress)
+    for n, (image, result) in enumerate(zip(rated, shown, strict=True)):
         if isinstance(result, Failure):
-            unreadable.append({"image": label.image, "error": result.error})
+            unreadable.append({"image": name_below(root, image.image), "error": result.error})
         else:
-            scores.append(result.score)
-            mos.append(label.mos)
-    return {
+            scores[n] = result.score
+    read = [rated[n] for n in scores]
+    mos = [image.mos for image in read]
+    report = {
         "model": scorer.name,
         "revision": scorer.revision,
         "readout": scorer.readout,
-        "scale": list(scorer.scale),
+        "scale": scorer.scale and list(scorer.scale),
         "mos_range": [min(mos), max(mos)] if mos else None,
-        **figures(scores, mos),
-        "rmse_raw": raw_rmse(scores, mos, scorer.scale),
+        **figures(list(scores.values()), mos),
+        "rmse_raw": raw_rmse(list(scores.values()), read, scorer.scale),
         "unreadable": unreadable,
+    }
+    report |= {
+        "dataset": " + ".join(sorted({image.dataset for image in rated} - {""})) or None,
+        "split": " + ".join(sorted({image.split for image in rated} - {""})) or None,
+        "label_scale": list(rated[0].scale) if len({image.scale for image in rated}) == 1 and rated[0].scale else None,
+    }
+    return Evaluation(report | more_figures(read, list(scores.values())), scores)
+
+
+def raw_rmse(scores: Sequence[float], rated: Sequence[RatedImage], scale: tuple[float, float] | None) -> float | None:
+    """RMSE without a fit, in units of the labels; scores of another scale than the labels' are put on it by a straight line.
+
+    Labels that came without a scale count as being on the scorer's when they lie in it, and have no RMSE otherwise; nor have
+    scores without a scale, labels of several scales, and no images.
+    """
+    scales = {image.scale for image in rated}
+    if scale is None or len(scales) != 1:
+        return None
+    low, high = scale
+    mos = [image.mos for image in rated]
+    (label_scale,) = scales
+    if label_scale is None:
+        return rmse(scores, mos) if low <= min(mos) and max(mos) <= high else None
+    bottom, top = label_scale
+    return rmse([bottom + (score - low) / (high - low) * (top - bottom) for score in scores], mos)
+
+
+def more_figures(rated: Sequence[RatedImage], scores: Sequence[float]) -> dict:
+    """The keys of the report that are there only where there is something to say: see this module's docstring."""
+    more: dict = {}
+    parts = sorted({image.part for image in rated} - {""})
+    if len(parts) > 1:
+        more["parts"] = {part: some_figures(rated, scores, lambda image: image.part == part) for part in parts}
+    if rated and {(image.dataset, image.split) for image in rated} == {(biq2021.NAME, "test")}:
+        twins = biq2021.near_duplicates()
+        more["without_near_duplicates"] = some_figures(rated, scores, lambda image: image.image.name not in twins)
+    if rated and all(image.std is not None for image in rated):
+        more["raters"] = _raters(rated, scores)
+    return more
+
+
+def some_figures(rated: Sequence[RatedImage], scores: Sequence[float], chosen) -> dict:
+    """The figures, without intervals, of the images for which chosen(image) holds."""
+    pairs = [(score, image.mos) for score, image in zip(scores, rated, strict=True) if chosen(image)]
+    found = figures([score for score, _ in pairs], [mos for _, mos in pairs], resamples=1)
+    return {key: found[key] for key in ("n", *FIGURES)}
+
+
+def _raters(rated: Sequence[RatedImage], scores: Sequence[float]) -> dict:
+    scored = [Scored("", image.image, score, image.mos, image.std) for image, score in zip(rated, scores, strict=True)]
+    counts = [image.n for image in rated]
+    n = None if None in counts else counts
+    try:
+        return raters_worth(fitted_scores(scored)[0], [p.mos for p in scored], [p.std for p in scored], n)
+    except DataError as error:
+        return {"note": str(error)}
+
+
+def compared(first: Evaluation, second: Evaluation, rated: Sequence[RatedImage]) -> dict:
+    """The report's key `against`: the second system's figures, and the paired comparison on the images that both could read."""
+    both = [n for n in first.scores if n in second.scores]
+    kept = ("model", "revision", "n", *FIGURES, "intervals", "unreadable")
+    return {key: second.report[key] for key in kept} | {
+        "paired": compare(
+            [first.scores[n] for n in both], [second.scores[n] for n in both], [rated[n].mos for n in both]
+        )
     }
 
 
-def raw_rmse(scores: Sequence[float], mos: Sequence[float], scale: tuple[float, float]) -> float | None:
-    """RMSE without a fit; None where there are no scores, or the labels lie outside of the scores' scale and so on another."""
-    low, high = scale
-    if not mos or min(mos) < low or max(mos) > high:
-        return None
-    return rmse(scores, mos)
+def name_below(root: str | Path, path: Path) -> str:
+    """The path as the labels give it, below root; whole where it lies elsewhere."""
+    return path.relative_to(root).as_posix() if root and path.is_relative_to(root) else str(path)
 
 
-def _locate(folder: Path, names: Iterable[str]) -> list[Path]:
-    """The pictures' paths; where no file has a name to the letter, the one that differs in case only.
+def load(spec: str, options: argparse.Namespace) -> "Scorer | PyiqaScorer":
+    """The scorer of a SPEC, or the installed pyiqa's metric for pyiqa:NAME. Raises ModelError."""
+    from model.scorer import choose_device, load_scorer  # torch takes seconds: a misspelt file is told before
 
-    Data sets made on Windows or macOS need it: BIQ2021's labels say ss02 (1014).jpg, its folder .JPG.
-    """
-    listings: dict[Path, dict[str, list[Path]]] = {}  # parent -> lower-case name -> files
-    paths = []
-    for path in (folder / name for name in names):
-        if not os.path.exists(path):
-            if path.parent not in listings:
-                alike = listings.setdefault(path.parent, {})
-                for other in _files_in(path.parent):
-                    alike.setdefault(other.name.lower(), []).append(other)
-            match listings[path.parent].get(path.name.lower()):
-                case [only]:
-                    path = only
-        paths.append(path)
-    return paths
+    if spec.startswith("pyiqa:"):
+        from model.pyiqa_scorer import load_pyiqa
 
-
-def _files_in(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except (OSError, ValueError):
-        return []  # opening the picture itself will say what is wrong
+        return load_pyiqa(spec.removeprefix("pyiqa:"), choose_device(options.device))
+    return load_scorer(spec, options.device, options.dtype, data_dir() / "adapters", progress=progress_bars())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.evaluate",
         description="Score labelled pictures and print one JSON object: correlations with the labels, raw and after the "
-        "4-parameter logistic fit, RMSE, bootstrap 95 % intervals, and the pictures that could not be read.",
+        "4-parameter logistic fit, RMSE, bootstrap 95 % intervals, and the pictures that could not be read. "
+        "--model and --against also take pyiqa:NAME, a metric of the package pyiqa where that is installed.",
         epilog="exit status: 0, 1 when some pictures could not be read, 2 when nothing could be evaluated",
     )
-    parser.add_argument(
-        "--images", required=True, type=Path, metavar="DIR", help="folder that the names in the labels start from"
+    labels = parser.add_mutually_exclusive_group(required=True)
+    labels.add_argument("--labels", type=Path, metavar="CSV", help="CSV file: image, mos and, if any, std and n")
+    labels.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="the folder of a published data set (KonIQ-10k, SPAQ, KADID-10k, LIVE-Wild, AGIQA-3K, CSIQ, BIQ2021), "
+        "a CSV file, or a meta JSON of Q-Scorer, DeQA-Score or Q-Align",
     )
     parser.add_argument(
-        "--labels",
-        required=True,
+        "--images",
         type=Path,
-        metavar="CSV",
-        help="CSV file with the columns image, mos and, if any, std",
+        metavar="DIR",
+        help="folder that names in a CSV or JSON file start from (default: its own)",
+    )
+    parser.add_argument(
+        "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="scale of a CSV or JSON file's figures"
+    )
+    parser.add_argument(
+        "--split", choices=[*SPLITS, "all"], help="of a published data set (default: test where there is one, else all)"
+    )
+    parser.add_argument("--against", metavar="SPEC", help="compare with this model on the same pictures")
+    parser.add_argument(
+        "--gallery", type=Path, metavar="DIR", help="write a page with the worst misses into this folder"
     )
     add_model_options(parser)
     return run(lambda: _report(parser.parse_args(arguments)))
 
 
 def _report(options: argparse.Namespace) -> int:
-    labels = read_labels(options.labels)
-    from model.scorer import load_scorer  # after the labels: torch takes seconds, a misspelt file is told at once
+    source = options.data or options.labels
+    root = options.images or (source if source.is_dir() else source.parent)
+    rated = choose_split(read_dataset(source, options.images, options.scale and tuple(options.scale)), options.split)
 
-    scorer = load_scorer(
-        options.model, options.device, options.dtype, data_dir() / "adapters", progress=progress_bars()
-    )
-    report = evaluate(scorer, options.images, labels, batch_size=options.batch_size, progress=True)
+    def evaluation(spec: str) -> Evaluation:
+        return evaluate(load(spec, options), rated, root, batch_size=options.batch_size, progress=True)
+
+    first = evaluation(options.model)
+    report = first.report
+    if options.against:
+        report["against"] = compared(first, evaluation(options.against), rated)
+    if options.gallery:
+        scored = [
+            Scored(name_below(root, rated[n].image), rated[n].image, score, rated[n].mos, rated[n].std)
+            for n, score in first.scores.items()
+        ]
+        print(f"gallery: {write_gallery(options.gallery, scored, report)}", file=sys.stderr)
     print(json.dumps(report, allow_nan=False))
     return 1 if report["unreadable"] else 0
 

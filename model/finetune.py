@@ -3,6 +3,9 @@
 Builds a MOS for every rated image, holds out a fifth of the images (at least three), trains a LoRA adapter on the rest,
 and prints PLCC, SRCC and RMSE on the held-out part before and after. The adapter goes to DATA_DIR/adapters/NAME;
 --model nano+OTHER continues an adapter.
+
+Models that were taught to rate quality go on as they are: nano, qscorer, one-align, deqa-score, q-realign, and folders of
+such models. Any other vision-language model, and the mplug-owl2-llama2-7b base, learns five score tokens and a regressor.
 """
 
 import argparse
@@ -14,11 +17,11 @@ from typing import TYPE_CHECKING
 from annotations import RATING_SCALE, AnnotationError
 from annotations.export import collect_mos
 from model.adapter import check_name
-from model.commands import data_dir, run
+from model.commands import add_device_options, data_dir, run
 from model.errors import DataError
-from model.json_files import read_json
 from model.rated import MIN_IMAGES, RatedImage, check_enough
-from model.registry import Spec, resolve
+from model.registry import KNOWN
+from model.tuning import check_dtype
 
 WORSE = "On the held-out part the new adapter is further off than before: gather more ratings before you rely on it."
 
@@ -37,8 +40,9 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         default="nano",
         metavar="SPEC",
-        help="nano, nano-qalign, a folder, or either +ADAPTER (default: nano)",
+        help="a name (python -m model.registry lists them), a folder or a hub id, or one of these +ADAPTER (default: nano)",
     )
+    add_device_options(options)
     options.add_argument("--out", required=True, metavar="NAME", help="the new adapter's name: letters, digits, . - _")
     options.add_argument(
         "--include-revealed", action="store_true", help="count votes given after seeing the model's score too"
@@ -68,18 +72,14 @@ def rated_images(data_dir: Path, include_revealed: bool) -> list[RatedImage]:
     return [RatedImage(record.image, record.mos, record.std, record.n, RATING_SCALE) for record in records]
 
 
-def check_can_learn(found: Spec) -> None:
-    """Raises DataError for a model of another kind than nano."""
-    kind = read_json(found.base / "config.json").get("model_type")
-    if kind != "qscorer_nano":
-        raise DataError(
-            f"{found.name} is a model of type '{kind}', and this command fine-tunes nano and nano-qalign: give one of these. "
-            "model/vlm_adapter.py holds what training a vision-language model needs."
-        )
+def base_of(spec: str) -> str:
+    """What stands before the adapter in SPEC; of the name of an adapter, its base."""
+    base = spec.partition("+")[0]
+    return (KNOWN[base].base or base) if base in KNOWN else base
 
 
-def report(card: "AdapterCard", folder: Path) -> str:
-    """What the command prints at the end: counts, figures before and after, and how to use the adapter."""
+def report(card: "AdapterCard", folder: Path, base: str) -> str:
+    """What the command prints at the end: counts, figures before and after, and how to use the adapter on its `base`."""
 
     def line(title: str, before: float | None, after: float | None) -> str:
         return f"{title:<24}" + "".join(f"{'—' if value is None else f'{value:.3f}':>8}" for value in (before, after))
@@ -92,7 +92,7 @@ def report(card: "AdapterCard", folder: Path) -> str:
         *([card.note] if card.note else []),
         *([WORSE] if got_worse(card) else []),
         f"adapter: {folder}",
-        f"use it:  python -m model.score --model {card.base}+{folder} PATH...",
+        f"use it:  python -m model.score --model {base}+{folder} PATH...",
     ]
     return "\n".join(lines)
 
@@ -109,15 +109,23 @@ def finetune_command(arguments: argparse.Namespace) -> int:
         raise DataError(
             f"the adapter '{arguments.out}' exists already: choose another --out, or remove the folder {out} first."
         )
-    check_can_learn(resolve(arguments.model, adapters))
+    check_dtype(arguments.dtype)
     rated = rated_images(arguments.data_dir, arguments.include_revealed)
     print(f"learning from {sum(record.n for record in rated)} ratings of {len(rated)} images", file=sys.stderr)
     from model.lora import finetune  # torch, which --help and these checks need not wait for
 
-    card = finetune(rated, arguments.model, out, seed=arguments.seed, include_revealed=arguments.include_revealed)
+    card = finetune(
+        rated,
+        arguments.model,
+        out,
+        seed=arguments.seed,
+        include_revealed=arguments.include_revealed,
+        device=arguments.device,
+        dtype=arguments.dtype,
+    )
     for failure in card.left_out:
         print(f"left out: {failure['image']}: {failure['error']}", file=sys.stderr)
-    print(report(card, out))
+    print(report(card, out, base_of(arguments.model)))
     return 0
 
 

@@ -11,7 +11,7 @@ A layout is a plan: for each tensor of the model the pieces in files that it is 
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -23,29 +23,34 @@ from model.weight_files import WeightFile, open_weights
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 CONVERTED = "converted.json"  # beside an adapter that model.convert wrote: which base it is a difference from
 WEIGHTS, BIN_WEIGHTS, ADAPTER_WEIGHTS, NON_LORA = "model", "pytorch_model", "adapter_model", "non_lora_trainables"
+BASE = "mPLUG-Owl2 base"
 IGNORED = re.compile(r"rotary_emb\.inv_freq$")  # computed, in every model
 POSITIONS = re.compile(r"\.(q|k)_pos_embed$")  # computed where a file lacks them
 LORA_KEY = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(\.default)?\.weight$")
-NEW_ROWS = re.compile(r"(?P<name>.+)\[(?P<start>\d+):\]$")  # "lm_head.weight[32000:]": rows to put under the base's
+NEW_ROWS = re.compile(
+    r"(?P<name>.+)\[(?P<start>\d+):\]$"
+)  # "lm_head.weight[32000:]": rows to put under the base's, or in their place
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A tensor in a file."""
+    """A tensor in a file, or its first `rows` rows."""
 
     file: WeightFile
     name: str
+    rows: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.file.shapes[self.name]
+        shape = self.file.shapes[self.name]
+        return shape if self.rows is None else (self.rows, *shape[1:])
 
     @property
     def nbytes(self) -> int:
         return self.read().nbytes
 
     def read(self) -> torch.Tensor:
-        return self.file.read(self.name)
+        return self.file.read(self.name)[: self.rows]
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,11 @@ def find_layout(folder: Path, base: Path | None = None) -> Layout:
     config = read_model_config(folder)
     files = open_weights(folder, WEIGHTS) or open_weights(folder, BIN_WEIGHTS)
     if not files:
+        for suffix in (".safetensors", ".bin"):
+            if any(folder.glob(f"*-of-*{suffix}")):
+                raise ModelLoadError(
+                    f"{folder} has shards of weights and lacks the *{suffix}.index.json that says what is in which: download it too."
+                )
         raise ModelLoadError(
             f"{folder} has a {CONFIG} but no weights: download its .safetensors or .bin files (or, where it is an adapter, "
             f"its {ADAPTER_CONFIG})."
@@ -95,7 +105,7 @@ def find_layout(folder: Path, base: Path | None = None) -> Layout:
     elif any(POSITIONS.search(name) for name in pieces):
         name = "level model"
     else:
-        name = "mPLUG-Owl2 base"
+        name = BASE
     return Layout(name, folder, None, config, pieces)
 
 
@@ -111,6 +121,11 @@ def find_adapter_layout(folder: Path, base: Path | None) -> Layout:
     under = find_layout(base)
     if under.lora:
         raise ModelLoadError(f"{base} is itself an adapter: give the folder of a whole model as the base.")
+    if regressor := next((name for name in under.pieces if name.startswith("deepmlp.")), None):
+        raise ModelLoadError(
+            f"{base} holds {regressor}, so it is a Q-Scorer already, and the adapter {folder.name} is for another base: "
+            "give the mplug-owl2-llama2-7b weights."
+        )
     if (folder / CONVERTED).is_file() and read_json(folder / CONVERTED).get("base") != fingerprint(under.pieces):
         raise ModelLoadError(
             f"{folder} was converted as the difference from another base than {base}: give that one, or convert again with --base {base}."
@@ -121,6 +136,11 @@ def find_adapter_layout(folder: Path, base: Path | None) -> Layout:
             f"{folder} lacks {NON_LORA}.bin (or .safetensors), which every published LoRA has beside it: download it too."
         )
     over = collect(files)
+    for name, (piece,) in over.items():
+        if not name.startswith(("model.", "lm_head.", "deepmlp.")):
+            raise ModelLoadError(
+                f"{piece.file.path} holds {piece.name}, for which no mPLUG-Owl2 has a place: download it again."
+            )
     kind = "Q-Scorer" if any(name.startswith("deepmlp.") for name in over) else "DeQA-Score"
     whole = all(name in over or IGNORED.search(name) or POSITIONS.search(name) for name in under.pieces)
     name = f"{kind} LoRA, {'every parameter' if whole else 'trained parameters only'}"
@@ -157,19 +177,17 @@ def collect(files: list[WeightFile]) -> dict[str, list[Piece]]:
 
 
 def overlay(under: dict[str, list[Piece]], over: dict[str, list[Piece]]) -> dict[str, list[Piece]]:
-    """The base's pieces, with the adapter's in their place or, for "NAME[start:]", under them."""
-    pieces = dict(under)
+    """The base's pieces, with the adapter's in their place or, for "NAME[start:]", under their first rows or in the place of their last."""
+    pieces = under | {key: added for key, added in over.items() if not NEW_ROWS.match(key)}
     for key, added in over.items():
-        rows = NEW_ROWS.match(key)
-        if not rows:
-            pieces[key] = added
-            continue
-        name, start = rows["name"], int(rows["start"])
-        if name not in under or under[name][0].shape[0] != start:
-            raise ModelLoadError(
-                f"{added[0].file.path} holds {key}, and {name} of the base has not {start} rows: the adapter is for another base."
-            )
-        pieces[name] = [*under[name], *added]
+        if rows := NEW_ROWS.match(key):
+            name, start = rows["name"], int(rows["start"])
+            (before,) = pieces.get(name, [None])
+            if before is None or before.shape[0] not in (start, start + added[0].shape[0]):
+                raise ModelLoadError(
+                    f"{added[0].file.path} holds {key}, and {name} of the base has not {start} rows: the adapter is for another base."
+                )
+            pieces[name] = [replace(before, rows=start), *added]
     return pieces
 
 

@@ -44,15 +44,16 @@ class Learner:
     def predict(self, image_tokens: torch.Tensor) -> torch.Tensor:
         """Image tokens [N, 20, D] to scores [N], by the scorer's own readouts."""
         self.model.eval()
-        prompt = self.processor.prompt_ids()
-        scores = [torch.empty(0)]
+        token_ids = self.token_ids.to(image_tokens.device)
+        prompt = self.processor.prompt_ids().to(image_tokens.device)
+        scores = [torch.empty(0, device=image_tokens.device)]
         for tokens in image_tokens.split(32):
             output = self.model.decode(tokens, prompt.expand(len(tokens), -1))
             hidden, logits = output.hidden[:, -1], output.logits[:, -1]
             if self.readout == "score_token":
-                reading = read_score_token(hidden, logits, self.token_ids, self.scale, self.model.regressor)
+                reading = read_score_token(hidden, logits, token_ids, self.scale, self.model.regressor)
             else:
-                reading = read_levels(logits, self.token_ids, self.scale)
+                reading = read_levels(logits, token_ids, self.scale)
             scores.append(reading.score)
         return torch.cat(scores)
 
@@ -60,7 +61,7 @@ class Learner:
         """As in base training (model/train.py). Q-Scorer: cross-entropy of the answer + MSE at the position that predicts the score token +
         norm-in-norm. Q-Align: the cross-entropy alone."""
         words = [self.tokens[interval_index(m, self.scale, len(self.tokens))] for m in examples.mos.tolist()]
-        ids = torch.stack([self.processor.prompt_ids(f"{word} . <eos>") for word in words])
+        ids = torch.stack([self.processor.prompt_ids(f"{word} . <eos>") for word in words]).to(examples.mos.device)
         output = self.model.decode(examples.image_tokens, ids)
         loss = answer_cross_entropy(output.logits[:, QUESTION_END - 1 : -1], ids[:, QUESTION_END:])
         if self.readout == "score_token":

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from PIL import Image
@@ -16,11 +16,13 @@ from model.memory import check_memory, free_memory
 from model.progress import LOADING, Progress
 from model.registry import KNOWN, QUALITY, Spec
 
+if TYPE_CHECKING:
+    from model.backbones.vlm import VlmBackbone
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BITS = {"8bit": 8, "4bit": 4}
-IMPORTING = (
-    threading.Lock()
-)  # transformers imports itself piece by piece, and breaks when two threads make it do so at once
+# transformers imports itself piece by piece, and breaks when two threads make it do so at once.
+IMPORTING = threading.Lock()
 
 
 class Backbone(Protocol):
@@ -67,22 +69,37 @@ def load_backbone(
 
         model, processor = load_nano(found)
         return NanoBackbone(model.to(device, DTYPES.get(dtype, torch.float32)), processor)
+    return load_vlm_of(found, device, DTYPES.get(dtype) or large_dtype(device), progress=progress)
+
+
+def load_vlm_of(
+    found: Spec,
+    device: torch.device,
+    dtype: torch.dtype,
+    trainable: bool = False,
+    progress: Progress | None = None,
+) -> "VlmBackbone":
+    """The VLM of `found`, asked as its preset says where it has one; the adapter merged in or, when trainable, attached."""
     with IMPORTING:
+        from model.adapter import check_belongs
         from model.backbones.vlm import Q_REALIGN
         from model.vlm_loading import load_vlm
 
+    check_belongs(found)
     readout = {"q-realign": Q_REALIGN}.get(found.readout)
-    return load_vlm(found.base, readout, found.adapter, DTYPES.get(dtype) or large_dtype(device), device, progress)
+    return load_vlm(found.base, readout, found.adapter, dtype, device, trainable, progress)
 
 
 def load_mplug_owl2(
     found: Spec, device: torch.device, dtype: str, task: str, progress: Progress | None = None
 ) -> Backbone:
     with IMPORTING:
+        from model.adapter import check_belongs
         from model.backbones.mplug_owl2_loading import has_regressor, load_model
         from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
         from model.layouts import find_layout
 
+    check_belongs(found)
     layout = find_layout(found.adapter, found.base) if found.adapter else find_layout(found.base)
     computed_in = DTYPES.get(dtype) or large_dtype(device)
     if has_regressor(layout) and task != QUALITY:
@@ -122,10 +139,10 @@ def large_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "cpu" else torch.bfloat16
 
 
-def check_before_download(name: str, device: torch.device, dtype: str) -> None:
-    """Raises TooLittleMemory for a model known by name that would not fit once it was fetched."""
+def check_before_download(name: str, device: torch.device, dtype: str, share: float = 1.0) -> None:
+    """Raises TooLittleMemory for a model known by name that would not fit once it was fetched. share: what is needed, of its weights."""
     known = KNOWN.get(name.partition("+")[0])
     if known and not known.ships and dtype not in BITS:
-        sizes = {word: known.memory(word) * 1e9 for word in ("float32", "bfloat16")}
+        sizes = {word: share * known.memory(word) * 1e9 for word in ("float32", "bfloat16")}
         wanted = "float32" if (DTYPES.get(dtype) or large_dtype(device)) == torch.float32 else "bfloat16"
         check_memory(name, sizes, wanted, free_memory(device), str(device))

@@ -1,14 +1,14 @@
 """Fine-tuning: continue training a scorer on rated images with LoRA, and write what was learned as an adapter.
 
-What moves: low-rank updates of the decoder's attention (q_proj and v_proj, which Q-Scorer, Q-Align and DeQA-Score adapt), the rows of the
-score tokens or level words in embed_tokens and lm_head, and Q-Scorer's regressor. The image encoder and the connector stay as they are, so
-each picture goes through them once and only the decoder runs in the training loop.
+The procedure, one for all kinds of models: read the pictures, hold a part of them out, train on the rest, write the adapter, and measure it
+as it is on disk. What differs between kinds is behind model/tuning.py.
 """
 
 import hashlib
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -16,64 +16,70 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peft import LoraConfig, PeftModel
 from safetensors import SafetensorError
 from torch import nn
 from tqdm import tqdm
 
-from model.adapter import CARD, AdapterCard, check_base, load_onto, read_card, wrap
+from model.adapter import CARD, AdapterCard, read_card
 from model.adapter_readme import readme
 from model.assessment import Failure
-from model.backbones.nano import NanoModel, NanoProcessor
 from model.errors import DataError, ImageError
 from model.images import open_image
-from model.learner import Examples, Learner
-from model.nano_loading import load_nano
+from model.loading import check_before_download
 from model.metrics import plcc, rmse, srcc
 from model.rated import MIN_HELD_OUT, RatedImage, Split, check_enough, data_hash, split
-from model.registry import SHIPPED, Spec, resolve
-from model.scorer import revision
+from model.registry import KNOWN, Spec, resolve
+from model.scorer import choose_device, revision
+from model.tuning import WORKING, Example, Options, Tuner, check_can_learn, check_dtype, open_tuner
 
-TARGET_MODULES = ["q_proj", "v_proj"]
+ROOM = 4096  # positions of the LLM that go through it at once
+KEPT = 4e9  # bytes of prepared pictures in memory; nano's 100,000 pictures take half of it, VLMs' pixels up to 50 MB a picture
 
 
 @dataclass(frozen=True)
-class Options:
-    """How an adapter is trained: LoRA's rank (alpha is twice that), Adam's peak learning rate, passes over the ratings,
-    images a step, and the fewest steps: a handful of ratings is passed over more often.
+class OnDisk:
+    """An example that is not kept in memory, but prepared from its file whenever its turn comes."""
 
-    The number of passes is fixed beforehand: choosing the best by the held-out part would make its figures too good.
-    """
-
-    rank: int = 8
-    learning_rate: float = 1e-3
-    epochs: int = 10
-    batch_size: int = 16
-    min_steps: int = 20
+    image: Path
+    shape_key: object
+    length: int
 
 
-def attach(model: NanoModel, processor: NanoProcessor, rank: int) -> PeftModel:
-    """A new adapter on `model` (changed in place) that scores as the base does until it is trained."""
-    rows = processor.tokenizer.convert_tokens_to_ids(list(model.config.readout["tokens"]))
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=2 * rank,
-        target_modules=TARGET_MODULES,
-        trainable_token_indices={"embed_tokens": rows, "lm_head": rows},
-        modules_to_save=["regressor"] if model.config.readout["kind"] == "score_token" else None,
-    )
-    return wrap(model, config)
+def taken(numbers: Iterable[int], examples: Sequence[Example | OnDisk], tuner: Tuner) -> list[Example]:
+    """The examples of these numbers, all in memory."""
+    found = [examples[number] for number in numbers]
+    return [tuner.prepare(open_image(e.image)) if isinstance(e, OnDisk) else e for e in found]
 
 
-def train(learner: Learner, examples: Examples, options: Options, seed: int) -> None:
-    """Minimise the loss over `examples` by Adam; the learning rate rises for a tenth of the steps, then falls to zero.
+def together(numbers: Iterable[int], examples: Sequence[Example | OnDisk]) -> Iterator[list[int]]:
+    """The numbers of examples, in parts that go through the model at once: each of one shape_key, and of as many as ROOM holds."""
+    groups = defaultdict(list)
+    for number in numbers:
+        groups[examples[number].shape_key].append(number)
+    for members in groups.values():
+        size = max(1, ROOM // max(examples[number].length for number in members))
+        yield from (members[start : start + size] for start in range(0, len(members), size))
+
+
+def predict(tuner: Tuner, examples: Sequence[Example | OnDisk], said: str) -> torch.Tensor:
+    """The scores [N] of all examples."""
+    scores = torch.empty(len(examples))
+    with tqdm(total=len(examples), desc=said, unit="image", file=sys.stderr, disable=None) as progress:
+        for part in together(range(len(examples)), examples):
+            scores[part] = tuner.predict(taken(part, examples, tuner))
+            progress.update(len(part))
+    return scores
+
+
+def train(tuner: Tuner, examples: Sequence[Example | OnDisk], mos: torch.Tensor, options: Options, seed: int) -> None:
+    """Minimise the loss over `examples` with their MOS [N] by Adam; the learning rate rises for a tenth of the steps, then falls to zero.
 
     Raises DataError when the loss stops being a number.
     """
     batches = max(1, round(len(examples) / options.batch_size))
     epochs = max(options.epochs, -(-options.min_steps // batches))
     steps = epochs * batches
-    weights = [weight for weight in learner.model.parameters() if weight.requires_grad]
+    weights = [weight for weight in tuner.model.parameters() if weight.requires_grad]
     optimizer = torch.optim.Adam(
         weights, lr=options.learning_rate
     )  # no decay: it would pull towards zero, not the base
@@ -81,102 +87,125 @@ def train(learner: Learner, examples: Examples, options: Options, seed: int) -> 
         optimizer, options.learning_rate, total_steps=steps + 1, pct_start=0.1
     )
     random = np.random.default_rng(seed)
-    learner.model.train()
+    tuner.model.train()
     with tqdm(total=steps, desc="fine-tuning", unit="step", file=sys.stderr, disable=None) as progress:
         for _ in range(epochs):
             for batch in np.array_split(random.permutation(len(examples)), batches):
-                loss = learner.loss(examples[batch])
-                if not loss.isfinite():
-                    raise DataError(
-                        "training diverged: the loss is no longer a number; run it again with another --seed."
-                    )
                 optimizer.zero_grad()
-                loss.backward()
+                loss = accumulate(tuner, batch.tolist(), examples, mos)
                 nn.utils.clip_grad_norm_(weights, 5.0)
                 optimizer.step()
                 schedule.step()
                 progress.update()
-                progress.set_postfix(loss=f"{loss.item():.3f}")
+                progress.set_postfix(loss=f"{loss:.3f}")
+
+
+def accumulate(tuner: Tuner, batch: list[int], examples: Sequence[Example | OnDisk], mos: torch.Tensor) -> float:
+    """The loss of a batch, whose gradients are added up part by part. Raises DataError when it is not a number."""
+    total = 0.0
+    for part in together(batch, examples):
+        loss = tuner.loss(taken(part, examples, tuner), mos[part]) * (len(part) / len(batch))
+        if not loss.isfinite():
+            raise DataError("training diverged: the loss is no longer a number; run it again with another --seed.")
+        loss.backward()
+        total += loss.item()
+    return total
 
 
 @dataclass(frozen=True)
 class Material:
-    """The rated images that could be read, with digests and image tokens in the same order, and the ones that could not."""
+    """The rated images that could be read, with digests, examples and MOS on the model's scale in the same order, and the others."""
 
     rated: list[RatedImage]
     digests: list[str]
-    examples: Examples
+    examples: list[Example | OnDisk]
+    mos: torch.Tensor
     failures: list[Failure]
 
 
-@torch.no_grad()
-def read_material(rated: Sequence[RatedImage], learner: Learner) -> Material:
-    """Decode each picture and take it through the encoder and connector, once. Raises DataError when too few can be read."""
-    readable, digests, tokens, failures = [], [], [], []
+def read_material(rated: Sequence[RatedImage], tuner: Tuner) -> Material:
+    """Decode and prepare each picture; those beyond KEPT are not kept. Raises DataError when too few can be read."""
+    readable, digests, examples, failures, kept = [], [], [], [], 0
     for record in tqdm(rated, desc="reading images", unit="image", file=sys.stderr, disable=None):
         try:
-            pixels = learner.processor.pixels(open_image(record.image))
-            digests.append(hashlib.sha256(record.image.read_bytes()).hexdigest())
+            example = tuner.prepare(open_image(record.image))
+            digest = hashlib.sha256(record.image.read_bytes()).hexdigest()
         except (ImageError, OSError) as error:
             failures.append(Failure(record.image.name, str(error)))
             continue
         readable.append(record)
-        tokens.append(learner.model.encode(pixels.unsqueeze(0)))
+        kept += example.nbytes
+        examples.append(example if kept <= KEPT else OnDisk(record.image, example.shape_key, example.length))
+        digests.append(digest)
     check_enough(len(readable), failures)
-    mos = torch.tensor([record.mos_on(learner.scale) for record in readable])
-    return Material(readable, digests, Examples(torch.cat(tokens), mos), failures)
+    mos = torch.tensor([record.mos_on(tuner.scale) for record in readable])
+    return Material(readable, digests, examples, mos, failures)
 
 
 def finetune(
     rated: Sequence[RatedImage],
     spec: str,
     out: Path,
-    options: Options = Options(),
+    options: Options | None = None,
     seed: int = 0,
     include_revealed: bool = False,
+    device: str = "auto",
+    dtype: str = "auto",
 ) -> AdapterCard:
     """Train an adapter for the model SPEC on rated images and write it to the folder `out`, which must not exist yet.
 
     A SPEC with an adapter continues that adapter: its tensors go on from where they are, so the result fits on the
-    bare base. Adapters given by name are looked for beside `out`. include_revealed is only written on the card. The
-    same arguments give the same tensors.
+    bare base. Adapters given by name are looked for beside `out`. options: None for those of the kind of model. include_revealed is only
+    written on the card. device and dtype: as for scoring, dtype one of auto, float32, bfloat16. The same arguments give the same tensors.
 
-    Raises DataError for too few ratings or an `out` that cannot be written, ModelLoadError for the model. Then nothing
-    is left behind.
+    Raises DataError for too few ratings, a model that cannot be fine-tuned, or an `out` that cannot be written, ModelLoadError for the
+    model. Then nothing is left behind.
     """
+    where = choose_device(device)
+    check_dtype(dtype)
+    check_before_download(spec, where, dtype, WORKING)
     found = resolve(spec, out.parent)
-    base = Spec(spec.partition("+")[0], found.base, None)
-    parent = read_card(found.adapter) if found.adapter else None
-    if parent:
-        check_base(parent, found)
-    model, processor = load_nano(base)
-    learner = Learner(model, processor)
-    material = read_material(rated, learner)
+    check_can_learn(found, dtype)
+    parent = read_card(found.adapter) if found.adapter and (found.adapter / CARD).is_file() else None
+    tuner = open_tuner(found, where, dtype)
+    with in_memory(found, where):
+        material = read_material(rated, tuner)
     parts = split(material.digests, parent.trained_on if parent else ())
-    with workspace(out) as folder:
+    with workspace(out) as folder, in_memory(found, where):
         torch.manual_seed(seed)
-        adapted = load_onto(model, found.adapter, trainable=True) if parent else attach(model, processor, options.rank)
-        options = replace(options, rank=adapted.peft_config["default"].r)
-        before = learner.predict(material.examples.image_tokens)
-        train(learner, material.examples[parts.train], options, seed)
-        origin = origin_of(found, base)
-        save_tensors(adapted, folder, origin)
-        # What is on disk is what is measured.
-        saved = load_onto(load_nano(base)[0], folder).merge_and_unload()
-        after = Learner(saved, processor).predict(material.examples.image_tokens)
+        before = predict(tuner, material.examples, "scores before")
+        options = options or tuner.options
+        options = replace(options, rank=tuner.begin(options.rank))
+        train(tuner, [material.examples[n] for n in parts.train], material.mos[parts.train], options, seed)
+        origin = origin_of(found)
+        tuner.save(folder, origin)
+        tuner = tuner.reload(folder)  # what is on disk is what is measured
+        after = predict(tuner, material.examples, "scores after")
         choices = {"seed": seed, "options": asdict(options), "include_revealed": include_revealed}
         card = AdapterCard(
             name=out.name,
-            readout=learner.readout,
-            scale=learner.scale,
+            readout=tuner.readout,
+            scale=tuner.scale,
             **origin,
             **choices,
             **account(material, parts),
-            **measured(parts, material.examples.mos, before, after),
+            **measured(parts, material.mos, before, after),
         )
         (folder / CARD).write_text(card.to_json(), encoding="utf-8")
-        (folder / "README.md").write_text(readme(card), encoding="utf-8")
+        (folder / "README.md").write_text(readme(card, tuner.plain_peft), encoding="utf-8")
     return card
+
+
+@contextmanager
+def in_memory(found: Spec, device: torch.device) -> Iterator[None]:
+    """Raises DataError when memory runs out in between."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise DataError(
+            f"the memory of the device '{device}' ran out while {found.name} was fine-tuned: choose --dtype bfloat16, a smaller model "
+            "or another --device."
+        ) from error
 
 
 @contextmanager
@@ -198,21 +227,18 @@ def workspace(out: Path) -> Iterator[Path]:
         ) from error
 
 
-def origin_of(found: Spec, base: Spec) -> dict:
-    """The card's base, base_revision and parent; names only, no path of this machine."""
+def origin_of(found: Spec) -> dict:
+    """The card's base, base_revision and parent: names and hub ids, no path of this machine."""
 
     def name(text: str) -> str:
-        return text if text in SHIPPED else Path(text).resolve().name
+        return Path(text).resolve().name if Path(text).exists() else text
 
-    parent = {"name": found.adapter.name, "revision": revision(found)} if found.adapter else None
-    return {"base": name(base.name), "base_revision": revision(base), "parent": parent}
-
-
-def save_tensors(adapted: PeftModel, folder: Path, origin: dict) -> None:
-    """PEFT's own files. base_model_name_or_path and revision say which base, in place of the path that PEFT would write."""
-    config = adapted.peft_config["default"]
-    config.base_model_name_or_path, config.revision = origin["base"], origin["base_revision"]
-    adapted.save_pretrained(folder, save_embedding_layers=False)
+    base, _, adapter = found.name.partition("+")
+    if base in KNOWN and KNOWN[base].base:  # the name of an adapter
+        base, adapter = KNOWN[base].base, base
+    bare = replace(found, name=base, adapter=None)
+    parent = {"name": name(adapter), "revision": revision(found)} if found.adapter else None
+    return {"base": base if base in KNOWN else name(base), "base_revision": revision(bare), "parent": parent}
 
 
 def account(material: Material, parts: Split) -> dict:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from model.allocator import give_back_freed_memory
 from model.errors import TooLittleMemory
 
 WORKING = 1.1  # of the weights' size: a tensor on its way, and what one picture needs
@@ -33,6 +34,7 @@ def free_memory(device: str | torch.device) -> float | None:
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    give_back_freed_memory()
     known = [free for free in (free_in_system(), free_in_group()) if free is not None]
     return min(known, default=None)
 

@@ -1,5 +1,7 @@
 """Weights of the LLM's layers in 8 or 4 bits, by bitsandbytes where it is installed and the device has it (CUDA; CPU, slowly)."""
 
+import logging
+
 import torch
 from torch import nn
 
@@ -27,6 +29,7 @@ def quantized_linear(weight: torch.Tensor, bits: int, device: str | torch.device
         ) from error
     if torch.device(device).type not in ("cuda", "cpu"):
         raise ModelLoadError(f"{bits} bits do not run on {device}: choose --dtype bfloat16 or another device.")
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)  # tells of float16 at every layer
     rows, columns = weight.shape
     with torch.device("meta"):
         if bits == 8:

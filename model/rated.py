@@ -1,9 +1,10 @@
-"""Rated images: what fine-tuning learns from, which of them are held out, and a hash of all. Plain Python, no torch."""
+"""Rated images: what training and evaluation read, which of them are held out, and a hash of all. Plain Python, no torch."""
 
 import hashlib
 import json
+import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.assessment import Failure
@@ -16,18 +17,38 @@ MIN_HELD_OUT = 3  # a correlation of two points is always 1 or -1
 
 @dataclass(frozen=True)
 class RatedImage:
-    """One image with the MOS of its n raters and their std (None for n = 1); both in units of `scale` (low, high)."""
+    """One image with the MOS of its n raters and their std; both in units of `scale` (low, high), higher is better.
+
+    std: the raters' spread about the MOS, None for n = 1 and where a data set does not publish it. n: None where it is not known.
+    scale: None where labels came without one. dataset and split ("training", "validation", "test"): "" where there is none. part: a
+    named part of the data set, such as a subset or a kind of degradation. content: what pictures of one content share, such as their
+    reference picture; a split must not part them.
+    """
 
     image: Path
     mos: float
     std: float | None
-    n: int
-    scale: tuple[float, float] = (1.0, 5.0)
+    n: int | None
+    scale: tuple[float, float] | None = (1.0, 5.0)
+    dataset: str = ""
+    split: str = ""
+    part: str = ""
+    content: str = ""
 
     def mos_on(self, scale: tuple[float, float]) -> float:
-        """The MOS put linearly onto another scale."""
+        """The MOS put linearly onto another scale. Raises DataError where the labels came without a scale."""
+        if self.scale is None:
+            raise DataError(
+                f"the labels of {self.image.name} came without a scale: give it where they are read (--scale)."
+            )
         low, high = self.scale
         return scale[0] + (self.mos - low) / (high - low) * (scale[1] - scale[0])
+
+    def on(self, scale: tuple[float, float]) -> "RatedImage":
+        """The same image with MOS and std put linearly onto another scale. Raises DataError as mos_on does."""
+        mos, width = self.mos_on(scale), scale[1] - scale[0]
+        std = None if self.std is None else self.std * width / (self.scale[1] - self.scale[0])
+        return replace(self, mos=mos, std=std, scale=scale)
 
 
 @dataclass(frozen=True)
@@ -49,6 +70,22 @@ def split(digests: Sequence[str], seen_before: Sequence[str] = ()) -> Split:
     count = max(MIN_HELD_OUT, round(HELD_OUT_SHARE * len(digests)))
     held_out = sorted(position for _, position in unseen[:count])
     return Split([position for position in range(len(digests)) if position not in set(held_out)], held_out)
+
+
+def hold_out(images: Sequence[RatedImage], share: float, seed: int = 0) -> tuple[list[RatedImage], list[RatedImage]]:
+    """Draw about `share` of the images at random, contents whole: (the others, those held out).
+
+    For data sets that publish no split. Pictures of one content come together; one without a content is a content of its own.
+    """
+    contents: dict[str, list[RatedImage]] = {}
+    for image in images:
+        contents.setdefault(image.content or str(image.image), []).append(image)
+    shuffled = list(contents.values())
+    random.Random(seed).shuffle(shuffled)
+    kept, held_out = [], []
+    for group in shuffled:
+        (held_out if len(held_out) < share * len(images) else kept).extend(group)
+    return kept, held_out
 
 
 def check_enough(count: int, failures: Sequence[Failure] = ()) -> None:

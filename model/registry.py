@@ -95,6 +95,10 @@ def resolve(spec: str, adapters: Path | None = None, fetch: Callable[[str], Path
     Raises ModelLoadError, naming what is missing and what there is.
     """
     base_name, plus, adapter_name = spec.partition("+")
+    if not base_name or (plus and not adapter_name):
+        raise ModelLoadError(
+            f"'{spec}' names no model: give MODEL or MODEL+ADAPTER, where MODEL is one of {', '.join(KNOWN)}."
+        )
     known = KNOWN.get(base_name)
     if known and known.base:
         if plus:
@@ -125,11 +129,13 @@ def find_adapter(name: str, adapters: Path | None, fetch: Callable[[str], Path] 
     """The folder of an adapter given by name, path or hub id. Raises ModelLoadError when there is none."""
     places = [Path(name), *([adapters / name] if adapters else [])]
     for place in places:
-        if name and (place / "adapter_config.json").is_file():
+        if (place / "adapter_config.json").is_file():
             return place
     if is_hub_id(name):
         return fetch(name)
-    looked = " or ".join(str(place) for place in places)
+    if any((place / "config.json").is_file() for place in places):
+        raise ModelLoadError(f"{name} is a whole model, not an adapter: give it alone.")
+    looked = " or ".join(dict.fromkeys(map(str, places)))
     raise ModelLoadError(
         f"there is no adapter '{name}': looked for {looked} (QSCORER_DATA names another data folder). "
         f"Make one by python -m model.finetune --out {name or 'NAME'}."

@@ -4,7 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -110,7 +110,13 @@ class Scorer:
 
     @torch.inference_mode()
     def _read(self, batch: Sequence) -> Reading:
-        return read(self.backbone, *self.backbone.last_position(batch))
+        reading = read(self.backbone, *self.backbone.last_position(batch))
+        if not reading.score.isfinite().all():
+            raise ModelError(
+                f"{self.name} gives a score that is no number: where it computes in float16, choose --dtype bfloat16 or float32; "
+                "else its weights are damaged, so download them again."
+            )
+        return reading
 
     def _assessment(self, name: str, reading: Reading, row: int) -> Assessment:
         probabilities = reading.probabilities[row].tolist()
@@ -177,6 +183,13 @@ def revision(found: Spec) -> str:
     for folder in filter(None, (found.base, found.adapter)):
         for path in sorted(folder.iterdir()):
             if path.suffix in DECIDING or path.name in ("config.json", "adapter_config.json", "readout.json"):
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                known = path.stat()
+                digest.update(file_digest(path, known.st_size, known.st_mtime_ns))
     return digest.hexdigest()[:12]
+
+
+@cache
+def file_digest(path: Path, size: int, changed: int) -> bytes:
+    """The SHA-256 of a file, computed once for each size and time of change: gigabytes take a minute."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

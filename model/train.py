@@ -34,6 +34,7 @@ from model.commands import run
 from model.images import open_image
 from model.learner import Examples, Learner
 from model.losses import regression_loss
+from model.rated import RatedImage
 
 SIDE = 320  # pixels; the area nano looks at is SIDE x SIDE
 CELLS = SIDE // 4  # the stem's map is a quarter as wide
@@ -71,7 +72,7 @@ class StemCache:
         maps.flush()
         unfinished.rename(path)
 
-    def batch(self, items: list[biq2021.Labelled], crop: tuple[slice, slice], mirror: bool) -> torch.Tensor:
+    def batch(self, items: list[RatedImage], crop: tuple[slice, slice], mirror: bool) -> torch.Tensor:
         """Maps [B, 24, h, w] in float32 of these pictures."""
         rows, columns = crop
         maps = np.stack([self.maps[self.index[item.image], rows, columns] for item in items])
@@ -144,8 +145,8 @@ SYSTEMS = {
 
 
 def epoch_batches(
-    items: list[biq2021.Labelled], seed: int, epoch: int, skip: int
-) -> Iterator[tuple[list[biq2021.Labelled], tuple[slice, slice], bool]]:
+    items: list[RatedImage], seed: int, epoch: int, skip: int
+) -> Iterator[tuple[list[RatedImage], tuple[slice, slice], bool]]:
     """The epoch's batches with their crop and whether mirrored, drawn from (seed, epoch, step) alone; the first `skip` left out."""
     order = np.random.default_rng([seed, epoch]).permutation(len(items))
     for step in range(skip, len(items) // BATCH_SIZE):
@@ -158,7 +159,7 @@ def epoch_batches(
 
 
 @torch.inference_mode()
-def predict(system: nn.Module, cache: StemCache, items: list[biq2021.Labelled]) -> np.ndarray:
+def predict(system: nn.Module, cache: StemCache, items: list[RatedImage]) -> np.ndarray:
     """Scores [N] of whole pictures."""
     whole = slice(0, CELLS), slice(0, CELLS)
     system.eval()
@@ -214,7 +215,7 @@ class TrainingRun:
         self.schedule.load_state_dict(state["schedule"])
         self.step, self.log = state["step"], state["log"]
 
-    def train_epoch(self, cache: StemCache, items: list[biq2021.Labelled], seed: int, progress: tqdm) -> None:
+    def train_epoch(self, cache: StemCache, items: list[RatedImage], seed: int, progress: tqdm) -> None:
         epoch = len(self.log)
         done = self.step - epoch * self.steps_per_epoch
         for batch, crop, mirror in epoch_batches(items, seed, epoch, done):
@@ -233,7 +234,7 @@ class TrainingRun:
             if self.step % CHECKPOINT_EVERY == 0:
                 self.save()
 
-    def validate(self, cache: StemCache, items: list[biq2021.Labelled]) -> None:
+    def validate(self, cache: StemCache, items: list[RatedImage]) -> None:
         """Add this epoch's figures to the log; keep the weights if their SRCC is the best so far."""
         scores, mos = predict(self.system, cache, items), [item.mos for item in items]
         figures = {"srcc": float(spearmanr(scores, mos).statistic), "plcc": float(pearsonr(scores, mos).statistic)}

@@ -17,7 +17,7 @@ from tokenizers import AddedToken
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from model.adapter import CONFIG, load_onto, wrap
+from model.adapter import CONFIG, load_onto, save_peft, wrap
 from model.backbones.vlm import VlmBackbone, VlmReadout
 from model.errors import ModelLoadError
 from model.regressor import Regressor
@@ -37,10 +37,12 @@ An adapter for `{base}` (revision {revision}) that scores the quality of images:
 from {readout.scale[0]:g} to {readout.scale[1]:g}, higher is better. `readout.json` says how the model is asked and read.
 Plain PEFT loads it, with the base's folder in place of BASE and this one in place of FOLDER:
 
+{plain_peft}
+"""
+PLAIN_PEFT = """\
     model = AutoModelForImageTextToText.from_pretrained(BASE)
     add_score_tokens(model, AutoTokenizer.from_pretrained(BASE), read_readout(FOLDER))  # from model.vlm_adapter
-    PeftModel.from_pretrained(model, FOLDER)
-"""
+    PeftModel.from_pretrained(model, FOLDER)"""
 # The projections to queries and values; in_proj_qkv is what linear attention (Qwen3.5) has in their place.
 PROJECTIONS = ("q_proj", "v_proj", "qkv_proj", "in_proj_qkv")
 
@@ -78,6 +80,20 @@ def attach(backbone: VlmBackbone, rank: int) -> PeftModel:
     Raises ModelLoadError when the language model has none of the projections that are adapted.
     """
     model = backbone.model
+    layers = (model.get_input_embeddings(), model.get_output_embeddings())  # PEFT keeps tied ones tied
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules=projections(model),
+        trainable_token_indices={name_of(model, layer): backbone.token_ids.tolist() for layer in layers},
+        modules_to_save=["regressor"] if backbone.readout == "score_token" else None,
+    )
+    backbone.model = wrap(model, config)
+    return backbone.model
+
+
+def projections(model: PreTrainedModel) -> str:
+    """A pattern for the names of the language model's layers that are adapted. Raises ModelLoadError when it has none."""
     decoder = name_of(model, model.get_decoder())
     names = [name for name, _ in model.named_modules() if name.startswith(f"{decoder}.")]
     found = sorted({name.rpartition(".")[2] for name in names} & set(PROJECTIONS))
@@ -86,16 +102,7 @@ def attach(backbone: VlmBackbone, rank: int) -> PeftModel:
             f"a model of type '{model.config.model_type}' cannot be fine-tuned here: its language model has none of the "
             f"layers {', '.join(PROJECTIONS)}. Choose another model."
         )
-    layers = (model.get_input_embeddings(), model.get_output_embeddings())  # PEFT keeps tied ones tied
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=2 * rank,
-        target_modules=rf"{decoder.replace('.', '[.]')}[.].*[.]({'|'.join(found)})",
-        trainable_token_indices={name_of(model, layer): backbone.token_ids.tolist() for layer in layers},
-        modules_to_save=["regressor"] if backbone.readout == "score_token" else None,
-    )
-    backbone.model = wrap(model, config)
-    return backbone.model
+    return rf"{decoder.replace('.', '[.]')}[.].*[.]({'|'.join(found)})"
 
 
 def name_of(model: nn.Module, part: nn.Module) -> str:
@@ -104,11 +111,11 @@ def name_of(model: nn.Module, part: nn.Module) -> str:
 
 def save_adapter(adapted: PeftModel, readout: VlmReadout, folder: Path, base: str, base_revision: str) -> None:
     """Write the adapter, its readout and a README to `folder`; `base` and `base_revision` say which model it belongs on."""
-    config = adapted.peft_config["default"]
-    config.base_model_name_or_path, config.revision = base, base_revision
-    adapted.save_pretrained(folder, save_embedding_layers=False)
+    save_peft(adapted, folder, base, base_revision)
     (folder / READOUT).write_text(json.dumps(asdict(readout), indent=1) + "\n", encoding="utf-8")
-    text = README.format(base=base, revision=base_revision, readout=readout)  # PEFT's own names a path of this machine
+    text = README.format(
+        base=base, revision=base_revision, readout=readout, plain_peft=PLAIN_PEFT
+    )  # PEFT's own names a path
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 

@@ -31,6 +31,6 @@ class VlmLearner:
         taught = torch.cat([torch.tensor(stem).expand(len(batch), -1), answers], 1).to(logits.device)
         loss = answer_cross_entropy(logits.float(), taught)
         if backbone.regressor is not None:
-            scores = backbone.regressor(hidden[:, len(stem)]).float()
+            scores = backbone.regressor(hidden[:, len(stem)].float())  # in float32, as all that moves
             loss = loss + regression_loss(scores, mos.to(scores.device))
         return loss

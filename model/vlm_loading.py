@@ -48,9 +48,10 @@ def load_vlm(
     adapter: Path | None = None,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
+    trainable: bool = False,
     progress: Progress | None = None,
 ) -> VlmBackbone:
-    """The VLM in `folder` with the adapter in the folder `adapter` merged in, ready to score on `device`.
+    """The VLM in `folder` with the adapter in the folder `adapter` merged in (when trainable: attached), ready to score on `device`.
 
     readout: how it is asked and read; when None, what the folder's readout.json says, else zero-shot levels. An adapter brings
     its own. progress: told the tensors; what it raises ends the loading.
@@ -69,7 +70,7 @@ def load_vlm(
         with tensors_told(progress):
             model = read_model(folder, config, dtype, device)
         if adapter:
-            return load_adapter(model, processor, adapter)
+            return load_adapter(model, processor, adapter, trainable)
         return VlmBackbone(model, processor, readout)
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise ModelLoadError(

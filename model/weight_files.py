@@ -27,6 +27,8 @@ class WeightFile:
         self._mapped = path.suffix == ".safetensors" or zipfile.is_zipfile(path)
         self._open()
         self.shapes = {name: self._shape(name) for name in self._content.keys()}
+        if not self._mapped:
+            self.close()
 
     def _open(self) -> None:
         self._unread = LET_GO

@@ -8,7 +8,7 @@ of a batch, so the parts are taken by slices. Padding, where training has any, i
 attention mask is needed. Rotary tables are computed in every pass and lie in no file.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -75,6 +75,7 @@ class MplugOwl2Config(PreTrainedConfig):
         if kwargs.get("num_key_value_heads", num_attention_heads) not in (None, num_attention_heads):
             raise ValueError("config.json asks for grouped key/value heads, and mPLUG-Owl2 has none")
         kwargs.pop("auto_map", None)  # names code files that are neither read nor run
+        check_sizes(self)
         super().__init__(**{"tie_word_embeddings": False, "use_cache": False, **kwargs})
 
     @property
@@ -89,6 +90,33 @@ class MplugOwl2Config(PreTrainedConfig):
     def rows_per_image(self) -> int:
         """How many positions one picture takes in the sequence: the queries and the row that ends them."""
         return self.abstractor.num_learnable_queries + 1
+
+
+def check_sizes(config: MplugOwl2Config) -> None:
+    """Raises ValueError, naming the field, for sizes of which no model can be built."""
+    if not isinstance(config.visual_config, dict):
+        raise ValueError("visual_config in config.json is no JSON object")
+    names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    sizes = {name: getattr(config, name) for name in (*names, "max_position_embeddings")}
+    for part in (config.vision, config.abstractor):
+        whole = {field.name: getattr(part, field.name) for field in fields(part) if field.type is int}
+        sizes |= {f"{type(part).__name__}.{name}": size for name, size in whole.items()}
+    sizes |= {f"deepmlp_hidden_dims[{n}]": size for n, size in enumerate(config.deepmlp_hidden_dims)}
+    for name, size in sizes.items():
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name} in config.json is {size!r}, and must be a number from 1 on")
+    for part, even in ((config, 2), (config.vision, 1), (config.abstractor, 1)):
+        if part.hidden_size % (part.num_attention_heads * even):
+            raise ValueError(
+                f"a hidden_size of {part.hidden_size} in config.json cannot be shared out among num_attention_heads of "
+                f"{part.num_attention_heads}"
+            )
+    if config.vision.patch_size > config.vision.image_size or config.abstractor.hidden_size % 4:
+        raise ValueError(
+            "config.json has a patch_size larger than its image_size, or an abstractor's hidden_size that is no multiple of 4"
+        )
+    if not all(isinstance(token, str) for token in config.score_tokens):
+        raise ValueError("score_tokens in config.json is no list of names")
 
 
 class RMSNorm(nn.Module):

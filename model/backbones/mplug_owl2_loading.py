@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from model.allocator import give_back_freed_memory
 from model.backbones.mplug_owl2 import MplugOwl2Config, MplugOwl2Model
-from model.backbones.mplug_owl2_processor import TOKENIZER, MplugOwl2Processor
+from model.backbones.mplug_owl2_processor import ADDED, TOKENIZER, MplugOwl2Processor
 from model.backbones.mplug_owl2_vision import AbstractorAttention
-from model.errors import ModelLoadError
+from model.errors import ModelLoadError, first_line
 from model.layouts import CONFIG, IGNORED, POSITIONS, Layout, Lora, Piece
 from model.memory import check_memory, free_memory
 from model.quantization import BITS, is_quantized, quantized_linear
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 EMBEDDING = "model.embed_tokens.weight"
+GIVE_BACK = 2**26  # numbers loaded after which malloc is asked for what it has free
 REGRESSOR = re.compile(r"deepmlp\.model\.(\d+)\.linear\.weight$")
 
 
@@ -42,8 +44,8 @@ def load_model(
     check_fit(layout, model, processor)
     lora = layout.lora.pairs if layout.lora and merge else {}
     places = model.state_dict()
-    total, done = sum(tensor.numel() for tensor in places.values()), 0
-    check_memory(str(layout.folder), sizes(places), choice(dtype, bits), free_memory(device), str(device))
+    total, done, since = sum(tensor.numel() for tensor in places.values()), 0, 0
+    check_memory(str(layout.folder), sizes(places, dtype), choice(dtype, bits), free_memory(device), str(device))
     files = dict.fromkeys(piece.file for name in places for piece in layout.pieces.get(name, [])[:1])
     for file in files:
         for name, tensor in places.items():
@@ -56,11 +58,15 @@ def load_model(
                     place(model, name.removesuffix(".weight"), quantized_linear(value, bits, device, dtype))
                 else:
                     place(model, name, value.to(device, dtype, copy=True))
-                done += tensor.numel()
+                done, since = done + tensor.numel(), since + tensor.numel()
+                if since > GIVE_BACK:
+                    give_back_freed_memory()
+                    since = 0
                 if progress:
                     progress(done, total)
         file.close()
     compute_positions(model, layout, dtype, device)
+    give_back_freed_memory()
     return model.eval(), processor
 
 
@@ -92,20 +98,39 @@ def load_processor(layout: Layout) -> MplugOwl2Processor:
     if layout.base and not (folder / TOKENIZER).is_file():
         folder = layout.base
     processor = MplugOwl2Processor.from_pretrained(folder)
-    names = layout.config.get("score_tokens") or sorted(
-        (token for token in processor.added_tokens if re.fullmatch(r"<score\d+>", token)), key=processor.token_id
-    )
-    vocab_size = layout.config.get("vocab_size", 32000)
     if has_regressor(layout):
-        names = names or [f"<score{n}>" for n in range(1, vocab_size - processor.vocab_size + 1)]
-        first = vocab_size - len(names)
-        processor.add_tokens(dict(zip(names, range(first, vocab_size), strict=True)) | processor.added_tokens)
-        if not names or first < processor.vocab_size:
+        vocab_size = layout.config.get("vocab_size", 32000)
+        tokens = score_tokens(layout, processor, vocab_size)
+        if not tokens or vocab_size - len(tokens) < processor.vocab_size:
             raise ModelLoadError(
                 f"{layout.folder / CONFIG} gives a vocabulary of {vocab_size}, and {folder / TOKENIZER} has {processor.vocab_size} pieces: "
                 "there is no room for score tokens, so these files are of different models."
             )
+        for name, number in tokens.items():
+            if not isinstance(number, int) or not processor.vocab_size <= number < vocab_size:
+                raise ModelLoadError(
+                    f"the score token {name} has the id {number!r}, and {layout.folder / CONFIG} gives a vocabulary of {vocab_size}: "
+                    f"these files or {ADDED} are of different models."
+                )
+        processor.add_tokens(tokens | processor.added_tokens)
     return processor
+
+
+def score_tokens(layout: Layout, processor: MplugOwl2Processor, vocab_size: int) -> dict[str, int]:
+    """The score tokens' names and ids, from worst to best: those of config.json, of added_tokens.json, or the last of the vocabulary.
+
+    Raises ModelLoadError for a config.json that names them in another way than as a list.
+    """
+    names, ids = (layout.config.get(key) or [] for key in ("score_tokens", "score_token_id"))
+    if not isinstance(names, list) or not isinstance(ids, list) or len(set(map(len, filter(None, (names, ids))))) > 1:
+        raise ModelLoadError(
+            f"{layout.folder / CONFIG} has score_tokens and score_token_id that are no two lists of one length: download this file again."
+        )
+    known = processor.added_tokens
+    names = names or sorted((token for token in known if re.fullmatch(r"<score\d+>", token)), key=known.get)
+    names = names or [f"<score{n}>" for n in range(1, vocab_size - processor.vocab_size + 1)]
+    ids = ids[::-1] or range(vocab_size - len(names), vocab_size)  # in the file the best comes first
+    return {name: known.get(name, number) for name, number in zip(names, ids, strict=True)}
 
 
 def has_regressor(layout: Layout) -> bool:
@@ -119,15 +144,15 @@ def complete_config(layout: Layout, processor: MplugOwl2Processor) -> MplugOwl2C
         blocks = sorted((int(m[1]), name) for name in layout.pieces if (m := REGRESSOR.match(name)))
         widths = [layout.pieces[name][0].shape[0] for _, name in blocks]
         settings["deepmlp_hidden_dims"] = settings.get("deepmlp_hidden_dims") or widths
-        settings["score_tokens"] = settings.get("score_tokens") or list(processor.added_tokens)
+        settings["score_tokens"] = list(score_tokens(layout, processor, settings.get("vocab_size", 32000)))
     elif layout.lora and settings.get("vocab_size", 0) > processor.vocab_size:
         raise ModelLoadError(
             f"{layout.folder} has score tokens and lacks deepmlp.output_layer.weight, the regressor: download its weights again."
         )
     try:
         config = MplugOwl2Config.from_dict(settings)
-    except (TypeError, ValueError) as error:
-        raise ModelLoadError(f"{layout.folder / CONFIG} cannot be used: {error}.") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ModelLoadError(f"{layout.folder / CONFIG} cannot be used: {first_line(error)}.") from error
     if processor.side != config.vision.image_size:
         raise ModelLoadError(
             f"{layout.folder / CONFIG} is for pictures of {config.vision.image_size} pixels a side, and the preprocessor_config.json "
@@ -186,6 +211,10 @@ def may_grow(name: str, pieces: list[Piece], shape: tuple[int, ...]) -> bool:
 def assemble(pieces: list[Piece], shape: torch.Size) -> torch.Tensor:
     """The pieces' tensor; embeddings that lack rows get the mean of the others there."""
     value = torch.cat([piece.read() for piece in pieces]) if len(pieces) > 1 else pieces[0].read()
+    if not value.is_floating_point():
+        raise ModelLoadError(
+            f"{pieces[0].file.path} holds {pieces[0].name} in whole numbers ({value.dtype}): give a model whose weights are not quantized."
+        )
     if len(value) < shape[0]:
         mean = value.mean(0, keepdim=True, dtype=torch.float32).to(value.dtype)
         value = torch.cat([value, mean.expand(shape[0] - len(value), -1)])
@@ -197,14 +226,12 @@ def choice(dtype: torch.dtype, bits: int | None) -> str:
     return f"{bits}bit" if bits else str(dtype).removeprefix("torch.")
 
 
-def sizes(places: dict[str, torch.Tensor]) -> dict[str, float]:
-    """Bytes of the whole model in each way of loading it, largest first."""
+def sizes(places: dict[str, torch.Tensor], dtype: torch.dtype = torch.bfloat16) -> dict[str, float]:
+    """Bytes of the whole model in each way of loading it, largest first. dtype: of what is not held in fewer bits."""
     full = sum(tensor.numel() for tensor in places.values())
     layers = sum(tensor.numel() for name, tensor in places.items() if is_quantized(name, tensor.shape))
-    found = {
-        choice(dtype, None): float(full * dtype.itemsize) for dtype in (torch.float32, torch.bfloat16, torch.float16)
-    }
-    return found | {choice(torch.bfloat16, bits): layers * bits / 8 + (full - layers) * 2 for bits in BITS}
+    found = {choice(kind, None): float(full * kind.itemsize) for kind in (torch.float32, torch.bfloat16, torch.float16)}
+    return found | {choice(torch.bfloat16, bits): layers * bits / 8 + (full - layers) * dtype.itemsize for bits in BITS}
 
 
 def place(model: nn.Module, name: str, value: torch.Tensor | nn.Module) -> None:

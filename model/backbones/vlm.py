@@ -66,6 +66,10 @@ class Prepared:
         return self.text["input_ids"].shape[1]
 
     @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in (*self.text.values(), *self.vision.values()))
+
+    @property
     def shape_key(self) -> tuple:
         """Pictures with equal keys may share a batch: their vision inputs agree but for the first axis, along which they are
         joined, and their prompts are of like length; the shorter ones are padded."""

@@ -102,10 +102,24 @@ def test_the_chart_says_how_many_of_its_images_the_adapter_has_learnt():
 
 
 @pytest.mark.slow
-def test_only_a_nano_gets_the_command_that_fine_tunes():
+def test_what_can_be_fine_tuned_gets_the_command_and_the_rest_its_reason(tmp_path):
     bench = Bench(parse_settings([]), None, None)
-    assert bench.can_be_tuned("nano-qalign")
-    assert not bench.can_be_tuned("tests/fixtures/mplug_owl2/qscorer_tiny/merged")
+    base = "tests/fixtures/mplug_owl2/qscorer_tiny/base_mplug_owl2"
+    for spec in ("nano-qalign", "tests/fixtures/mplug_owl2/qscorer_tiny/merged", f"{base}+{base}/../adapter"):
+        assert not bench.why_not_tuned(spec)
+        assert bench.how_to_tune(spec)[0].value.endswith(f"--model {spec} --out NAME")
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    code, said = bench.how_to_tune(str(tmp_path))
+    assert not code.visible and "a model of type &#x27;llama&#x27;, which cannot be fine-tuned" in said
+
+
+def test_an_adapter_of_a_folder_is_put_on_that_folder():
+    bench = Bench(parse_settings([]), None, None)
+    card = dataclasses.replace(adapter_card(0.56, 0.53), base="Qwen3.5-2B")
+    offered = dict(bench.choices([card], "models/Qwen3.5-2B"))
+    assert offered["Qwen3.5-2B+mine"] == "models/Qwen3.5-2B+mine"
+    assert {"nano", "models/Qwen3.5-2B"} < set(offered.values())
+    assert dict(bench.choices([dataclasses.replace(card, base="nano")], "nano"))["nano+mine"] == "nano+mine"
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-FIXTURES = Path(os.environ.get("MPLUG_OWL2_FIXTURES", Path(__file__).parent.parent / "fixtures" / "mplug_owl2"))
+OURS = Path(__file__).parent.parent / "fixtures" / "mplug_owl2"
+FIXTURES = Path(os.environ.get("MPLUG_OWL2_FIXTURES", OURS))
 QSCORER, QALIGN = FIXTURES / "qscorer_tiny", FIXTURES / "qalign_tiny"
 PROMPT_NAMES = {  # the fixtures' names for task and variant
     "scorer_newline": ("quality", "newline"),
@@ -23,6 +24,11 @@ PROMPT_NAMES = {  # the fixtures' names for task and variant
     "quality_video": ("video", "newline"),
     "github_score_method_quality_video": ("video", "github"),
 }
+
+
+def common(name: str) -> dict:
+    """What a file says that is about the published models, of no shape of the tests': from our set where another one lacks it."""
+    return facts((FIXTURES if (FIXTURES / name).is_file() else OURS) / name)
 
 
 @cache
@@ -37,7 +43,12 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
 
 def pictures(kind: Path) -> list[Image.Image]:
     """The test pictures, decoded."""
-    return [Image.open(path).convert("RGB") for path in sorted((kind / "inputs").glob("image_*.png"))]
+    return [Image.open(path).convert("RGB") for path in picture_files(kind)]
+
+
+def picture_files(kind: Path) -> list[Path]:
+    """Their files, by number."""
+    return sorted((kind / "inputs").glob("image_*"), key=lambda path: int(path.stem.removeprefix("image_")))
 
 
 def assert_near(found, expected, tolerance: float = 1e-5, relative: float = 0.0) -> None:

@@ -1,19 +1,22 @@
 """The evaluate command: labels in, one JSON object out, and a sentence for everything that is wrong with them."""
 
-import functools
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from model import evaluate as module
 from model.assessment import Failure
+from model.datasets.labels_csv import read_labels
 from model.errors import DataError, ImageError, ModelLoadError
-from model.evaluate import Label, evaluate, read_labels, raw_rmse
+from model.evaluate import evaluate, raw_rmse
 from model.images import open_image
+from model.rated import RatedImage
 from tests.bad_images import picture
+from tests.model import published_sets
 
 
 class BrightnessScorer:
@@ -29,9 +32,28 @@ class BrightnessScorer:
                 yield Failure(str(path), str(error))
 
 
+class DarknessScorer(BrightnessScorer):
+    """The darker, the better; picture 5 is beyond it."""
+
+    name = "darkness"
+
+    def assess_files(self, paths, batch_size=8):
+        for path, result in zip(paths, super().assess_files(paths, batch_size), strict=True):
+            if path.name == "5.png":
+                result = Failure(str(path), "too much for it")
+            yield result if isinstance(result, Failure) else SimpleNamespace(score=255 - result.score)
+
+
+SCORERS = {"brightness": BrightnessScorer, "darkness": DarknessScorer}
+
+
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(module, "figures", functools.partial(module.figures, resamples=50))
+    for name in ("figures", "compare", "raters_worth"):
+        function = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *a, function=function, **more: function(*a, **{"resamples": 50} | more)
+        )
 
 
 @pytest.fixture
@@ -55,16 +77,17 @@ def command(gallery, capsys, monkeypatch):
 
     def load_scorer(spec, device="auto", dtype="auto", adapters=None, progress=None):
         asked.append((spec, device, dtype, adapters))
-        if spec != "brightness":
+        if spec not in SCORERS:
             raise ModelLoadError(f"there is no model '{spec}'")
-        return BrightnessScorer()
+        return SCORERS[spec]()
 
-    monkeypatch.setitem(sys.modules, "model.scorer", SimpleNamespace(load_scorer=load_scorer))
+    monkeypatch.setitem(
+        sys.modules, "model.scorer", SimpleNamespace(load_scorer=load_scorer, choose_device=lambda word: "cpu")
+    )
 
-    def run(*more, model="brightness"):
-        status = module.main(
-            ["--model", model, "--images", str(gallery.folder), "--labels", str(gallery.labels), *more]
-        )
+    def run(*more, model="brightness", data=None):
+        labels = ["--images", str(gallery.folder), "--labels", str(gallery.labels)]
+        status = module.main(["--model", model, *(["--data", str(data)] if data else labels), *more])
         captured = capsys.readouterr()
         return SimpleNamespace(status=status, out=captured.out, err=captured.err, asked=asked)
 
@@ -109,12 +132,9 @@ def test_unreadable_and_absent_pictures_are_listed_and_the_rest_is_evaluated(com
 
 
 def test_a_name_that_no_file_can_have_is_listed_and_stops_nothing(gallery):
-    labels = read_labels(gallery.labels) + [
-        Label("x" * 5000, 1.0),
-        Label("nul\0.png", 1.0),
-        Label("no/such/folder.png", 1.0),
-    ]
-    report = evaluate(BrightnessScorer(), gallery.folder, labels)
+    gallery.labels.write_text(gallery.labels.read_text() + "x" * 5000 + ",1.0,0.1\nno/such/folder.png,1.0,0.1\n")
+    rated = read_labels(gallery.labels, gallery.folder) + [RatedImage(Path("nul\0.png"), 1.0, 0.1, None, None)]
+    report = evaluate(BrightnessScorer(), rated).report
     assert (report["n"], len(report["unreadable"])) == (12, 3)
     assert all(entry["error"].startswith("cannot be read: ") for entry in report["unreadable"])
 
@@ -145,19 +165,24 @@ def test_what_cannot_be_evaluated_is_one_sentence_and_status_2(command, gallery)
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
     with pytest.raises(DataError, match="is not a folder"):
-        evaluate(BrightnessScorer(), tmp_path / "absent", [Label("a.png", 3)])
+        read_labels(labels_of(tmp_path, "image,mos\na.png,3\n"), tmp_path / "absent")
+    with pytest.raises(DataError, match="no labels"):
+        evaluate(BrightnessScorer(), [])
 
 
 def test_a_name_may_differ_from_its_file_in_case(gallery):
     (gallery.folder / "0.png").rename(gallery.folder / "0.PNG")
-    report = evaluate(BrightnessScorer(), gallery.folder, read_labels(gallery.labels))
+    report = evaluate(BrightnessScorer(), read_labels(gallery.labels, gallery.folder)).report
     assert (report["n"], report["unreadable"]) == (12, [])
 
 
 def test_labels_are_read_whatever_the_case_order_and_company_of_their_columns(tmp_path):
-    text = "STD,Mos , Image,remark\n.5,3.25,sub/a b.jpg,fine\n,-1e1,ü.png,\n\n"
+    text = "STD,Mos , Image,remark,N\n.5,3.25,sub/a b.jpg,fine,12\n,-1e1,ü.png,,\n\n"
     for encoding in ("utf-8", "utf-8-sig"):
-        assert read_labels(labels_of(tmp_path, text, encoding)) == [Label("sub/a b.jpg", 3.25), Label("ü.png", -10.0)]
+        assert read_labels(labels_of(tmp_path, text, encoding), tmp_path) == [
+            RatedImage(tmp_path / "sub/a b.jpg", 3.25, 0.5, 12, None, "labels"),
+            RatedImage(tmp_path / "ü.png", -10.0, None, None, None, "labels"),
+        ]
 
 
 @pytest.mark.parametrize(
@@ -173,27 +198,101 @@ def test_labels_are_read_whatever_the_case_order_and_company_of_their_columns(tm
         ("image,mos\na\n", "line 2: the mos of a is empty"),
         ("image,mos\n,3\n", "line 2: no image is named"),
         ("image,mos\na,1\nb,2\na,3\n", "line 4: a was given on line 2 already"),
+        ("image,mos,std\na,1,-1\n", "line 2: a has a negative std"),
+        ("image,mos,n\na,1,many\n", "line 2: the n of a is many, not a number"),
     ],
 )
 def test_labels_that_cannot_be_used_are_named_with_their_line(tmp_path, text, sentence):
     with pytest.raises(DataError, match=sentence):
-        read_labels(labels_of(tmp_path, text))
+        read_labels(labels_of(tmp_path, text), tmp_path)
 
 
 def test_a_labels_file_that_is_absent_or_no_text_is_one_sentence(tmp_path):
     with pytest.raises(DataError, match="absent.csv cannot be read: no such file"):
-        read_labels(tmp_path / "absent.csv")
+        read_labels(tmp_path / "absent.csv", tmp_path)
     with pytest.raises(DataError, match="not a CSV file in UTF-8"):
-        read_labels(labels_of(tmp_path, "image,mos\nü.png,1\n", "latin-1"))
+        read_labels(labels_of(tmp_path, "image,mos\nü.png,1\n", "latin-1"), tmp_path)
+    with pytest.raises(DataError, match="the mos of a is 77, outside of the scale 1 to 5"):
+        read_labels(labels_of(tmp_path, "image,mos\na,77\n"), tmp_path, (1, 5))
 
 
-def test_a_misspelt_labels_file_is_told_without_loading_torch():
-    lines = "import sys; from model.evaluate import main; main(sys.argv[1:]); print('torch' in sys.modules)"
+def test_a_misspelt_labels_file_is_told_without_loading_torch_or_what_is_optional():
+    unwanted = "{'torch', 'pyiqa', 'openpyxl', 'plotly'}"
+    lines = f"import sys; from model.evaluate import main; main(sys.argv[1:]); print({unwanted} & set(sys.modules) != set())"
     run = [sys.executable, "-c", lines, "--images", ".", "--labels", "absent.csv"]
     ended = subprocess.run(run, capture_output=True, text=True, check=True)
     assert ended.stdout == "False\n" and ended.stderr.startswith("error: absent.csv cannot be read")
 
 
-def test_rmse_without_a_fit_is_there_when_labels_and_scores_share_a_scale():
-    assert raw_rmse([2.0, 4.0], [3.0, 3.0], (1, 5)) == pytest.approx(1)
-    assert raw_rmse([2.0, 4.0], [30.0, 70.0], (1, 5)) is None and raw_rmse([], [], (1, 5)) is None
+def rated(mos, scale):
+    return [RatedImage(Path("a.png"), value, None, None, scale) for value in mos]
+
+
+def test_rmse_without_a_fit_is_in_units_of_the_labels():
+    for scale in (None, (1, 5)):
+        assert raw_rmse([2.0, 4.0], rated([3.0, 3.0], scale), (1, 5)) == pytest.approx(1)
+    assert raw_rmse([2.0, 4.0], rated([50.0, 50.0], (0, 100)), (1, 5)) == pytest.approx(25)
+    assert raw_rmse([2.0, 4.0], rated([3.0, 3.0], (0, 100)), (1, 5)) > 40  # on 0 to 100, though within 1 to 5
+
+
+def test_rmse_without_a_fit_is_null_where_scales_are_not_known():
+    assert raw_rmse([2.0, 4.0], rated([30.0, 70.0], None), (1, 5)) is None
+    assert raw_rmse([], [], (1, 5)) is None and raw_rmse([2.0], rated([3.0], (1, 5)), None) is None
+    assert raw_rmse([2.0, 2.0], rated([3.0], (1, 5)) + rated([3.0], (0, 5)), (1, 5)) is None
+
+
+def test_a_published_set_is_evaluated_on_its_test_split_with_what_is_known_of_it(command, tmp_path):
+    report = json.loads(command(data=published_sets.koniq(tmp_path / "koniq")).out)
+    assert (report["dataset"], report["split"], report["label_scale"], report["n"]) == ("KonIQ-10k", "test", [1, 5], 2)
+    ran = command("--split", "all", data=tmp_path / "koniq")
+    assert json.loads(ran.out)["n"] == 5 and json.loads(ran.out)["split"] == "test + training + validation"
+    ran = command("--split", "test", data=published_sets.spaq(tmp_path / "spaq"))
+    assert (ran.status, ran.err) == (
+        2,
+        "error: the data set has no split 'test' (it has: none): choose another or 'all'\n",
+    )
+
+
+def test_parts_and_pictures_without_near_duplicates_have_figures_of_their_own(command, tmp_path):
+    report = json.loads(command("--split", "all", data=published_sets.kadid(tmp_path / "kadid")).out)
+    assert {part: found["n"] for part, found in report["parts"].items()} == {"01": 3, "03": 2}
+    assert "intervals" not in report["parts"]["01"] and "without_near_duplicates" not in report
+    report = json.loads(command(data=published_sets.biq2021(tmp_path / "biq")).out)
+    assert (report["n"], report["without_near_duplicates"]["n"]) == (2, 1)  # ss01 (151) is one that has a twin
+
+
+def test_std_tells_how_many_raters_the_scorer_is_worth(command, gallery):
+    assert json.loads(command().out)["raters"]["one_rater_plcc"] == pytest.approx(0.865, abs=0.005)
+    gallery.labels.write_text(gallery.labels.read_text().replace(",0.4", ",9"))
+    assert json.loads(command().out)["raters"]["std"] == 9
+    gallery.labels.write_text("image,mos\n" + "".join(f"{n}.png,{1 + n / 5}\n" for n in range(12)))
+    assert "raters" not in json.loads(command().out)
+
+
+def test_two_systems_are_compared_on_the_pictures_that_both_could_read(command, gallery):
+    (gallery.folder / "3.png").write_bytes(b"no picture at all")
+    ran = command("--against", "darkness")
+    report = json.loads(ran.out)
+    assert ran.status == 1 and [asked[0] for asked in ran.asked] == ["brightness", "darkness"]
+    against = report["against"]
+    assert (report["n"], against["n"], against["paired"]["n"]) == (11, 10, 10)
+    assert (against["model"], against["srcc"]) == ("darkness", pytest.approx(-1))
+    assert [entry["image"] for entry in against["unreadable"]] == ["3.png", "5.png"]
+    assert against["paired"]["srcc"]["difference"] == pytest.approx(2)
+
+
+def test_the_gallery_is_written_beside_the_report(command, tmp_path):
+    ran = command("--gallery", str(tmp_path / "misses"))
+    assert ran.status == 0 and f"gallery: {tmp_path / 'misses' / 'index.html'}" in ran.err
+    assert json.loads(ran.out)["n"] == 12 and (tmp_path / "misses" / "index.html").is_file()
+
+
+def test_a_labels_file_or_a_data_set_is_asked_for_and_not_both(command, gallery):
+    for arguments in ([], ["--data", "a", "--labels", "b"]):
+        with pytest.raises(SystemExit, match="2"):
+            module.main(arguments)
+    assert (
+        json.loads(command("--scale", "1", "5", data=gallery.labels).out)["unreadable"] != []
+    )  # names start beside the file
+    ran = command("--scale", "2", "5")
+    assert (ran.status, "outside of the scale 2 to 5" in ran.err) == (2, True)

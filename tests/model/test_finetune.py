@@ -11,7 +11,6 @@ from model import finetune as module
 from model.adapter import read_card
 from model.scorer import load_scorer
 from tests.bad_images import picture
-from tests.model.owl_fixtures import QSCORER
 from tests.model.tiny import gallery, tiny_base
 
 SHOWN = ShownScore("nano", "1", 3.0, (1.0, 5.0))
@@ -152,5 +151,8 @@ def test_what_is_wrong_with_the_arguments_is_told_without_loading_torch():
     assert (ended.returncode, ended.stdout) == (0, "2\n") and "0 rated images are too few" in ended.stderr
 
 
-def test_only_a_nano_is_fine_tuned_by_the_command(command):
-    assert refused(command(model=QSCORER / "merged"), "is a model of type 'mplug_owl2'", "fine-tunes nano")
+def test_a_model_that_cannot_be_fine_tuned_is_one_sentence(command, data, tmp_path):
+    rate(data, 10)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert refused(command(model=tmp_path), "a model of type 'bert', which cannot be fine-tuned: choose nano")
+    assert refused(command("--dtype", "4bit"), "nothing is fine-tuned in 4bit")

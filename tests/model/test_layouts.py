@@ -12,9 +12,14 @@ from model.backbones.mplug_owl2_loading import attach_lora, load_model
 from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
 from model.errors import ModelLoadError
 from model.layouts import find_layout
+from model.weight_files import WeightFile
 from tests.model.owl_fixtures import QALIGN, QSCORER, assert_near, facts, pictures
 
 BASE = QSCORER / "base_mplug_owl2"
+SHARDS = sorted(set(facts(BASE / "pytorch_model.bin.index.json")["weight_map"].values()))
+SHARD = SHARDS[-1]
+NAMES = tuple(facts(QSCORER / "adapter" / "config.json")["score_tokens"])
+IDS = facts(QSCORER / "outputs.json")["score_token_ids"]
 LAYOUTS = [
     (BASE, None, "mPLUG-Owl2 base"),
     (QALIGN / "checkpoint_bin", None, "level model"),
@@ -74,9 +79,10 @@ def test_a_deqa_lora_is_known_from_a_q_scorer_one(tmp_path):
     }
     expected.load_state_dict(state, strict=False)
     update = load_bin(folder / "adapter_model.bin")
+    scaling = layout.lora.config["lora_alpha"] / layout.lora.config["r"]
     for key in [key for key in update if "lora_A" in key]:
         weight = expected.get_submodule(key.removeprefix("base_model.model.").removesuffix(".lora_A.weight")).weight
-        weight.data += 2.0 * update[key.replace("lora_A", "lora_B")].float() @ update[key].float()
+        weight.data += scaling * update[key.replace("lora_A", "lora_B")].float() @ update[key].float()
     batch = [found.prepare(picture) for picture in pictures(QALIGN)]
     assert_near(found.last_position(batch)[1], MplugOwl2Backbone(expected, processor).last_position(batch)[1])
 
@@ -104,7 +110,7 @@ def test_a_merged_q_scorer_scores_as_the_original():
 def test_an_adapter_scores_as_the_original_and_as_merged(folder):
     outputs = facts(QSCORER / "adapter_outputs.json")
     found = scorer(QSCORER / folder, BASE)
-    assert found.tokens == ("<score1>", "<score2>", "<score3>", "<score4>", "<score5>")
+    assert found.tokens == NAMES and found.token_ids.tolist() == IDS
     scores = raw_scores(found)
     assert_near(scores, outputs["unmerged_fp32_peft_forward"]["mlp_out_raw"], 1e-3)
     merged = outputs[f"merged_by_original_script_from_{folder}"]["fp32_eval_of_fp16_merged"]["mlp_out_raw"]
@@ -133,10 +139,11 @@ def test_an_attached_adapter_can_be_trained_on():
 
 def test_shards_are_read_whatever_the_index_calls_them(tmp_path):
     folder = copied(BASE, tmp_path)
-    (folder / "pytorch_model-1-of-2.bin").rename(folder / "part.one.bin")
+    (folder / SHARD).rename(folder / "part.one.bin")
     index = folder / "pytorch_model.bin.index.json"
-    index.write_text(index.read_text().replace("pytorch_model-1-of-2.bin", "part.one.bin"))
-    scorer(folder)
+    index.write_text(index.read_text().replace(SHARD, "part.one.bin"))
+    found, expected = (load_model(find_layout(place))[0].state_dict() for place in (folder, BASE))
+    assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_bin_files_of_old_pytorch_are_read(tmp_path):
@@ -168,7 +175,7 @@ def test_a_q_scorer_adapter_without_a_config_brings_its_tokens(tmp_path):
     folder = copied(QSCORER / "adapter", tmp_path)
     (folder / "config.json").unlink()
     found = scorer(folder, BASE)
-    assert found.tokens[0] == "<score1>" and len(found.tokens) == 5
+    assert found.tokens == NAMES and found.token_ids.tolist() == IDS
     assert_near(raw_scores(found), raw_scores(scorer(QSCORER / "adapter", BASE)), 0)
 
 
@@ -275,15 +282,15 @@ def halve(key: str):
     return lambda content: content.__setitem__(key, content[key][: len(content[key]) // 2].clone())
 
 
-SHARD, NON_LORA, P = "pytorch_model-2-of-2.bin", "non_lora_trainables.bin", "base_model.model."
+NON_LORA, P = "non_lora_trainables.bin", "base_model.model."
 Q_PROJ = "model.layers.0.self_attn.q_proj"
 BAD = {
-    "missing shard": (BASE, remove(SHARD), [SHARD, "one of 2 files", "download it too"]),
+    "missing shard": (BASE, remove(SHARD), [SHARD, f"one of {len(SHARDS)} files", "download it too"]),
     "half a shard": (BASE, cut(SHARD), [SHARD, "only a part", "download this file again"]),
     "empty shard": (BASE, write(SHARD, b""), [SHARD, "empty"]),
     "lfs pointer": (BASE, write(SHARD, b"version https://git-lfs.github.com/spec/v1\noid"), [SHARD, "git lfs pull"]),
     "half an index": (BASE, cut("pytorch_model.bin.index.json"), ["pytorch_model.bin.index.json", "not readable JSON"]),
-    "no index": (BASE, remove("pytorch_model.bin.index.json"), ["no weights"]),
+    "no weights": (QSCORER / "merged", remove("model.safetensors"), ["no weights"]),
     "index without map": (BASE, write("pytorch_model.bin.index.json", b"{}"), ["weight_map"]),
     "shard lacks a tensor": (BASE, change_bin(SHARD, lambda c: c.popitem()), [SHARD, "lacks the tensor", "promises"]),
     "no config": (BASE, remove("config.json"), ["lacks config.json"]),
@@ -292,6 +299,19 @@ BAD = {
     "other sizes": (BASE, change_config(hidden_size=4096), ["of shape", "the model needs"]),
     "odd rope": (BASE, change_config(rope_scaling={"type": "linear", "factor": 2.0}), ["rope_scaling"]),
     "other picture size": (BASE, change_config(visual_config={}), ["448 pixels", "different models"]),
+    "shards without their index": (BASE, remove("pytorch_model.bin.index.json"), [".bin.index.json", "download it"]),
+    "width in words": (BASE, change_config(hidden_size="wide"), ["config.json", "hidden_size", "'wide'"]),
+    "no heads": (BASE, change_config(num_attention_heads=0, num_key_value_heads=0), ["num_attention_heads", "is 0"]),
+    "visual_config a number": (BASE, change_config(visual_config=7), ["config.json", "visual_config"]),
+    "whole numbers": (
+        BASE,
+        change_bin(SHARD, lambda c: c.update({key: value.int() for key, value in c.items()})),
+        [SHARD, "whole numbers"],
+    ),
+    "names of tokens in one word": (QSCORER / "merged", change_config(score_tokens="abc"), ["score_tokens"]),
+    "fewer names than tokens": (QSCORER / "merged", change_config(score_tokens=list(NAMES[:2])), ["score_tokens"]),
+    "ids in words": (QSCORER / "merged", write("added_tokens.json", b'{"<score1>": "x"}'), ["<score1>", "'x'"]),
+    "id beyond the vocabulary": (QSCORER / "merged", write("added_tokens.json", b'{"<score1>": 99999}'), ["99999"]),
     "half safetensors": (QSCORER / "merged", cut("model.safetensors"), ["model.safetensors", "only a part"]),
     "wrong shape": (
         QSCORER / "merged",
@@ -325,7 +345,7 @@ BAD = {
     "unknown key": (
         QSCORER / "adapter",
         change_bin(NON_LORA, lambda c: c.__setitem__("module.lm_head.weight", torch.ones(1))),
-        ["module.lm_head.weight", "no place"],
+        ["module.lm_head.weight", "has a place"],
     ),
     "no rows": (
         QSCORER / "adapter",
@@ -379,6 +399,30 @@ def test_an_adapter_alone_asks_for_its_base():
 def test_an_adapter_is_no_base():
     with pytest.raises(ModelLoadError, match="adapter.* needs its base"):
         find_layout(QSCORER / "adapter", QSCORER / "adapter")
+
+
+def test_a_q_scorer_is_no_base():
+    with pytest.raises(ModelLoadError, match="merged holds deepmlp.*is for another base"):
+        find_layout(QSCORER / "adapter", QSCORER / "merged")
+
+
+def test_score_tokens_have_the_ids_that_the_files_give_them(tmp_path):
+    copy = copied(QSCORER / "merged", tmp_path)
+    changed = IDS[1:] + IDS[:1]
+    (copy / "added_tokens.json").write_text("{}")
+    change_config(score_token_id=changed[::-1])(copy)
+    assert scorer(copy).token_ids.tolist() == changed
+    (copy / "added_tokens.json").write_text(json.dumps({"<other>": IDS[0]} | dict(zip(NAMES, IDS, strict=True))))
+    change_config(score_tokens=None, score_token_id=None)(copy)
+    found = scorer(copy)
+    assert found.tokens == NAMES and found.token_ids.tolist() == IDS
+
+
+def test_files_of_old_pytorch_are_not_kept_in_memory(tmp_path):
+    torch.save({"a": torch.ones(3)}, tmp_path / "x.bin", _use_new_zipfile_serialization=False)
+    file = WeightFile(tmp_path / "x.bin")
+    assert file._content is None and file.shapes == {"a": (3,)}
+    assert torch.equal(file.read("a"), torch.ones(3))
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

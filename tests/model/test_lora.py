@@ -12,7 +12,8 @@ from model.adapter import WEIGHTS, load_onto
 from model.errors import DataError, ModelLoadError
 from model.learner import Learner
 from model.nano_loading import load_nano
-from model.lora import Options, attach, finetune
+from model.lora import Options, finetune
+from model.nano_tuner import NanoTuner, attach
 from model.metrics import plcc, rmse, srcc
 from model.registry import Spec
 from model.scorer import load_scorer
@@ -152,14 +153,14 @@ def test_interrupted_training_leaves_nothing_behind(bases, rated, tmp_path, monk
 
 @pytest.mark.parametrize("limit", [100, 6000])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(bases, rated, tmp_path, monkeypatch, limit):
-    whole = lora.save_tensors
+    whole = NanoTuner.save
 
     def on_full_disk(*arguments):
         # No file of this process may grow past `limit` bytes, as on a disk that is full.
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         whole(*arguments)
 
-    monkeypatch.setattr(lora, "save_tensors", on_full_disk)
+    monkeypatch.setattr(NanoTuner, "save", on_full_disk)
     try:
         with pytest.raises(DataError, match="could not be written to .*new"):
             finetune(

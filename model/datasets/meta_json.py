@@ -1,0 +1,139 @@
+"""The meta JSON that Q-Scorer, DeQA-Score and Q-Align train on and are evaluated with: a list of objects, one a picture.
+
+All three have id ("name.jpg->mos"), image (from a root folder), gt_score and, to train, `conversations`: a question with the mark
+of the picture, and an answer that names a level. They differ in what the answer says and in the figures beside it:
+
+* q-scorer: `<score1>` to `<score5>`, five intervals of 1 to 5; gt_score on 1 to 5, since the released loss clamps to 0 to 5.
+* q-align: level words, five intervals between the smallest and the largest MOS of the file, each closed above; gt_score as it is.
+* deqa: as q-align, and gt_score_norm and std_norm on 1 to 5 by the smallest and the largest MOS, and level_probs and
+  level_probs_org (the soft label after and before its correction), from excellent to bad.
+
+The question is our own and always the same; the original files draw theirs from ten.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from model.datasets.pictures import locate
+from model.errors import DataError
+from model.labels import interval_index
+from model.rated import RatedImage
+
+KINDS = ("q-scorer", "q-align", "deqa")
+LEVELS = ("bad", "poor", "fair", "good", "excellent")
+SCALE = (1.0, 5.0)
+QUESTION = "How would you rate the quality of this image?\n<|image|>"
+EDGE = 1e-8  # a MOS this far above an inner edge still belongs to the interval below
+
+
+def read_meta(path: str | Path, images: str | Path, scale: tuple[float, float] | None = None) -> list[RatedImage]:
+    """Read a meta JSON of any of the three. images: the root of its paths; scale: of gt_score and std.
+
+    gt_score may be text, as in some of Q-Align's files, and `img_path` stands for `image`. Raises DataError for what is no such
+    file, an entry with several pictures and a gt_score outside of the scale; the sentence counts entries from 1.
+    """
+    path, images = Path(path), Path(images)
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not readable JSON: copy it again") from error
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise DataError(f"{path} is not a meta JSON: it must hold a list of objects with image and gt_score")
+    found = [_entry(entry, f"{path}, entry {n}", scale) for n, entry in enumerate(entries, 1)]
+    paths = locate(images, (name for name, _, _ in found))
+    return [
+        RatedImage(where, mos, std, None, scale, dataset=path.stem)
+        for where, (_, mos, std) in zip(paths, found, strict=True)
+    ]
+
+
+def _entry(entry: dict, where: str, scale: tuple[float, float] | None) -> tuple[str, float, float | None]:
+    image = entry.get("image", entry.get("img_path"))
+    if not isinstance(image, str) or not image:
+        raise DataError(f"{where}: `image` must be the path of one picture, and is {json.dumps(image)}")
+    values = []
+    for key in ("gt_score", "std"):
+        given = entry.get(key)
+        try:
+            value = None if given is None and key == "std" else float(given)
+        except (TypeError, ValueError):
+            value = math.nan
+        if value is not None and not math.isfinite(value):
+            raise DataError(f"{where}: {key} of {image} is {json.dumps(given)}, not a number")
+        values.append(value)
+    mos, std = values
+    if scale and not scale[0] <= mos <= scale[1]:
+        raise DataError(f"{where}: gt_score of {image} is {mos:g}, outside of the scale {scale[0]:g} to {scale[1]:g}")
+    return image, mos, std
+
+
+def write_meta(
+    path: str | Path,
+    rated: Sequence[RatedImage],
+    images: str | Path,
+    kind: str,
+    span: tuple[float, float] | None = None,
+) -> None:
+    """Write the images as the meta JSON of `kind`, with paths from the folder `images`.
+
+    span: the smallest and the largest MOS for q-align and deqa (default: of these images). The originals take them over training and
+    test part together, so give both files the same. Raises DataError for an unknown kind, a picture outside of the folder, no images,
+    an empty span where it counts, and for deqa a picture without a std, which its soft labels are made of.
+    """
+    if kind not in KINDS:
+        raise DataError(f"there is no meta JSON of kind '{kind}': give one of {', '.join(KINDS)}")
+    if not rated:
+        raise DataError(f"there are no images to write to {path}")
+    low, high = span or (min(image.mos for image in rated), max(image.mos for image in rated))
+    if kind != "q-scorer" and low == high:
+        raise DataError(f"all MOS are {low:g}: {kind} cuts their range into levels, and there is none")
+    entries = [_written(image, Path(images), kind, (low, high)) for image in rated]
+    Path(path).write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+
+
+def _written(image: RatedImage, root: Path, kind: str, span: tuple[float, float]) -> dict:
+    try:
+        name = image.image.relative_to(root).as_posix()
+    except ValueError as error:
+        raise DataError(f"{image.image} does not lie in {root}: give a folder that holds all pictures") from error
+    if kind == "q-scorer":
+        image = image.on(SCALE)
+        level = f"<score{interval_index(image.mos, SCALE, len(LEVELS)) + 1}>"
+    else:
+        level = LEVELS[_level(image.mos, span)]
+    entry = {"id": f"{image.image.name}->{image.mos:g}", "image": name, "gt_score": image.mos}
+    if image.std is not None:
+        entry["std"] = image.std
+    if kind == "deqa":
+        entry |= _soft(image, span)
+    answer = f"The quality of the image is {level}."
+    return entry | {"conversations": [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": answer}]}
+
+
+def _level(mos: float, span: tuple[float, float]) -> int:
+    """Which of the five intervals of equal width over the span, 0 the worst; an inner edge belongs to the one below."""
+    width = (span[1] - span[0]) / len(LEVELS)
+    return min(max(math.ceil((mos - span[0] - EDGE) / width) - 1, 0), len(LEVELS) - 1)
+
+
+def _soft(image: RatedImage, span: tuple[float, float]) -> dict:
+    from model.deqa import VALUES, level_area, level_density, soft_label  # torch
+
+    if image.std is None:
+        raise DataError(
+            f"{image.image.name} has no std, and DeQA-Score's soft labels are made of it: write q-align instead"
+        )
+    normal = replace(image, scale=span).on(SCALE)
+    by_area = image.dataset == "SPAQ"
+    raw = [(level_area if by_area else level_density)(value, normal.mos, normal.std) for value in VALUES]
+    return {
+        "gt_score_norm": normal.mos,
+        "std_norm": normal.std,
+        "level_probs": soft_label(normal.mos, normal.std, by_area)[::-1],
+        "level_probs_org": raw[::-1],
+    }

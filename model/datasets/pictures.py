@@ -1,0 +1,47 @@
+"""Where the pictures that labels name lie on disk."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from model.errors import DataError
+
+
+def locate(folder: Path, names: Iterable[str]) -> list[Path]:
+    """The pictures' paths; where no file has a name to the letter, the one that differs in case only.
+
+    Data sets made on Windows or macOS need it: BIQ2021's labels say ss02 (1014).jpg, its folder .JPG.
+    """
+    listings: dict[Path, dict[str, list[Path]]] = {}  # parent -> lower-case name -> files
+    paths = []
+    for path in (folder / name for name in names):
+        if not os.path.exists(path):
+            if path.parent not in listings:
+                alike = listings.setdefault(path.parent, {})
+                for other in _files_in(path.parent):
+                    alike.setdefault(other.name.lower(), []).append(other)
+            match listings[path.parent].get(path.name.lower()):
+                case [only]:
+                    path = only
+        paths.append(path)
+    return paths
+
+
+def _files_in(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (OSError, ValueError):
+        return []  # opening the picture itself will say what is wrong
+
+
+def find_in(candidates: Sequence[Path], names: Sequence[str]) -> list[Path]:
+    """The pictures' paths in the first of the candidate folders that holds any of them, at whatever depth and in whatever case.
+
+    One that is missing there keeps a path that leads nowhere. Raises DataError when no candidate holds any.
+    """
+    for folder in candidates:
+        there = {file.lower(): Path(place) / file for place, _, files in os.walk(folder) for file in files}
+        if any(name.lower() in there for name in names):
+            return [there.get(name.lower(), folder / name) for name in names]
+    looked = ", ".join(str(folder) for folder in candidates)
+    raise DataError(f"the pictures are not there: {names[0]} and all others are in none of {looked}")

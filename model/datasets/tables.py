@@ -1,0 +1,106 @@
+"""Tables of labels: CSV and Excel files as rows of text, with errors that name the file and the line."""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.errors import DataError, first_line
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row: its cells by column name (lower case), and where it stands."""
+
+    path: Path
+    line: int
+    cells: dict[str, str]
+
+    def text(self, column: str) -> str:
+        """The cell, stripped; "" where the table has no such column."""
+        return self.cells.get(column, "")
+
+    def number(self, column: str, what: str | None = None) -> float:
+        """The cell as a finite number. Raises DataError that names file, line and `what` (default: the column)."""
+        try:
+            value = float(self.text(column))
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise self.error(f"the {what or column} is {self.text(column) or 'empty'}, not a number")
+        return value
+
+    def optional(self, column: str, what: str | None = None) -> float | None:
+        """number(), but None for an empty cell or a column that is not there."""
+        return self.number(column, what) if self.text(column) else None
+
+    def error(self, sentence: str) -> DataError:
+        return DataError(f"{self.path}, line {self.line}: {sentence}")
+
+
+def read_table(path: Path, wanted: Sequence[str], sheet: str | None = None) -> list[TableRow]:
+    """The rows of a CSV file or of an Excel file's sheet (the first unless named) below the first line that has the wanted columns.
+
+    Rows without any text are left out. Raises DataError for a file that cannot be read, is not what its name says or lacks a
+    wanted column, and for an Excel file where openpyxl is not installed.
+    """
+    lines = list(_excel_lines(path, sheet) if path.suffix.lower() == ".xlsx" else _csv_lines(path))
+    header = next((n for n, (_, cells) in enumerate(lines) if set(wanted) <= {c.lower() for c in cells}), None)
+    if header is None:
+        first = [cell.lower() for cell in lines[0][1] if cell] if lines else []
+        missing = next(column for column in wanted if column not in first)
+        raise DataError(
+            f"{path} has no column '{missing}': its first line must name the columns {', '.join(wanted)} "
+            f"(found: {', '.join(first) or 'none'})"
+        )
+    columns = [cell.lower() for cell in lines[header][1]]
+    rows = (
+        TableRow(path, line, dict(zip(columns, cells, strict=False)))
+        for line, cells in lines[header + 1 :]
+        if any(cells)
+    )
+    return list(rows)
+
+
+def has_columns(path: Path, wanted: Sequence[str]) -> bool:
+    """Whether the first line of a CSV file names these columns."""
+    try:
+        first = next(iter(_csv_lines(path)), (0, []))[1]
+    except DataError:
+        return False
+    return set(wanted) <= {cell.lower() for cell in first}
+
+
+def _csv_lines(path: Path) -> Iterable[tuple[int, list[str]]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            for cells in reader:
+                yield reader.line_num, [cell.strip() for cell in cells]
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not a CSV file in UTF-8: save it as 'CSV UTF-8'") from error
+    except csv.Error as error:
+        raise DataError(f"{path} is not a CSV file: {error}") from error
+
+
+def _excel_lines(path: Path, sheet: str | None) -> Iterable[tuple[int, list[str]]]:
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise DataError(
+            f"{path} is an Excel file, and reading it needs openpyxl: pip install openpyxl, or save it beside as "
+            f"'{path.with_suffix('.csv').name}'"
+        ) from error
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        try:
+            rows = book[sheet] if sheet in book.sheetnames else book.worksheets[0]
+            for line, cells in enumerate(rows.iter_rows(values_only=True), 1):
+                yield line, ["" if cell is None else str(cell).strip() for cell in cells]
+        finally:
+            book.close()
+    except Exception as error:  # openpyxl raises whatever the broken part of the file brings about
+        raise DataError(f"{path} is not a readable Excel file ({first_line(error)}): copy it again") from error

@@ -1,0 +1,163 @@
+"""What an evaluation looks like: a page with the worst misses as pictures, and a scatter plot with the logistic curve.
+
+The page is a folder that opens without a network: index.html, thumbnails, and plotly's script beside it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from model.errors import DataError
+from model.images import open_image
+from model.metrics import fit_logistic, logistic
+
+MISSES = 12  # on each side
+SIDE = 320  # pixels of a thumbnail's longer side
+BLUE, ORANGE, GREY = "#4a86c5", "#e0762e", "#8a8f98"
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }}
+ul {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.5rem; list-style: none; padding: 0; }}
+img {{ width: 100%; height: 11rem; object-fit: contain; background: #8882; }}
+.name {{ overflow-wrap: anywhere; font-size: .85rem; opacity: .8; }}
+.plot {{ background: #fff; color: #222; }}
+</style>
+<h1>{title}</h1>
+<p>{summary}</p>
+<div class="plot">{plot}</div>
+<h2>Rated too high by the model</h2>
+<ul>
+{high}
+</ul>
+<h2>Rated too low by the model</h2>
+<ul>
+{low}
+</ul>
+</html>
+"""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A picture with its score as the model gave it, and its MOS (and the raters' std, where it is known)."""
+
+    name: str
+    path: Path
+    score: float
+    mos: float
+    std: float | None = None
+
+
+def fitted_scores(scored: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray | None]:
+    """The scores put on the labels' scale by the 4-parameter logistic, and its parameters; as they are, and None, where the fit
+    fails."""
+    scores = np.array([picture.score for picture in scored])
+    parameters = fit_logistic(scores, np.array([picture.mos for picture in scored]))
+    return (scores if parameters is None else logistic(scores, *parameters)), parameters
+
+
+def worst_misses(scored: Sequence[Scored], count: int = MISSES) -> tuple[list[int], list[int]]:
+    """Positions of the pictures that the model rates furthest too high, and too low, after the fit; the furthest first, at most
+    `count` each."""
+    errors = fitted_scores(scored)[0] - np.array([picture.mos for picture in scored])
+    order = np.argsort(-errors, kind="stable")
+    high = [int(n) for n in order[:count] if errors[n] > 0]
+    low = [int(n) for n in order[::-1][:count] if errors[n] < 0]
+    return high, low
+
+
+def scatter(scored: Sequence[Scored], model: str):
+    """A plotly figure: each picture's score and MOS, and the fitted logistic where there is one."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.add_scattergl(
+        x=[picture.score for picture in scored],
+        y=[picture.mos for picture in scored],
+        mode="markers",
+        marker={"color": BLUE, "size": 5, "opacity": 0.5},
+        name="pictures",
+        text=[escape(picture.name) for picture in scored],
+        hovertemplate="%{text}<br>score %{x:.2f}, MOS %{y:.2f}<extra></extra>",
+    )
+    _, parameters = fitted_scores(scored)
+    if parameters is not None:
+        scores = [picture.score for picture in scored]
+        line = np.linspace(min(scores), max(scores), 200)
+        figure.add_scatter(
+            x=line, y=logistic(line, *parameters), mode="lines", line={"color": ORANGE}, name="4-parameter logistic"
+        )
+    figure.update_layout(
+        title="Score and opinion, one dot a picture",
+        xaxis_title=f"Score by {escape(model)}",
+        yaxis_title="Mean opinion score",
+        template="plotly_white",
+        height=480,
+    )
+    return figure
+
+
+def write_gallery(folder: Path, scored: Sequence[Scored], report: dict) -> Path:
+    """Write the page of an evaluation's `report` into `folder` and return its index.html.
+
+    Raises DataError when there are no pictures, or the folder cannot be written or holds other things already.
+    """
+    if not scored:
+        raise DataError("no picture could be scored: there is nothing to show in a gallery")
+    page = folder / "index.html"
+    try:
+        if folder.exists() and any(folder.iterdir()) and not page.exists():
+            raise DataError(f"{folder} holds other things already: name a new folder for the gallery")
+        thumbnails = folder / "pictures"
+        thumbnails.mkdir(parents=True, exist_ok=True)
+        fitted, _ = fitted_scores(scored)
+        high, low = (
+            "\n".join(_card(scored[n], float(fitted[n]), thumbnails, n) for n in side) for side in worst_misses(scored)
+        )
+        (folder / "plotly.min.js").write_text(_plotly_script(), encoding="utf-8")
+        title = f"Worst misses of {escape(str(report['model']))}"
+        plot = scatter(scored, report["model"]).to_html(full_html=False, include_plotlyjs="directory")
+        page.write_text(
+            PAGE.format(title=title, summary=escape(_summary(report)), plot=plot, high=high, low=low), encoding="utf-8"
+        )
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written ({error.strerror}): name another folder") from error
+    return page
+
+
+def _plotly_script() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return get_plotlyjs()
+
+
+def _summary(report: dict) -> str:
+    def shown(key: str) -> str:
+        return "not defined" if report[key] is None else f"{report[key]:.3f}"
+
+    return (
+        f"{report['n']} pictures. SRCC {shown('srcc')}, PLCC {shown('plcc')}; after the 4-parameter logistic fit "
+        f"SRCC {shown('srcc_fitted')}, PLCC {shown('plcc_fitted')}, RMSE {shown('rmse')}. "
+        "Misses are counted after the fit, on the scale of the labels."
+    )
+
+
+def _card(picture: Scored, fitted: float, thumbnails: Path, number: int) -> str:
+    image = open_image(picture.path)
+    image.thumbnail((SIDE, SIDE))
+    image.save(thumbnails / f"{number}.jpg", quality=88)
+    spread = "" if picture.std is None else f" (raters' std {picture.std:.2f})"
+    return (
+        f'<li><img src="pictures/{number}.jpg" alt="{escape(picture.name)}" loading="lazy">'
+        f"<div>score {picture.score:.2f}, fitted {fitted:.2f}<br>MOS {picture.mos:.2f}{spread}</div>"
+        f'<div class="name">{escape(picture.name)}</div></li>'
+    )

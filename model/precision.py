@@ -1,0 +1,85 @@
+"""What fewer bits do to scores: `python -m model.precision [--model SPEC] PATH...`
+
+Scores the images once in float32 and once in each other --dtype, and prints one JSON object a line: bytes of the weights, and the
+mean and the largest difference of the scores from float32, in points of the model's scale. What the model or the machine cannot
+do gives its error instead.
+"""
+
+import argparse
+import gc
+import json
+import sys
+from pathlib import Path
+
+from model.commands import data_dir, positive, run
+from model.errors import ModelError
+from model.images import find_images
+
+DTYPES = ("float32", "bfloat16", "float16", "8bit", "4bit")
+
+
+def precision(arguments: argparse.Namespace) -> int:
+    paths, problems = find_images(arguments.paths)
+    if problems or not paths:
+        raise ModelError(
+            f"{problems[0][0]}: {problems[0][1]}." if problems else "there are no images in these folders."
+        )
+    exact: list[float] = []
+    for dtype in DTYPES:
+        try:
+            found = measured(arguments, dtype, paths)
+        except ModelError as error:
+            if not exact:
+                raise
+            print(json.dumps({"dtype": dtype, "error": str(error)}), flush=True)
+            continue
+        scores = found.pop("scores")
+        exact = exact or scores
+        differences = [abs(a - b) for a, b in zip(scores, exact, strict=True)]
+        found |= {
+            "images": len(paths),
+            "mean_difference": sum(differences) / len(differences),
+            "largest_difference": max(differences),
+        }
+        print(json.dumps(found), flush=True)
+    return 0
+
+
+def measured(arguments: argparse.Namespace, dtype: str, paths: list[Path]) -> dict:
+    """One line of the table, with the scores. Raises ModelError for what cannot be loaded and for a picture that cannot be read."""
+    from model.assessment import Failure
+    from model.scorer import load_scorer
+
+    scorer = load_scorer(arguments.model, arguments.device, dtype, data_dir() / "adapters")
+    weights = [*scorer.backbone.model.parameters(), *scorer.backbone.model.buffers()]
+    results = list(scorer.assess_files(paths, arguments.batch_size))
+    if failure := next((result for result in results if isinstance(result, Failure)), None):
+        raise ModelError(f"{failure.image}: {failure.error}.")
+    size = sum(weight.nbytes for weight in weights)
+    scale, device = list(scorer.scale), str(scorer.backbone.device)
+    del scorer, weights
+    gc.collect()
+    line = {
+        "model": arguments.model,
+        "dtype": dtype,
+        "device": device,
+        "weights_mb": round(size / 1e6, 2),
+        "scale": scale,
+    }
+    return line | {"scores": [result.score for result in results]}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m model.precision", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="image files, and folders that are searched for them")
+    parser.add_argument("--model", default="nano", metavar="SPEC", help="as for model.score (default: nano)")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    parser.add_argument("--batch-size", type=positive, default=4, metavar="N", help="images at a time (default: 4)")
+    arguments = parser.parse_args()
+    return run(lambda: precision(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""Published data sets are recognised by their files and read on their own scale, higher better; a wrong scale is refused.
+
+The folders are built by published_sets.py: no data set is at hand. What is checked of the real files is said where it is.
+"""
+
+import statistics
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model import biq2021
+from model.datasets.reading import choose_split, read_dataset
+from model.errors import DataError
+from tests.model import published_sets as sets
+
+BUILDERS = {
+    "KonIQ-10k": sets.koniq,
+    "SPAQ": sets.spaq,
+    "KADID-10k": sets.kadid,
+    "LIVE-Wild": sets.live_wild,
+    "AGIQA-3K": sets.agiqa,
+    "CSIQ": sets.csiq,
+    "BIQ2021": sets.biq2021,
+}
+SCALES = {
+    "KonIQ-10k": (1, 5),
+    "SPAQ": (0, 100),
+    "KADID-10k": (1, 5),
+    "LIVE-Wild": (0, 100),
+    "AGIQA-3K": (0, 5),
+    "CSIQ": (0, 1),
+    "BIQ2021": (1, 5),
+}
+
+
+def replace_in(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_folder_is_told_by_its_files_and_every_picture_is_found(name, tmp_path):
+    images = read_dataset(BUILDERS[name](tmp_path / "anything"))
+    assert {image.dataset for image in images} == {name} and {image.scale for image in images} == {SCALES[name]}
+    assert [image.image for image in images if not image.image.is_file()] == []
+    assert len({image.image for image in images}) == len(images) > 2
+    low, high = SCALES[name]
+    assert all(low <= image.mos <= high for image in images)
+
+
+def test_koniq_has_mos_std_and_n_on_one_scale_and_its_splits(tmp_path):
+    first = read_dataset(sets.koniq(tmp_path))[0]
+    assert first.image.name == "10004473376.jpg" and first.image.parent.name == "1024x768"
+    assert (first.mos, first.std, first.n) == (pytest.approx(402 / 105), pytest.approx(0.527277894494), 105)
+    assert [image.split for image in read_dataset(tmp_path)] == sets.KONIQ_SETS
+
+
+def test_koniqs_sets_file_alone_gives_the_same_though_its_mos_is_on_another_scale(tmp_path):
+    both = read_dataset(sets.koniq(tmp_path / "both"))
+    alone = read_dataset(sets.koniq(tmp_path / "alone", scores=False))
+    assert [image.mos for image in alone] == pytest.approx([image.mos for image in both])
+    assert [(image.n, image.split) for image in alone] == [(image.n, image.split) for image in both]
+    without = read_dataset(sets.koniq(tmp_path / "without", sets=False))
+    assert {image.split for image in without} == {""}
+
+
+def test_kadids_dmos_rises_with_quality_and_its_var_is_a_standard_deviation(tmp_path):
+    images = read_dataset(sets.kadid(tmp_path))
+    assert [image.mos for image in images] == [4.57, 4.33, 1.1, 4.6, 1.2]
+    assert [(image.part, image.content) for image in images[:4:3]] == [("01", "I01.png"), ("03", "I02.png")]
+    # The two published rows: 30 ratings from 1 to 5 with this mean can have this population std, and cannot have this variance.
+    for image in images[:2]:
+        total = round(30 * image.mos)
+        squares = range(total * total // 30, 25 * 30 + 1)  # the sum of squared ratings is an integer
+        variances = [square / 30 - (total / 30) ** 2 for square in squares]
+        assert any(round(max(value, 0) ** 0.5, 3) == image.std for value in variances)
+        assert all(round(value, 3) != image.std for value in variances)
+
+
+def test_csiqs_dmos_is_turned_over_and_its_pictures_are_named(tmp_path):
+    images = read_dataset(sets.csiq(tmp_path / "excel"))
+    assert images[0].image == tmp_path / "excel" / "dst_imgs" / "AWGN" / "1600.AWGN.1.png"
+    assert [image.mos for image in images] == pytest.approx([1 - 0.061989, 1 - 0.46748, 0.98, 0.17, 0.7])
+    assert (images[0].std, images[0].content, images[2].part) == (0.05, "1600", "jpeg 2000")
+    as_csv = read_dataset(sets.csiq(tmp_path / "csv", excel=False))
+    assert [(image.mos, image.content) for image in as_csv] == [(image.mos, image.content) for image in images]
+
+
+def test_live_wild_leaves_out_the_pictures_that_trained_the_raters(tmp_path):
+    images = read_dataset(sets.live_wild(tmp_path))
+    assert [image.image.name for image in images] == ["3.bmp", "4.bmp", "1024.JPG"]
+    assert [(image.mos, image.std) for image in images][1] == (25.3353, pytest.approx(25.3353 / 4))
+
+
+def test_agiqa_reads_quality_not_alignment(tmp_path):
+    images = read_dataset(sets.agiqa(tmp_path))
+    assert (images[0].mos, images[0].std, images[0].part) == (0.965602553, 0.223270101, "AttnGAN")
+    assert images[2].content == "a pizza, sci-fi style" and images[0].content == images[1].content
+
+
+def test_spaq_comes_as_excel_or_csv(tmp_path):
+    as_csv, as_excel = read_dataset(sets.spaq(tmp_path / "csv")), read_dataset(sets.spaq(tmp_path / "xlsx", excel=True))
+    assert [image.mos for image in as_csv] == [image.mos for image in as_excel] == [48.86, 62.5, 77.25, 5.83, 22.71]
+    assert {(image.std, image.n) for image in as_csv} == {(None, None)}
+
+
+def test_biq2021_is_put_onto_1_to_5_with_its_subsets_and_official_split(tmp_path):
+    images = read_dataset(sets.biq2021(tmp_path))
+    assert [image.mos for image in images] == pytest.approx([1.8, 2.8, 3.8, 1.4, 3.4])
+    assert [image.part for image in images] == ["ss01", "ss02", "ss03", "ss01", "ss03"]
+    assert [image.split for image in images] == ["training"] * 3 + ["test"] * 2
+
+
+def test_leaving_a_subset_out_leaves_out_its_twins_and_the_official_test_part(tmp_path, monkeypatch):
+    names = [f"ss0{1 + n % 3} ({n}).jpg" for n in range(60)]
+    sets.draw(tmp_path / "Images", [*names, "ss01 (151).jpg"])
+    rows = [(name, n / 60, "", "") for n, name in enumerate(names)]
+    sets.table(tmp_path / "Train (Images and MOS).csv", "Image Name,MOS,,", rows)
+    sets.table(tmp_path / "Test (Images and MOS).csv", "Image Name,MOS", [("ss01 (151).jpg", 0.5)])
+    # 0 and 1 are twins across subsets, 4 and 7 within one.
+    groups = {names[0]: "a", names[1]: "a", names[4]: "b", names[7]: "b"}
+    monkeypatch.setattr(biq2021, "duplicate_groups", lambda: groups)
+    for seed in range(8):
+        training, validation, test = biq2021.leave_one_subset_out(tmp_path, "ss01", seed)
+        assert {image.part for image in test} == {"ss01"} and len(test) == 20
+        assert {image.part for image in training} == {image.part for image in training + validation} == {"ss02", "ss03"}
+        used = {image.image.name for image in training + validation}
+        assert len(used) == 39 and names[1] not in used
+        assert len({names[4], names[7]} & {image.image.name for image in validation}) in (0, 2)
+        assert {image.split for image in training + validation + test} == {"training"}
+        assert 4 <= len(validation) <= 5
+    with pytest.raises(DataError, match="no subset 'ss04': give one of ss01, ss02, ss03"):
+        biq2021.leave_one_subset_out(tmp_path, "ss04")
+
+
+def test_an_excel_file_without_openpyxl_is_one_sentence_with_the_remedy(tmp_path, monkeypatch):
+    sets.spaq(tmp_path, excel=True)
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(
+        DataError, match="pip install openpyxl, or save it beside as 'MOS and Image attribute scores.csv'"
+    ):
+        read_dataset(tmp_path)
+
+
+def test_a_broken_excel_or_mat_file_is_one_sentence(tmp_path):
+    (sets.spaq(tmp_path / "a", excel=True) / "Annotations" / "MOS and Image attribute scores.xlsx").write_bytes(
+        b"PK no"
+    )
+    with pytest.raises(DataError, match="is not a readable Excel file"):
+        read_dataset(tmp_path / "a")
+    (sets.live_wild(tmp_path / "b") / "Data" / "AllStdDev_release.mat").write_bytes(b"no matlab" * 30)
+    with pytest.raises(DataError, match="AllStdDev_release.mat is not readable"):
+        read_dataset(tmp_path / "b")
+
+
+def test_figures_outside_of_the_scale_are_refused_with_what_was_expected(tmp_path):
+    scores = sets.koniq(tmp_path) / "koniq10k_scores_and_distributions.csv"
+    scores.write_text(scores.read_text().replace("MOS,SD,MOS_zscore", "old,SD,MOS"))  # the column that others train on
+    with pytest.raises(
+        DataError, match=r"10004473376.jpg is 77.38.*KonIQ-10k's lie in 1 to 5: take the published table"
+    ):
+        read_dataset(tmp_path)
+    replace_in(sets.biq2021(tmp_path / "biq") / "Test (Images and MOS).csv", "0.6", "3.4")
+    with pytest.raises(DataError, match=r"ss03 \(954\).jpg is 3.4, and BIQ2021's lie in 0 to 1"):
+        read_dataset(tmp_path / "biq")
+
+
+def test_figures_in_a_corner_of_the_scale_are_refused(tmp_path):
+    table = sets.spaq(tmp_path) / "Annotations" / "MOS and Image attribute scores.csv"
+    for mos in (48.86, 62.5, 77.25, 5.83, 22.71):
+        replace_in(table, f",{mos},", f",{mos / 100:.4f},")
+    with pytest.raises(
+        DataError, match="all lie in 0.0583 to 0.7725, and SPAQ's lie in 0 to 100: were they put on another"
+    ):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (sets.kadid, "mean MOS is 1.42 where the degradation is mildest and 4.85 .* KADID-10k's rises with quality"),
+        (sets.csiq, "mean DMOS is 0.96 where the degradation is mildest .* CSIQ's falls with quality"),
+    ],
+)
+def test_figures_that_were_turned_over_are_refused(build, sentence, tmp_path):
+    with pytest.raises(DataError, match=sentence):
+        read_dataset(build(tmp_path, turned=True))
+
+
+def test_a_folder_with_nothing_known_or_no_pictures_says_so(tmp_path):
+    (tmp_path / "data.csv").write_text("a,b\n1,2\n")  # AGIQA-3K's name, with other columns
+    with pytest.raises(DataError, match="holds no data set that is known here .*KonIQ-10k.*BIQ2021"):
+        read_dataset(tmp_path)
+    for path in (sets.kadid(tmp_path / "kadid") / "kadid10k" / "images").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="the pictures are not there: I01_01_01.png and all others"):
+        read_dataset(tmp_path / "kadid")
+    with pytest.raises(DataError, match="leave out its images and scale"):
+        read_dataset(tmp_path / "kadid", scale=(1, 5))
+
+
+def test_a_missing_picture_is_left_to_be_reported_when_it_is_opened(tmp_path):
+    (sets.kadid(tmp_path) / "kadid10k" / "images" / "I02_03_01.png").unlink()
+    images = read_dataset(tmp_path)
+    assert [image.image.is_file() for image in images] == [True, True, True, False, True]
+
+
+def test_the_test_split_is_chosen_unless_another_is_asked_for(tmp_path):
+    koniq, spaq = read_dataset(sets.koniq(tmp_path / "a")), read_dataset(sets.spaq(tmp_path / "b"))
+    assert [image.split for image in choose_split(koniq, None)] == ["test", "test"]
+    assert (len(choose_split(koniq, "validation")), len(choose_split(koniq, "all"))) == (1, 5)
+    assert choose_split(spaq, None) == spaq
+    with pytest.raises(DataError, match=r"no split 'test' \(it has: none\)"):
+        choose_split(spaq, "test")
+
+
+def test_the_published_koniq_rows_agree_with_their_distributions():
+    # 10004473376.jpg in subpic/koniq's file: 25, 73 and 7 of 105 ratings, SD 0.527277894494 (all 10,073 rows were checked once).
+    values = np.repeat(range(1, 6), sets.KONIQ_COUNTS[0])
+    assert statistics.stdev(values.tolist()) == pytest.approx(0.527277894494, abs=1e-12)
