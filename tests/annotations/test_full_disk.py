@@ -77,5 +77,5 @@ def test_a_read_only_folder_is_one_sentence(start_python):
 
 def test_a_data_folder_that_is_a_file_is_one_sentence(tmp_path):
     (tmp_path / "data").write_text("in the way")
-    with pytest.raises(AnnotationError, match="cannot be written"):
+    with pytest.raises(AnnotationError, match="is a file, and a folder is needed"):
         open_annotations(tmp_path / "data")

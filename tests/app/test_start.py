@@ -12,8 +12,11 @@ from app.settings import ROOT, parse_settings
 
 def refusal(*arguments) -> str:
     """The sentence with which a start ends."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     with pytest.raises(SystemExit) as ended:
-        launch(parse_settings([str(argument) for argument in arguments]))
+        launch(parse_settings(["--port", str(port), *map(str, arguments)]))
     assert "\n" not in ended.value.code
     return ended.value.code
 
