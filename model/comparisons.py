@@ -1,9 +1,9 @@
 """Compare2Score: from comparisons of a picture with anchors whose MOS is known to its score.
 
-Source: Zhu et al., "Adaptive Image Quality Assessment via Teaching Large Multimodal Model to Compare" (Compare2Score). It finds the scores of
-picture and anchors together on a scale of its own, from a matrix of preferences; here the anchors keep their MOS, so that the score comes
-out on their scale and each picture is one concave problem in one unknown. (choix, the usual library for pairs, takes whole comparisons
-won and lost and lets no item's score be known.)
+Source: Zhu et al., "Adaptive Image Quality Assessment via Teaching Large Multimodal Model to Compare" (Compare2Score). It finds the
+scores of picture and anchors together on a scale of its own, from a matrix of preferences; here the anchors keep their MOS, so that the
+score comes out on their scale and each picture is one concave problem in one unknown. (choix, the usual library for pairs, takes whole
+comparisons won and lost and lets no item's score be known.)
 """
 
 import math
@@ -42,14 +42,16 @@ def score_against_anchors(
     """The scores [B] that best explain how probable each picture is better than each anchor, preferred [B, A], under Thurstone's model, and
     their standard deviations [B]; both in units of the scale, which anchors [A] (their MOS) are on too.
 
-    The maximum a posteriori estimate: prior N(middle of the scale, (half its width)^2), P(better) = Phi((score - anchor) / noise). noise: the
-    std of the difference between two opinions; a quarter of the scale's width where nothing is said. The std is that of the normal
-    distribution that touches the posterior at its top.
+    The maximum a posteriori estimate: prior N(middle of the scale, (half its width)^2), P(better) = Phi((score - anchor) / noise).
+    noise: the std of the difference between two opinions; a quarter of the scale's width where nothing is said. The std is that of the
+    normal distribution that touches the posterior at its top.
     """
     low, high = scale
     middle, width = (low + high) / 2, high - low
     noise = width / 4 if noise is None else noise
-    below, above = (torch.full(preferred.shape[:1], end, device=preferred.device) for end in (low - width, high + width))
+    below, above = (
+        torch.full(preferred.shape[:1], end, device=preferred.device) for end in (low - width, high + width)
+    )
 
     def slope_and_curvature(score: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         z = (score[:, None] - anchors) / noise

@@ -1,7 +1,7 @@
 """DeQA-Score's loss as its program computes it, on pairs of pictures; pure functions.
 
-Source: You et al., "Teaching Large Language Models to Regress Accurate Image Quality Scores using Score Distribution" (DeQA-Score). Its soft
-labels are model.labels.soft_label, its fidelity loss model.losses.fidelity. Levels run from worst to best and have the values 1 to 5.
+Source: You et al., "Teaching Large Language Models to Regress Accurate Image Quality Scores using Score Distribution" (DeQA-Score). Its
+soft labels are model.labels.soft_label, its fidelity loss model.losses.fidelity. Levels run from worst to best and have the values 1 to 5.
 """
 
 import torch

@@ -11,7 +11,13 @@ COUNTS = (1, 3, 5, 7, 9)  # of score tokens; the paper's are 5 and 1
 LEVEL_WORDS = ("bad", "poor", "fair", "good", "excellent")
 BINARY_WORDS = ("poor", "good")  # Q-Bench
 DIGITS = tuple("0123456789")
-COMPARISONS = ("inferior", "worse", "similar", "better", "superior")  # Compare2Score: of the first picture to the second
+COMPARISONS = (
+    "inferior",
+    "worse",
+    "similar",
+    "better",
+    "superior",
+)  # Compare2Score: of the first picture to the second
 
 MIN_STD, MAX_SHIFT = 0.2, 0.1  # in level steps; below and above these a soft label is interpolated between two levels
 
@@ -83,12 +89,11 @@ def soft_label(
     if count < 2:
         raise ValueError("a soft label needs at least two levels")
     low, high = scale
-    place = (mos - low) / (high - low) * (count - 1)  # in steps above the worst level
+    place = 1 + (mos - low) / (high - low) * (count - 1)  # in steps, the worst level at 1, as the original counts them
     spread = std / (high - low) * (count - 1)
-    places = range(count)
     if spread < MIN_STD:
         return neighbour_label(place, count)
-    middle = (count - 1) / 2
+    places, middle = range(1, count + 1), (count + 1) / 2
     seen = place if abs(place - middle) > 1e-6 else middle + 1e-6
     raw = raw_soft_label(seen, spread, by_area, places)
     total, first = sum(raw), sum(p * n for p, n in zip(raw, places, strict=True))
@@ -103,9 +108,9 @@ def soft_label(
 
 
 def neighbour_label(place: float, count: int) -> list[float]:
-    """All on the two levels around `place`, in steps above the worst level, so that the mean is `place`; at the ends on one."""
-    inside = min(max(place, 0.0), count - 1.0)
-    return [max(0.0, 1 - abs(inside - n)) for n in range(count)]
+    """All on the two levels around `place` (the worst level is at 1, the next at 2), so that the mean is `place`; at the ends on one."""
+    inside = min(max(place, 1.0), float(count))
+    return [max(0.0, 1 - abs(inside - n)) for n in range(1, count + 1)]
 
 
 def digits(mos: float, decimals: int = 2) -> tuple[str, ...]:

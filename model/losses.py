@@ -23,9 +23,7 @@ def answer_cross_entropy(logits: torch.Tensor, answer_ids: torch.Tensor) -> torc
     return F.cross_entropy(logits.flatten(0, 1), answer_ids.flatten(), reduction="sum") / len(logits)
 
 
-def squared_error(
-    scores: torch.Tensor, mos: torch.Tensor, clamp_to: tuple[float, float] | None = None
-) -> torch.Tensor:
+def squared_error(scores: torch.Tensor, mos: torch.Tensor, clamp_to: tuple[float, float] | None = None) -> torch.Tensor:
     """Mean squared error of scores [B] against MOS [B] (paper eq. 11), in squared units of the scale.
 
     clamp_to: the scale to which the released Q-Scorer clamps the scores before the difference. It is off: a score outside would have no

@@ -52,9 +52,7 @@ LOSSES: dict[str, Callable[[Taught], torch.Tensor]] = {
 }
 
 
-def weighted_sum(
-    weights: Mapping[str, float], taught: Taught
-) -> tuple[torch.Tensor, dict[str, float]]:
+def weighted_sum(weights: Mapping[str, float], taught: Taught) -> tuple[torch.Tensor, dict[str, float]]:
     """The sum of the named losses, each times its weight, and each one's value before that. Raises KeyError for an unknown name."""
     parts = {name: LOSSES[name](taught) for name in weights}
     total = sum(weight * parts[name] for name, weight in weights.items())

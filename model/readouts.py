@@ -1,7 +1,7 @@
 """Readouts: how a score is read off a backbone's hidden states and logits; one function each.
 
-What they need of the backbone: the hidden state [B, D] and the logits [B, V] at the position that predicts the token they read, and the ids of
-the tokens that may stand there, worst to best. `read_digits` and `read_comparisons` need several such positions, said there.
+What they need of the backbone: the hidden state [B, D] and the logits [B, V] at the position that predicts the token they read, and the
+ids of the tokens that may stand there, worst to best. `read_digits` and `read_comparisons` need several such positions, said there.
 """
 
 from collections.abc import Callable, Sequence
@@ -139,8 +139,8 @@ def read_comparisons(
     logits: torch.Tensor, token_ids: torch.Tensor, anchors: torch.Tensor, scale: tuple[float, float]
 ) -> Reading:
     """Compare2Score: logits [B, A, V] at the position that predicts the comparison word (`token_ids`, from inferior to superior) of each
-    picture with each of the anchors, whose MOS [A] are known. Clamped to the scale. probabilities and token_mass are means over the anchors."""
-    batch, count, vocabulary = logits.shape
+    picture with each of the anchors, whose MOS [A] are known. Clamped to the scale. probabilities and token_mass are means over the
+    anchors.""" batch, count, vocabulary = logits.shape
     chances, mass = token_probabilities(logits.reshape(batch * count, vocabulary), token_ids)
     chances, mass = chances.reshape(batch, count, -1), mass.reshape(batch, count)
     score, std = score_against_anchors(preferences(chances), anchors, scale)

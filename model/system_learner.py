@@ -58,8 +58,8 @@ class Anchors:
 def build_learner(
     system: System, scale: tuple[float, float] = (1.0, 5.0), seed: int = 0, side: int = 320, **sizes
 ) -> "SystemLearner":
-    """nano, with the words that the system says in its vocabulary, and the system's head; weights drawn from `seed`. sizes: of NanoConfig."""
-    torch.manual_seed(seed)
+    """nano, with the words that the system says in its vocabulary, and the system's head; weights drawn from `seed`. sizes: of
+    NanoConfig.""" torch.manual_seed(seed)
     tokenizer = build_tokenizer()
     tokenizer.add_tokens(sorted({*system.tokens, *(DIGITS if system.label == "digits" else ())}))
     processor = NanoProcessor(tokenizer, side=side)
@@ -91,6 +91,8 @@ class SystemLearner(nn.Module):
         self.anchors: Anchors | None = None
         self.residual_std = (scale[1] - scale[0]) / 12**0.5  # of a score of which nothing is known
         self.slots = [self._ids(words) for words in self._slot_words()]
+        if system.label == "comparison":  # what words between two pictures say elsewhere: which one is the second
+            self.second = nn.Parameter(torch.randn(model.config.hidden_size))
         for name, part in self.parts().items():
             part.requires_grad_(name in system.trains)
 
@@ -155,9 +157,13 @@ class SystemLearner(nn.Module):
     def _compare(self, image_tokens: torch.Tensor) -> Reading:
         if self.anchors is None:
             raise RuntimeError("Compare2Score reads a picture against anchors: set learner.anchors first")
-        pairs = [torch.cat([image_tokens, anchor.expand_as(image_tokens)], 1) for anchor in self.anchors.image_tokens]
+        pairs = [self._beside(image_tokens, anchor.expand_as(image_tokens)) for anchor in self.anchors.image_tokens]
         logits = torch.stack([self._say(pair)[1][:, 0] for pair in pairs], 1)
         return read_comparisons(logits, self.slots[0], self.anchors.mos, self.scale)
+
+    def _beside(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Two pictures' image tokens [B, 20, D] as one prompt's [B, 40, D]."""
+        return torch.cat([first, second + self.second], 1)
 
     # Teaching
 
@@ -174,7 +180,9 @@ class SystemLearner(nn.Module):
             batch, stds, answers = self._pairs(batch, stds)
         else:
             answers = [self._answer(mos) for mos in batch.mos.tolist()]
-        ids = torch.stack([self.processor.prompt_ids(" ".join([*words, *ENDING]) if words else "") for words in answers])
+        ids = torch.stack(
+            [self.processor.prompt_ids(" ".join([*words, *ENDING]) if words else "") for words in answers]
+        )
         output = self.model.decode(batch.image_tokens, ids)
         shift = output.hidden.shape[1] - ids.shape[1]  # of a second picture in the prompt
         read_at = len(self.processor.prompt_ids()) - 1 + shift + (len(self.slots) - 1)
@@ -235,7 +243,9 @@ class SystemLearner(nn.Module):
         first, second = order, order.roll(-1)
         same = (groups[first] == groups[second]) & (first != second)
         first, second = first[same], second[same]
-        tokens = torch.cat([batch.image_tokens[first], batch.image_tokens[second]], 1)
-        values = zip(*(x.tolist() for x in (batch.mos[first], batch.mos[second], stds[first], stds[second])), strict=True)
+        tokens = self._beside(batch.image_tokens[first], batch.image_tokens[second])
+        values = zip(
+            *(x.tolist() for x in (batch.mos[first], batch.mos[second], stds[first], stds[second])), strict=True
+        )
         words = [(self.system.tokens[comparison_index(*pair)],) for pair in values]
         return Batch(tokens, batch.mos[first], stds[first], groups[first]), stds[first], words
