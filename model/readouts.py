@@ -140,7 +140,8 @@ def read_comparisons(
 ) -> Reading:
     """Compare2Score: logits [B, A, V] at the position that predicts the comparison word (`token_ids`, from inferior to superior) of each
     picture with each of the anchors, whose MOS [A] are known. Clamped to the scale. probabilities and token_mass are means over the
-    anchors.""" batch, count, vocabulary = logits.shape
+    anchors."""
+    batch, count, vocabulary = logits.shape
     chances, mass = token_probabilities(logits.reshape(batch * count, vocabulary), token_ids)
     chances, mass = chances.reshape(batch, count, -1), mass.reshape(batch, count)
     score, std = score_against_anchors(preferences(chances), anchors, scale)

@@ -59,7 +59,8 @@ def build_learner(
     system: System, scale: tuple[float, float] = (1.0, 5.0), seed: int = 0, side: int = 320, **sizes
 ) -> "SystemLearner":
     """nano, with the words that the system says in its vocabulary, and the system's head; weights drawn from `seed`. sizes: of
-    NanoConfig.""" torch.manual_seed(seed)
+    NanoConfig."""
+    torch.manual_seed(seed)
     tokenizer = build_tokenizer()
     tokenizer.add_tokens(sorted({*system.tokens, *(DIGITS if system.label == "digits" else ())}))
     processor = NanoProcessor(tokenizer, side=side)

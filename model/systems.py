@@ -107,7 +107,7 @@ TWO, THREE = ("KonIQ", "SPAQ"), ("KonIQ", "SPAQ", "KADID")
 
 
 def _figures(text: str, names: tuple[str, ...] = CROSS) -> dict[str, tuple[float, float]]:
-    """ ".944 .942 .887 .893" to PLCC and SRCC of each data set in turn."""
+    """PLCC and SRCC of each data set in turn, as in ".944 .942 .887 .893"."""
     numbers = [float(number) for number in text.split()]
     return dict(zip(names, zip(numbers[::2], numbers[1::2], strict=True), strict=False))
 
