@@ -83,9 +83,9 @@ def soft_label(
 
     A linear correction alpha * p + beta makes sum and mean right; what it takes below zero is cut off, so that the sum may come out a
     little off 1. Where the std is below a fifth of a step, or the cut shifts the mean by more than a tenth of one, the label is
-    interpolated between the two levels around the MOS. At the very middle of the scale the correction is undefined (0 / 0; the original
-    gives all levels the same there): its limit is taken. The shift is counted with the worst level worth 1, as
-    the original does, so that a sum above 1 hides a shift at the upper end and exaggerates it at the lower. Raises ValueError for fewer than two levels.
+    interpolated between the two levels around the MOS. The shift is counted with the worst level worth 1, as the original does, so that a
+    sum above 1 hides a shift at the upper end and exaggerates it at the lower. At the very middle of the scale the correction is undefined
+    (0 / 0; the original gives all levels the same there): its limit is taken. Raises ValueError for fewer than two levels.
     """
     if count < 2:
         raise ValueError("a soft label needs at least two levels")
