@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from app import cards, figures
+from app import cards, conversion_error, figures
 from app.errors import says_errors
 from app.intake import picture_input
 from app.model_picker import names
@@ -25,12 +25,14 @@ COMMON_SCALE = (
 
 
 def build(session: gr.State, settings: Settings, scorers: Scorers) -> None:
-    """Put the tab's two halves on the page."""
+    """Put the tab's parts on the page."""
     with gr.Tabs(elem_classes="sub-tabs", overflow_behavior="wrap"):
         with gr.Tab("Two methods, one picture"):
             _two_methods(session, settings, scorers)
         with gr.Tab("Two pictures, one method"):
             _two_pictures(session, scorers)
+        with gr.Tab("Why regress?"):
+            conversion_error.build()
 
 
 def _two_methods(session: gr.State, settings: Settings, scorers: Scorers) -> None:
