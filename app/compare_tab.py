@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from app import cards, figures, stale
+from app import cards, conversion_error, figures, stale
 from app.errors import says_errors
 from app.intake import picture_input
 from app.model_picker import names, takes_any
@@ -25,12 +25,14 @@ COMMON_SCALE = (
 
 
 def build(session: gr.State, settings: Settings, scorers: Scorers, header: gr.HTML) -> None:
-    """Put the tab's two halves on the page. `header` changes with the scorer in use."""
+    """Put the tab's parts on the page. `header` changes with the scorer in use."""
     with gr.Tabs(elem_classes="sub-tabs", overflow_behavior="wrap"):
         with gr.Tab("Two methods, one picture"):
             _two_methods(session, settings, scorers, header)
         with gr.Tab("Two pictures, one method"):
             _two_pictures(session, scorers, header)
+        with gr.Tab("Why regress?"):
+            conversion_error.build()
 
 
 def _two_methods(session: gr.State, settings: Settings, scorers: Scorers, header: gr.HTML) -> None:

@@ -1,4 +1,4 @@
-"""Q-Scorer's regressor: an MLP from the hidden state that predicts the score token to the score."""
+"""Regressors: from the hidden state that predicts the score token to the score."""
 
 from collections.abc import Sequence
 
@@ -6,21 +6,64 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+LEAST_VARIANCE = 1e-4  # squared units of the scale
+
 
 class Regressor(nn.Module):
     """Hidden states [..., D] to scores [...]: linear and ReLU for each width, then one number (paper section 4; FACTS 5.1).
 
-    A block whose two widths agree adds its input (the released code's rule; never so for the published 2048, 1024).
+    A block whose two widths agree adds its input (the released code's rule; never so for the published 2048, 1024). No widths: one linear
+    layer, as VideoScore has. with_variance: a second number beside the score, from which `score_and_variance` makes its variance
+    (paper appendix C.1, the first way).
     """
 
-    def __init__(self, hidden_size: int, widths: Sequence[int]):
+    def __init__(self, hidden_size: int, widths: Sequence[int], with_variance: bool = False):
         super().__init__()
         sizes = [hidden_size, *widths]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
-        self.output = nn.Linear(sizes[-1], 1)
+        self.output = nn.Linear(sizes[-1], 2 if with_variance else 1)
 
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+    def _outputs(self, hidden: torch.Tensor) -> torch.Tensor:
         for layer in self.layers:
             new = F.relu(layer(hidden))
             hidden = hidden + new if new.shape == hidden.shape else new
-        return self.output(hidden).squeeze(-1)
+        return self.output(hidden)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self._outputs(hidden)[..., 0]
+
+    def score_and_variance(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores [...] and their variances [...], in squared units, above LEAST_VARIANCE. Raises IndexError without with_variance."""
+        outputs = self._outputs(hidden)
+        return outputs[..., 0], F.softplus(outputs[..., 1]) + LEAST_VARIANCE
+
+
+class HyperRegressor(nn.Module):
+    """Hidden states [B, D] to scores [B] by a network whose weights are made for each picture (paper eqs. 31 and 32, after HyperIQA).
+
+    A hyper network D -> units -> P, with ReLU, makes all P weights of a target network D -> TARGET_WIDTH -> 1, which reads the same
+    hidden state. The paper gives `units` (16 and 64) and not the target's width.
+    """
+
+    TARGET_WIDTH = 16
+
+    def __init__(self, hidden_size: int, units: int):
+        super().__init__()
+        self.shapes = [(self.TARGET_WIDTH, hidden_size), (self.TARGET_WIDTH,), (1, self.TARGET_WIDTH), (1,)]
+        sizes = [torch.Size(shape).numel() for shape in self.shapes]
+        self.sizes = sizes
+        self.hidden = nn.Linear(hidden_size, units)
+        self.output = nn.Linear(units, sum(sizes))
+        # At first every picture gets nearly the network that PyTorch would draw; what differs between pictures is learned.
+        target = nn.Sequential(nn.Linear(hidden_size, self.TARGET_WIDTH), nn.Linear(self.TARGET_WIDTH, 1))
+        with torch.no_grad():
+            self.output.weight.mul_(0.1)
+            self.output.bias.copy_(torch.cat([p.flatten() for p in target.parameters()]))
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        made = self.output(F.relu(self.hidden(hidden))).split(self.sizes, dim=-1)
+        first, first_bias, second, second_bias = (
+            part.unflatten(-1, shape) for part, shape in zip(made, self.shapes, strict=True)
+        )
+        inner = F.relu(torch.einsum("boi,bi->bo", first, hidden) + first_bias)
+        return (torch.einsum("boi,bi->bo", second, inner) + second_bias).squeeze(-1)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from model.datasets.pictures import locate
 from model.errors import DataError
-from model.labels import interval_index
+from model.labels import interval_index, level_values, raw_soft_label, soft_label
 from model.rated import RatedImage
 
 KINDS = ("q-scorer", "q-align", "deqa")
@@ -122,15 +122,13 @@ def _level(mos: float, span: tuple[float, float]) -> int:
 
 
 def _soft(image: RatedImage, span: tuple[float, float]) -> dict:
-    from model.deqa import VALUES, level_area, level_density, soft_label  # torch
-
     if image.std is None:
         raise DataError(
             f"{image.image.name} has no std, and DeQA-Score's soft labels are made of it: write q-align instead"
         )
     normal = replace(image, scale=span).on(SCALE)
     by_area = image.dataset == "SPAQ"
-    raw = [(level_area if by_area else level_density)(value, normal.mos, normal.std) for value in VALUES]
+    raw = raw_soft_label(normal.mos, normal.std, by_area, level_values(SCALE, len(LEVELS)))
     return {
         "gt_score_norm": normal.mos,
         "std_norm": normal.std,

@@ -1,0 +1,59 @@
+"""The objective of a system: its losses by name, and their weighted sum."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from model import losses
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a batch of B pictures shows of itself to the losses. What a system does not have is None.
+
+    answer_logits [B, A, V] at the positions that predict the answer's ids answer_ids [B, A]; token_at: which of the A is the token that is
+    read; token_ids [K]: the tokens that may stand there; soft_labels [B, K]; scores and variances [B] as predicted; mos and stds [B] as
+    given; groups [B]: which data set.
+    """
+
+    mos: torch.Tensor
+    answer_logits: torch.Tensor | None = None
+    answer_ids: torch.Tensor | None = None
+    token_at: int = 0
+    token_ids: torch.Tensor | None = None
+    soft_labels: torch.Tensor | None = None
+    scores: torch.Tensor | None = None
+    variances: torch.Tensor | None = None
+    stds: torch.Tensor | None = None
+    groups: torch.Tensor | None = None
+
+    @property
+    def token_logits(self) -> torch.Tensor:
+        """Logits [B, V] at the position that predicts the token that is read."""
+        return self.answer_logits[:, self.token_at]
+
+
+def _but_token(taught: Taught) -> torch.Tensor:
+    others = [n for n in range(taught.answer_ids.shape[1]) if n != taught.token_at]
+    return losses.answer_cross_entropy(taught.answer_logits[:, others], taught.answer_ids[:, others])
+
+
+LOSSES: dict[str, Callable[[Taught], torch.Tensor]] = {
+    "cross_entropy": lambda t: losses.answer_cross_entropy(t.answer_logits, t.answer_ids),
+    "cross_entropy_but_token": _but_token,  # DeQA-Score: the soft label teaches the token
+    "squared_error": lambda t: losses.squared_error(t.scores, t.mos),
+    "soft_label_divergence": lambda t: losses.soft_label_divergence(t.token_logits, t.token_ids, t.soft_labels),
+    "norm_in_norm": lambda t: losses.norm_in_norm(t.scores, t.mos),
+    "ranking": lambda t: losses.ranking(t.scores, t.mos, t.groups),
+    "fidelity": lambda t: losses.pair_fidelity(t.scores, t.mos, t.variances, t.stds, t.groups),
+    "token_mass": lambda t: losses.token_mass_loss(t.token_logits, t.token_ids),
+    "calibration": lambda t: losses.calibration(t.scores, t.variances, t.mos),
+}
+
+
+def weighted_sum(weights: Mapping[str, float], taught: Taught) -> tuple[torch.Tensor, dict[str, float]]:
+    """The sum of the named losses, each times its weight, and each one's value before that. Raises KeyError for an unknown name."""
+    parts = {name: LOSSES[name](taught) for name in weights}
+    total = sum(weight * parts[name] for name, weight in weights.items())
+    return total, {name: part.item() for name, part in parts.items()}
