@@ -121,14 +121,16 @@ def find_adapter_layout(folder: Path, base: Path | None) -> Layout:
     under = find_layout(base)
     if under.lora:
         raise ModelLoadError(f"{base} is itself an adapter: give the folder of a whole model as the base.")
-    if regressor := next((name for name in under.pieces if name.startswith("deepmlp.")), None):
-        raise ModelLoadError(
+    if (folder / CONVERTED).is_file():
+        if read_json(folder / CONVERTED).get("base") != fingerprint(under.pieces):
+            raise ModelLoadError(
+                f"{folder} was converted as the difference from another base than {base}: give that one, or convert again with "
+                f"--base {base}."
+            )
+    elif regressor := next((name for name in under.pieces if name.startswith("deepmlp.")), None):
+        raise ModelLoadError(  # no published adapter was made on one
             f"{base} holds {regressor}, so it is a Q-Scorer already, and the adapter {folder.name} is for another base: "
             "give the mplug-owl2-llama2-7b weights."
-        )
-    if (folder / CONVERTED).is_file() and read_json(folder / CONVERTED).get("base") != fingerprint(under.pieces):
-        raise ModelLoadError(
-            f"{folder} was converted as the difference from another base than {base}: give that one, or convert again with --base {base}."
         )
     files = open_weights(folder, NON_LORA)
     if not files:

@@ -106,7 +106,7 @@ def test_the_released_q_scorers_loss_is_a_weighted_sum_of_ours():
     batch, mos = batch_of(QSCORER)
     with torch.no_grad():
         found = answers(model, batch)
-        regressed = torch.isin(found.ids, score_ids(model))
+        regressed = torch.isin(found.ids, score_ids())
         per_picture = len(found.ids) // len(mos)
         taught = Taught(
             mos,
