@@ -107,11 +107,11 @@ def sentences(spec: str) -> Iterator[None]:
     except errors.IncompleteSnapshotError as error:
         raise ModelLoadError(
             f"the download of {spec} was not finished, and the Hugging Face hub cannot be reached: try again with a network, "
-            "and it goes on where it stopped."
+            "and what arrived whole is not fetched again."
         ) from error
     except httpx2.TransportError as error:
         raise ModelLoadError(
-            f"the download of {spec} broke off: try again, and it goes on where it stopped."
+            f"the download of {spec} broke off: try again, and what arrived whole is not fetched again."
         ) from error
     except errors.LocalEntryNotFoundError as error:
         raise ModelLoadError(
