@@ -5,9 +5,10 @@ from html import escape
 from pathlib import Path
 
 from app.pictures import is_video
-from app.readings import WORDS, distribution_in_words, level_word, percent, reading
+from app.readings import distribution_in_words, level_word, percent, reading
 from app.session import Scored
 from model.assessment import Assessment, Failure, common_score
+from model.labels import LEVEL_WORDS
 
 NUMBERS = (
     ("Score", "What people would say of the picture on average, as the model expects it. Higher is better."),
@@ -39,19 +40,22 @@ def score_card(scored: Scored, picture: str) -> str:
     assessment, name = scored.assessment, scored.path.name
     about = _fact("Asked for", scored.task) if scored.task == "aesthetics" else ""
     looked_at = f'<p class="small looked-at">Looked at: {escape(scored.looked_at)}.</p>' if scored.looked_at else ""
-    low, high = assessment.scale
-    word = level_word(assessment.score, assessment.scale)
     return (
-        f'<article class="score-card">{picture_figure(picture, name)}'
-        f'<div class="verdict"><p class="big"><strong data-testid="score">{assessment.score:.2f}</strong>'
-        f"<span>of {low:g}–{high:g}</span>"
-        f'<em class="word {word}">{word}</em></p>'
-        f"{meter(assessment.score, assessment.scale)}"
+        f'<article class="score-card">{picture_figure(picture, name)}<div class="verdict">{verdict(assessment)}'
         f'<p class="reading">{escape(reading(assessment, scored.task))}</p>{looked_at}'
         f'<dl class="facts"><div><dt>Expectation</dt><dd>{assessment.expectation:.2f}</dd></div>'
         f"<div><dt>Token mass</dt><dd>{percent(assessment.token_mass)}</dd></div>"
         f"<div><dt>Likeliest interval</dt><dd>{assessment.interval[0]:.1f}–{assessment.interval[1]:.1f}</dd></div>"
         f"{_fact('Scored by', assessment.model)}{about}</dl></div></article>"
+    )
+
+
+def verdict(assessment: Assessment) -> str:
+    """The score large on its scale, with the word of its level, and the scale as a bar."""
+    (low, high), word = assessment.scale, level_word(assessment.score, assessment.scale)
+    return (
+        f'<p class="big"><strong>{assessment.score:.2f}</strong><span>of {low:g}–{high:g}</span>'
+        f'<em class="word {word}">{word}</em></p>{meter(assessment.score, assessment.scale)}'
     )
 
 
@@ -61,7 +65,7 @@ def _fact(name: str, value: str) -> str:
 
 def meter(score: float, scale: tuple[float, float]) -> str:
     """The scale as a bar of five steps with a mark at the score."""
-    steps = "".join(f'<span class="{word}">{word}</span>' for word in WORDS)
+    steps = "".join(f'<span class="{word}">{word}</span>' for word in LEVEL_WORDS)
     return (
         f'<div class="meter" aria-hidden="true"><div class="mark" style="left:{common_score(score, scale):.1f}%"></div>'
         f'<div class="steps">{steps}</div></div>'

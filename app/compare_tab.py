@@ -1,6 +1,7 @@
 """The Compare tab: one picture through two methods, or two pictures through one."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
@@ -10,7 +11,7 @@ from app.errors import says_errors
 from app.intake import picture_input
 from app.model_picker import names, takes_any
 from app.pictures import picture_uri
-from app.readings import difference_in_words, level_word
+from app.readings import difference_in_words
 from app.scorers import QALIGN, Scorers, method
 from app.session import Session
 from app.settings import Settings
@@ -65,16 +66,7 @@ def _two_methods(session: gr.State, settings: Settings, scorers: Scorers, header
         shown = compare_methods(Path(path), spec, visitor, scorers)
         return [*shown, *stale.notice("compare", visitor)]
 
-    for event in (file.change, other.input, again.click):
-        event(
-            compare,
-            [file, other, session],
-            [sides, chart, words, *notice],
-            show_progress_on=[sides],
-            concurrency_limit=2,
-            concurrency_id="model",
-            api_visibility="private",
-        )
+    _on([file.change, other.input, again.click], compare, [file, other, session], [sides, chart, words, *notice])
 
 
 def compare_methods(path: Path, other: str, visitor: Session, scorers: Scorers) -> list:
@@ -126,12 +118,17 @@ def _two_pictures(session: gr.State, scorers: Scorers, header: gr.HTML) -> None:
         shown = compare_pictures(Path(first), Path(second), visitor, scorers)
         return [*shown, *stale.notice("pair", visitor)]
 
-    for event in (left.change, right.change, again.click):
+    _on([left.change, right.change, again.click], compare, [left, right, session], [sides, chart, words, *notice])
+
+
+def _on(events: list, compare: Callable, given: list, shown: list) -> None:
+    """Compare at any of these events; progress is shown on the first of what is `shown`."""
+    for event in events:
         event(
             compare,
-            [left, right, session],
-            [sides, chart, words, *notice],
-            show_progress_on=[sides],
+            given,
+            shown,
+            show_progress_on=shown[:1],
             concurrency_limit=2,
             concurrency_id="model",
             api_visibility="private",
@@ -181,12 +178,9 @@ def timed(scorer, image, name: str) -> tuple[Assessment, float]:
 
 
 def _side(label: str, a: Assessment, milliseconds: float) -> str:
-    low, high = a.scale
-    word = level_word(a.score, a.scale)
     return (
-        f'<section class="side"><h4>{cards.escape(label)}</h4>'
-        f'<p class="big"><strong>{a.score:.2f}</strong><span>of {low:g}–{high:g}</span><em class="word {word}">{word}</em></p>'
-        f'{cards.meter(a.score, a.scale)}<dl class="facts"><div><dt>Common 0–100</dt><dd>{common_score(a.score, a.scale):.1f}</dd></div>'
+        f'<section class="side"><h4>{cards.escape(label)}</h4>{cards.verdict(a)}'
+        f'<dl class="facts"><div><dt>Common 0–100</dt><dd>{common_score(a.score, a.scale):.1f}</dd></div>'
         f"<div><dt>Expectation</dt><dd>{a.expectation:.2f}</dd></div>"
         f"<div><dt>Token mass</dt><dd>{cards.percent(a.token_mass)}</dd></div>"
         f"<div><dt>Time</dt><dd>{milliseconds:.0f} ms</dd></div></dl></section>"

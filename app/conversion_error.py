@@ -2,10 +2,9 @@
 
 import gradio as gr
 
-from app.readings import WORDS
 from model.conversion_error import deqa, q_align
 from model.conversion_figure import STDS, error_by_std, one_picture
-from model.labels import interval_index
+from model.labels import LEVEL_WORDS, interval_index
 
 SCALE = (1.0, 5.0)
 START = (4.5, 0.8)
@@ -54,7 +53,7 @@ def build() -> None:
 
 def in_words(mos: float, std: float) -> str:
     """What the charts show, as sentences for the page; the numbers are points of the scale 1 to 5."""
-    word = WORDS[interval_index(mos, SCALE, len(WORDS))]
+    word = LEVEL_WORDS[interval_index(mos, SCALE, len(LEVEL_WORDS))]
     by_level, by_label = q_align(mos, std, SCALE), deqa(mos, std, SCALE)
     lines = [
         f"<b>Q-Align</b> teaches “{word}” and gets back {by_level.score:.2f}, {_off(by_level.score - mos)}.",

@@ -70,9 +70,8 @@ def build(session: gr.State, settings: Settings, scorers: Scorers) -> tuple[gr.H
             elem_classes=takes_any(settings),
         )
         header = gr.HTML(in_use(settings.model), elem_id="in-use")
-        way = gr.HTML(
-            "&nbsp;", visible=False, elem_id="model-progress"
-        )  # Gradio lays its bar over it, and nothing under the bar
+        # Gradio lays its bar over it, and nothing under the bar.
+        way = gr.HTML("&nbsp;", visible=False, elem_id="model-progress")
         stop = gr.Button("Stop loading", size="sm", visible=False, elem_id="model-stop")
 
     def wanted(spec: str | None, visitor: Session) -> str:

@@ -2,14 +2,14 @@
 
 import gradio as gr
 
-from app.readings import WORDS
+from model.labels import LEVEL_WORDS
 
 NO_CHOICE = "Choose one of the five words, or move the slider, first."
 
 
 def opinion_input(label: str, element: str) -> tuple[gr.Radio, gr.Slider]:
     """Five words and a slider that move each other. The word is None until one of them was used."""
-    word = gr.Radio([(name, n) for n, name in enumerate(WORDS, start=1)], label=label, elem_id=f"{element}-word")
+    word = gr.Radio([(name, n) for n, name in enumerate(LEVEL_WORDS, start=1)], label=label, elem_id=f"{element}-word")
     value = gr.Slider(
         1, 5, value=3, step=0.1, buttons=[], label="Finer, from 1 (bad) to 5 (excellent)", elem_id=f"{element}-value"
     )

@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 
 from model.assessment import Assessment
-from model.labels import interval_index
+from model.labels import LEVEL_WORDS, interval_index
 from model.registry import QUALITY
-
-# The five points of absolute category rating (ITU-T P.910 and ITU-R BT.500), worst first.
-WORDS = ("bad", "poor", "fair", "good", "excellent")
 
 OPINIONS = {
     "bad": "Most people would call this {} bad: its flaws are all they see.",
@@ -23,12 +20,12 @@ JUST = 0.25  # of an interval
 
 def level_word(score: float, scale: tuple[float, float]) -> str:
     """The ACR word of the fifth of the scale in which a score lies; an edge belongs to the better word."""
-    return WORDS[interval_index(score, scale, len(WORDS))]
+    return LEVEL_WORDS[interval_index(score, scale, len(LEVEL_WORDS))]
 
 
 def names_of(tokens: Sequence[str]) -> list[str]:
     """A word that people know for each token, worst first: the ACR words where there are five, else the tokens themselves."""
-    return list(WORDS) if len(tokens) == len(WORDS) else list(tokens)
+    return list(LEVEL_WORDS) if len(tokens) == len(LEVEL_WORDS) else list(tokens)
 
 
 def opinion(word: str, task: str) -> str:
@@ -52,7 +49,7 @@ def disagreement(assessment: Assessment) -> str:
     word = level_word(assessment.score, assessment.scale)
     (low, high), best = assessment.interval, max(assessment.probabilities)
     likeliest = names_of(assessment.tokens)[assessment.probabilities.index(best)]
-    if likeliest == word or likeliest not in WORDS:
+    if likeliest == word or likeliest not in LEVEL_WORDS:
         return ""
     below = assessment.score < low
     distance = low - assessment.score if below else assessment.score - high

@@ -36,9 +36,8 @@ FILE_SECONDS, MOST_FILES = 4.0, 128  # how long one pass over files should take,
 def report(scorer: Scorer, batch_sizes: Sequence[int]) -> dict:
     """The JSON object; progress goes to stderr."""
     found = machine(scorer)
-    scorer.backbone.model.requires_grad_(
-        False
-    )  # torch's counter of operations follows gradients where there may be any
+    # torch's counter of operations follows gradients where there may be any.
+    scorer.backbone.model.requires_grad_(False)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found["one_picture"] = {

@@ -15,6 +15,7 @@ import csv
 from pathlib import Path
 
 from model.datasets.pictures import locate
+from model.datasets.tables import TableRow, read_table
 from model.errors import DataError
 from model.rated import RatedImage, hold_out
 
@@ -35,35 +36,30 @@ def read_part(folder: Path, part: str) -> list[RatedImage]:
         raise DataError(
             f"{folder} is not a copy of BIQ2021: it lacks '{table.name}'. Clone github.com/nisarahmedrana/BIQ2021."
         )
-    with table.open(newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if row["Image Name"]]
-    paths = locate(
-        folder / "Images", (row["Image Name"] for row in rows)
-    )  # one file's suffix is .JPG, and .jpg in the table
+    rows = [row for row in read_table(table, ["image name", "mos"]) if row.text("image name")]
+    names = [row.text("image name") for row in rows]
     group_of = duplicate_groups()
     return [
         RatedImage(
             image=path,
-            mos=_published_mos(table, row["Image Name"], row["MOS"]),
+            mos=_mos(row, name),
             std=None,
             n=RATERS,
             scale=SCALE,
             dataset=NAME,
             split=SPLITS[part],
-            part=row["Image Name"][:4],
-            content=group_of.get(row["Image Name"], ""),
+            part=name[:4],
+            content=group_of.get(name, ""),
         )
-        for path, row in zip(paths, rows, strict=True)
+        for row, name, path in zip(rows, names, locate(folder / "Images", names), strict=True)
     ]
 
 
-def _published_mos(table: Path, name: str, value: str) -> float:
-    low, high = PUBLISHED_SCALE
-    if not low <= float(value) <= high:
-        raise DataError(
-            f"{table}: the MOS of {name} is {value}, and BIQ2021's lie in {low:g} to {high:g}: take the published table."
-        )
-    return SCALE[0] + (SCALE[1] - SCALE[0]) * float(value)
+def _mos(row: TableRow, name: str) -> float:
+    (low, high), value = PUBLISHED_SCALE, row.number("mos", f"MOS of {name}")
+    if not low <= value <= high:
+        raise row.error(f"the MOS of {name} is {value:g}, and BIQ2021's lie in {low:g} to {high:g}: take the published table.")
+    return SCALE[0] + (SCALE[1] - SCALE[0]) * value
 
 
 def all_images(folder: Path) -> list[Path]:

@@ -14,7 +14,6 @@ draws them.
 """
 
 import argparse
-import csv
 import json
 import math
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from model.commands import run
+from model.datasets.tables import read_table
 from model.errors import DataError
 from model.labels import interval_index, intervals, level_values, middles, normal_cdf, raw_soft_label, soft_label
 from model.metrics import plcc, srcc
@@ -218,26 +218,13 @@ class Opinions:
 
 def read_opinions(path: Path) -> Opinions:
     """The columns mos and std of a CSV file. Raises DataError naming file and line for what is missing or no number."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a CSV file: {error}") from error
-    columns = {(name or "").strip().lower(): name for name in (rows[0] if rows else ())}
-    if "mos" not in columns:
-        raise DataError(f"{path} has no column 'mos', or no rows: its first line must name the columns, among them mos")
-    wanted = [name for name in ("mos", "std") if name in columns]
-    numbers: dict[str, list[float]] = {name: [] for name in wanted}
-    for line, row in enumerate(rows, 2):
-        for name in wanted:
-            try:
-                value = float(row[columns[name]] or "nan")
-            except (TypeError, ValueError):
-                value = math.nan
-            if not math.isfinite(value) or (name == "std" and value < 0):
-                raise DataError(f"{path}, row {line}: {name} is {row[columns[name]] or 'empty'}, which cannot be")
-            numbers[name].append(value)
-    return Opinions(numbers["mos"], numbers.get("std"))
+    rows = read_table(path, ["mos"])
+    if not rows:
+        raise DataError(f"{path} has no rows below its first line")
+    stds = [row.number("std") for row in rows] if "std" in rows[0].cells else None
+    if stds and min(stds) < 0:
+        raise rows[stds.index(min(stds))].error(f"the std is {min(stds):g}, and none can be negative")
+    return Opinions([row.number("mos") for row in rows], stds)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

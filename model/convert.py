@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -180,7 +180,7 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.2f} GB"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.convert",
         description="Write a published folder (mplug-owl2-llama2-7b, one-align, DeQA-Score, Q-Scorer; whole or LoRA) as safetensors.",
@@ -188,7 +188,7 @@ def main() -> int:
     parser.add_argument("source", metavar="IN", type=Path, help="the published folder")
     parser.add_argument("out", metavar="OUT", type=Path, help="a folder to make; it must not exist")
     parser.add_argument("--base", type=Path, help="for a LoRA: the folder of its base, published or converted")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
 
     def program() -> int:
         print(convert(given.source, given.out, given.base))

@@ -8,7 +8,13 @@ import math
 from collections.abc import Sequence
 
 COUNTS = (1, 3, 5, 7, 9)  # of score tokens; the paper's are 5 and 1
-LEVEL_WORDS = ("bad", "poor", "fair", "good", "excellent")
+LEVEL_WORDS = (
+    "bad",
+    "poor",
+    "fair",
+    "good",
+    "excellent",
+)  # the five points of absolute category rating (ITU-T P.910, ITU-R BT.500)
 BINARY_WORDS = ("poor", "good")  # Q-Bench
 DIGITS = tuple("0123456789")
 COMPARISONS = (

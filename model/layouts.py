@@ -27,9 +27,8 @@ BASE = "mPLUG-Owl2 base"
 IGNORED = re.compile(r"rotary_emb\.inv_freq$")  # computed, in every model
 POSITIONS = re.compile(r"\.(q|k)_pos_embed$")  # computed where a file lacks them
 LORA_KEY = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(\.default)?\.weight$")
-NEW_ROWS = re.compile(
-    r"(?P<name>.+)\[(?P<start>\d+):\]$"
-)  # "lm_head.weight[32000:]": rows to put under the base's, or in their place
+# "lm_head.weight[32000:]": rows to put under the base's, or in their place
+NEW_ROWS = re.compile(r"(?P<name>.+)\[(?P<start>\d+):\]$")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from model.assessment import Failure
 from model.errors import DataError, ImageError
 from model.images import open_image
 from model.loading import check_before_download
-from model.metrics import plcc, rmse, srcc
+from model.metrics import finite_or_none, plcc, rmse, srcc
 from model.rated import MIN_HELD_OUT, RatedImage, Split, check_enough, data_hash, split
 from model.registry import KNOWN, Spec, resolve
 from model.scorer import choose_device, revision
@@ -80,9 +80,8 @@ def train(tuner: Tuner, examples: Sequence[Example | OnDisk], mos: torch.Tensor,
     epochs = max(options.epochs, -(-options.min_steps // batches))
     steps = epochs * batches
     weights = [weight for weight in tuner.model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.Adam(
-        weights, lr=options.learning_rate
-    )  # no decay: it would pull towards zero, not the base
+    # No decay: it would pull towards zero, not the base.
+    optimizer = torch.optim.Adam(weights, lr=options.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, options.learning_rate, total_steps=steps + 1, pct_start=0.1
     )
@@ -279,4 +278,4 @@ def figures(scores: torch.Tensor, mos: torch.Tensor) -> dict[str, float | None]:
     values = {
         name: figure(scores.numpy(), mos.numpy()) for name, figure in (("plcc", plcc), ("srcc", srcc), ("rmse", rmse))
     }
-    return {name: float(v) if len(mos) >= MIN_HELD_OUT and np.isfinite(v) else None for name, v in values.items()}
+    return {name: finite_or_none(v) if len(mos) >= MIN_HELD_OUT else None for name, v in values.items()}

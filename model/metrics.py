@@ -121,7 +121,7 @@ def figures(predictions: Sequence[float], mos: Sequence[float], resamples: int =
         notes.append(f"fewer than {FEWEST_FOR_INTERVALS} pictures: the intervals are null")
     return (
         {"n": len(x)}
-        | {name: _or_none(value) for name, value in found.items()}
+        | {name: finite_or_none(value) for name, value in found.items()}
         | {"intervals": intervals, "notes": notes}
     )
 
@@ -168,5 +168,6 @@ def _intervals(
     return intervals
 
 
-def _or_none(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
+    """What JSON can hold of a number: None for nan and infinity."""
     return float(value) if np.isfinite(value) else None

@@ -29,6 +29,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from model.datasets.pictures import locate
+from model.datasets.tables import read_table
 from model.errors import DataError, ModelError
 from model.images import open_image
 
@@ -74,28 +76,6 @@ def group_hashes(hashes: np.ndarray, threshold: int = THRESHOLD) -> list[set[int
     return [group for _, group in sorted(groups.items()) if len(group) > 1]
 
 
-def near_duplicate_groups(paths: Sequence[str | Path], threshold: int = THRESHOLD) -> list[set[Path]]:
-    """Group the picture files of which each is a near-duplicate of another of its group; only groups of two or more.
-
-    Raises ImageError for a file that cannot be read.
-    """
-    return [{Path(paths[i]) for i in group} for group in group_hashes(hash_files(paths), threshold)]
-
-
-def _names(table: Path) -> list[str]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        return [row["Image Name"] for row in csv.DictReader(file)]
-
-
-def _locate(folder: Path, names: Iterable[str]) -> list[Path]:
-    """The files of these names; a name may differ from its file's in case, as one of BIQ2021's does."""
-    by_name = {path.name.lower(): path for path in folder.iterdir()}
-    try:
-        return [by_name[name.lower()] for name in names]
-    except KeyError as error:
-        raise DataError(f"{folder} has no {error.args[0]}: is it BIQ2021's folder Images?") from error
-
-
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -119,8 +99,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        train, test = (_names(options.data / f"{part} (Images and MOS).csv") for part in ("Train", "Test"))
-        hashes = hash_files(_locate(options.data / "Images", train + test))
+        tables = (
+            read_table(options.data / f"{part} (Images and MOS).csv", ["image name"]) for part in ("Train", "Test")
+        )
+        train, test = ([row.text("image name") for row in table] for table in tables)
+        hashes = hash_files(locate(options.data / "Images", train + test))
     except (ModelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

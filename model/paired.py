@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from model.errors import DataError
-from model.metrics import FEWEST_FOR_INTERVALS, RESAMPLES, plcc, srcc
+from model.metrics import FEWEST_FOR_INTERVALS, RESAMPLES, finite_or_none, plcc, srcc
 
 
 def williams(r12: float, r13: float, r23: float, n: int) -> tuple[float, float]:
@@ -55,14 +55,13 @@ def compare(
         t, p = williams(one, other, plcc(u, v), len(y))
         differences = np.array([figure(a[pick], y[pick]) - figure(b[pick], y[pick]) for pick in draws])
         report[name] = {
-            "first": one,
-            "second": other,
-            "difference": one - other,
+            "first": finite_or_none(one),
+            "second": finite_or_none(other),
+            "difference": finite_or_none(one - other),
             **_of_bootstrap(differences[np.isfinite(differences)]),
-            "williams_t": t,
-            "p_williams": p,
+            "williams_t": finite_or_none(t),
+            "p_williams": finite_or_none(p),
         }
-        report[name] = {key: _none_if_undefined(value) for key, value in report[name].items()}
     return report
 
 
@@ -75,7 +74,3 @@ def _of_bootstrap(differences: np.ndarray) -> dict:
         "interval": [float(end) for end in np.percentile(differences, [2.5, 97.5])],
         "p_bootstrap": float(min(1, 2 * tail)),
     }
-
-
-def _none_if_undefined(value):
-    return None if isinstance(value, float) and not np.isfinite(value) else value

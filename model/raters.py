@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from model.errors import DataError
-from model.metrics import FEWEST_FOR_INTERVALS, RESAMPLES, plcc
+from model.metrics import FEWEST_FOR_INTERVALS, RESAMPLES, finite_or_none, plcc
 
 
 def raters_worth(
@@ -68,8 +68,8 @@ def raters_worth(
         intervals = {name: _interval(drawn[:, column]) for column, name in enumerate(("by_correlation", "by_error"))}
     by_correlation, by_error = _worth(x, y, spread, noise)
     return {
-        "by_correlation": _none_if_endless(by_correlation),
-        "by_error": _none_if_endless(by_error),
+        "by_correlation": finite_or_none(by_correlation),
+        "by_error": finite_or_none(by_error),
         "one_rater_plcc": float(np.sqrt(quality / (quality + spread.mean()))),
         "ceiling_plcc": float(np.sqrt(quality / np.var(y))),
         "std": float(np.sqrt(spread.mean())),
@@ -95,8 +95,4 @@ def _interval(values: np.ndarray) -> list[float | None] | None:
         return None
     ordered = np.sort(defined)  # percentiles by rank: interpolation next to infinity gives nan
     ends = (ordered[int(q * (len(ordered) - 1))] for q in (0.025, 0.975))
-    return [_none_if_endless(float(end)) for end in ends]
-
-
-def _none_if_endless(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+    return [finite_or_none(end) for end in ends]

@@ -9,7 +9,7 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import chain
 
@@ -53,7 +53,7 @@ def print_table(results: Iterable[Assessment | Failure]) -> None:
 PRINTERS = {"table": print_table, "json": print_json, "csv": print_csv}
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -68,7 +68,7 @@ def main() -> int:
         help="take the published Q-Scorer's two greedy steps too, and name the images where its first word is another",
     )
     parser.add_argument("--format", choices=PRINTERS, default="table")
-    return run(lambda: score(parser.parse_args()))
+    return run(lambda: score(parser.parse_args(arguments)))
 
 
 def score(arguments: argparse.Namespace) -> int:

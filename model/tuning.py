@@ -42,9 +42,8 @@ class Options:
     min_steps: int = 20
 
 
-LARGE_MODELS = Options(
-    rank=16, learning_rate=2e-4, epochs=5, min_steps=40
-)  # the learning rate of Q-Align's LoRA recipe
+# The learning rate of Q-Align's LoRA recipe.
+LARGE_MODELS = Options(rank=16, learning_rate=2e-4, epochs=5, min_steps=40)
 
 
 class Example(Protocol):

@@ -113,9 +113,8 @@ def save_adapter(adapted: PeftModel, readout: VlmReadout, folder: Path, base: st
     """Write the adapter, its readout and a README to `folder`; `base` and `base_revision` say which model it belongs on."""
     save_peft(adapted, folder, base, base_revision)
     (folder / READOUT).write_text(json.dumps(asdict(readout), indent=1) + "\n", encoding="utf-8")
-    text = README.format(
-        base=base, revision=base_revision, readout=readout, plain_peft=PLAIN_PEFT
-    )  # PEFT's own names a path
+    # PEFT's own README names a path.
+    text = README.format(base=base, revision=base_revision, readout=readout, plain_peft=PLAIN_PEFT)
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 

@@ -3,7 +3,6 @@
 IMAGE_MARK = "<|image|>"
 TASKS = ("quality", "aesthetics", "video")
 VARIANTS = ("newline", "space", "github")
-LEVEL_WORDS = ("bad", "poor", "fair", "good", "excellent")
 SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions."

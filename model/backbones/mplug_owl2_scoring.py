@@ -9,14 +9,13 @@ from torch import nn
 
 from model.backbones.mplug_owl2 import IMAGE_ID, MplugOwl2Model
 from model.backbones.mplug_owl2_processor import MplugOwl2Processor
-from model.backbones.mplug_owl2_prompts import LEVEL_WORDS, TASKS, VARIANTS, prompt_text
+from model.backbones.mplug_owl2_prompts import TASKS, VARIANTS, prompt_text
 from model.errors import ModelError
+from model.labels import LEVEL_WORDS
 
 SCORE_SCALE = (0.0, 5.0)  # Q-Scorer's `.score()` clamps to it
-LEVEL_SCALE = (
-    1.0,
-    5.0,
-)  # of the `.score()` of Q-Align, OneAlign and DeQA-Score; their command lines give (score - 1) / 4
+# Of the `.score()` of Q-Align, OneAlign and DeQA-Score; their command lines give (score - 1) / 4.
+LEVEL_SCALE = (1.0, 5.0)
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin
 
 from model.errors import ImageError, ModelLoadError
+from model.labels import LEVEL_WORDS
 
 QUESTION = "How would you rate the quality of this image?"
 STEM = "The quality of the image is"
-LEVEL_WORDS = ("bad", "poor", "fair", "good", "excellent")
 TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")  # [B, T]; all else is vision
 # A model of dynamic resolution makes a token of each 28 or 32 pixels square: of a 12-megapixel photograph some 15 000, whose
 # attention takes minutes and gigabytes. A megapixel gives 1000 to 1300, and is four times what the other families look at.

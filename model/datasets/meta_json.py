@@ -19,11 +19,10 @@ from pathlib import Path
 
 from model.datasets.pictures import locate
 from model.errors import DataError
-from model.labels import interval_index, level_values, raw_soft_label, soft_label
+from model.labels import LEVEL_WORDS, interval_index, level_values, raw_soft_label, soft_label
 from model.rated import RatedImage
 
 KINDS = ("q-scorer", "q-align", "deqa")
-LEVELS = ("bad", "poor", "fair", "good", "excellent")
 SCALE = (1.0, 5.0)
 QUESTION = "How would you rate the quality of this image?\n<|image|>"
 EDGE = 1e-8  # a MOS this far above an inner edge still belongs to the interval below
@@ -103,9 +102,9 @@ def _written(image: RatedImage, root: Path, kind: str, span: tuple[float, float]
         raise DataError(f"{image.image} does not lie in {root}: give a folder that holds all pictures") from error
     if kind == "q-scorer":
         image = image.on(SCALE)
-        level = f"<score{interval_index(image.mos, SCALE, len(LEVELS)) + 1}>"
+        level = f"<score{interval_index(image.mos, SCALE, len(LEVEL_WORDS)) + 1}>"
     else:
-        level = LEVELS[_level(image.mos, span)]
+        level = LEVEL_WORDS[_level(image.mos, span)]
     entry = {"id": f"{image.image.name}->{image.mos:g}", "image": name, "gt_score": image.mos}
     if image.std is not None:
         entry["std"] = image.std
@@ -117,8 +116,8 @@ def _written(image: RatedImage, root: Path, kind: str, span: tuple[float, float]
 
 def _level(mos: float, span: tuple[float, float]) -> int:
     """Which of the five intervals of equal width over the span, 0 the worst; an inner edge belongs to the one below."""
-    width = (span[1] - span[0]) / len(LEVELS)
-    return min(max(math.ceil((mos - span[0] - EDGE) / width) - 1, 0), len(LEVELS) - 1)
+    width = (span[1] - span[0]) / len(LEVEL_WORDS)
+    return min(max(math.ceil((mos - span[0] - EDGE) / width) - 1, 0), len(LEVEL_WORDS) - 1)
 
 
 def _soft(image: RatedImage, span: tuple[float, float]) -> dict:
@@ -128,7 +127,7 @@ def _soft(image: RatedImage, span: tuple[float, float]) -> dict:
         )
     normal = replace(image, scale=span).on(SCALE)
     by_area = image.dataset == "SPAQ"
-    raw = raw_soft_label(normal.mos, normal.std, by_area, level_values(SCALE, len(LEVELS)))
+    raw = raw_soft_label(normal.mos, normal.std, by_area, level_values(SCALE, len(LEVEL_WORDS)))
     return {
         "gt_score_norm": normal.mos,
         "std_norm": normal.std,

@@ -69,7 +69,6 @@ def test_a_share_is_never_rounded_to_none_or_all():
 
 def test_a_difference_names_the_higher_one():
     assert difference_in_words(40, 52.5, ("A", "B")) == "B is 12.5 points of 100 above A."
-    assert (
-        difference_in_words(28.04, 18.06, ("A", "B")) == "A is 9.9 points of 100 above B."
-    )  # 28.0 and 18.1, as they are shown
+    # 28.0 and 18.1, as they are shown.
+    assert difference_in_words(28.04, 18.06, ("A", "B")) == "A is 9.9 points of 100 above B."
     assert "agree" in difference_in_words(40, 40.3, ("A", "B"))

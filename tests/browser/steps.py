@@ -9,6 +9,7 @@ from tests.browser.conftest import ROOT
 
 IMAGES = ROOT / "tests" / "images"
 LAKE = IMAGES / "lake_pristine.jpg"
+CARD_SCORE = "#score-card .big strong"
 
 
 def new_picture(folder: Path, width: int) -> Path:
@@ -45,7 +46,7 @@ def score_of(page: Page, image: Path) -> float:
     open_tab(page, "Score")
     upload(page, "score-files", image)
     expect(page.locator("#score-card figcaption")).to_have_text(image.name)
-    return float(page.get_by_test_id("score").inner_text())
+    return float(page.locator(CARD_SCORE).inner_text())
 
 
 def start_rating(page: Page, name: str) -> None:

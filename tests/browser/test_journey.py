@@ -14,7 +14,7 @@ from annotations import open_annotations
 from model.assessment import Assessment
 from tests.bad_images import write_zoo
 from tests.browser.conftest import PATIENCE, ROOT
-from tests.browser.steps import IMAGES, LAKE, chart, open_tab, score_of, start_rating, upload
+from tests.browser.steps import CARD_SCORE, IMAGES, LAKE, chart, open_tab, score_of, start_rating, upload
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 expect.set_options(timeout=1000 * PATIENCE)
@@ -147,7 +147,7 @@ def test_ratings_move_the_score_after_fine_tuning(page, server):
     open_tab(page, "Score")
     page.locator("#score-again").click()
     expect(page.locator("#score-card .facts")).to_contain_text("nano+ada")
-    after = float(page.get_by_test_id("score").inner_text())
+    after = float(page.locator(CARD_SCORE).inner_text())
     assert after < before - 0.2, f"rated 1 or 2, scored {before} before and {after} after"
 
 
@@ -201,7 +201,7 @@ def test_the_picker_puts_another_model_into_use(page):
     expect(page.locator("#in-use p").first).to_have_text("In use: nano-qalign")
     expect(page.locator("#in-use")).to_contain_text("Q-Align, 5.9 million parameters")
     page.locator("#score-again").click()
-    expect(page.get_by_test_id("score")).not_to_have_text(f"{before:.2f}")
+    expect(page.locator(CARD_SCORE)).not_to_have_text(f"{before:.2f}")
 
     picker.fill("no-such-model")
     picker.press("Enter")

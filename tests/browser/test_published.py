@@ -7,7 +7,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PATIENCE, serve, visit
-from tests.browser.steps import LAKE, chart, open_tab, pick_model, upload
+from tests.browser.steps import CARD_SCORE, LAKE, chart, open_tab, pick_model, upload
 from tests.model.owl_fixtures import QALIGN
 from tests.model.small_hub import small_hub
 from tests.model.test_video import clip
@@ -91,10 +91,10 @@ def test_a_model_that_takes_no_videos_invites_to_one_that_does(page, tmp_path):
 def test_pictures_are_asked_for_their_aesthetics_where_the_model_knows_them(page):
     upload(page, "score-files", LAKE)
     expect(page.locator("#score-card .reading")).to_contain_text("Most people would call this picture")
-    quality = page.get_by_test_id("score").inner_text()
+    quality = page.locator(CARD_SCORE).inner_text()
     page.get_by_role("radio", name="Aesthetics").check()
     expect(page.locator("#score-card .reading")).to_contain_text("For its looks")
-    expect(page.get_by_test_id("score")).not_to_have_text(quality)
+    expect(page.locator(CARD_SCORE)).not_to_have_text(quality)
     expect(page.locator("#score-card .facts")).to_contain_text("Asked for")
     expect(chart(page, "score-chart")).to_contain_text("Aesthetics score, 1 (worst) to 5 (best)")
     expect(page.locator("#disagree")).to_be_hidden()

@@ -133,8 +133,8 @@ def test_without_stds_deqa_is_left_out_and_the_table_says_so(tmp_path, capsys):
     ("content", "options", "said"),
     [
         ("image,score\na,3\n", [], "no column 'mos'"),
-        ("image,mos\n", [], "no column 'mos', or no rows"),
-        ("mos\n3\nx\n", [], "row 3: mos is x"),
+        ("image,mos\n", [], "no rows"),
+        ("mos\n3\nx\n", [], "line 3: the mos is x"),
         ("mos,std\n3,-1\n", [], "std is -1"),
         ("mos\n3\n3\n", [], "no width"),
         ("mos\n3\n7\n", ["--scale", "1", "5"], "a mos of 7 lies outside"),

@@ -291,8 +291,7 @@ def test_a_labels_file_or_a_data_set_is_asked_for_and_not_both(command, gallery)
     for arguments in ([], ["--data", "a", "--labels", "b"]):
         with pytest.raises(SystemExit, match="2"):
             module.main(arguments)
-    assert (
-        json.loads(command("--scale", "1", "5", data=gallery.labels).out)["unreadable"] != []
-    )  # names start beside the file
+    # Names start beside the file, where no picture is.
+    assert json.loads(command("--scale", "1", "5", data=gallery.labels).out)["unreadable"] != []
     ran = command("--scale", "2", "5")
     assert (ran.status, "outside of the scale 2 to 5" in ran.err) == (2, True)

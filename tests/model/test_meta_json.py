@@ -13,9 +13,8 @@ from model.rated import RatedImage
 from tests.model.owl_fixtures import QALIGN, QSCORER, assert_near, facts
 
 FIXTURES = {"qscorer": QSCORER / "training", "qalign": QALIGN / "training"}
-SOFT = facts(
-    QALIGN / "deqa" / "soft_labels.json"
-)  # files that DeQA-Score's own program wrote, and the MOS that it was given
+# Files that DeQA-Score's own program wrote, and the MOS that it was given.
+SOFT = facts(QALIGN / "deqa" / "soft_labels.json")
 
 
 def some(folder: Path, scale=(0.0, 100.0), dataset="SPAQ") -> list[RatedImage]:

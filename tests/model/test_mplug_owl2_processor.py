@@ -8,8 +8,9 @@ from PIL import Image
 
 from model.backbones.mplug_owl2 import IMAGE_ID
 from model.backbones.mplug_owl2_processor import MplugOwl2Processor
-from model.backbones.mplug_owl2_prompts import LEVEL_WORDS, prompt_text
+from model.backbones.mplug_owl2_prompts import prompt_text
 from model.errors import ModelLoadError
+from model.labels import LEVEL_WORDS
 from tests.model.owl_fixtures import PROMPT_NAMES, QALIGN, QSCORER, common, facts, picture_files, tensors
 
 REAL = common("real_tokenizer_facts.json")

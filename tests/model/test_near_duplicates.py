@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from model import near_duplicates
-from model.near_duplicates import HERE, THRESHOLD, group_hashes, near_duplicate_groups, nearest
+from model.near_duplicates import HERE, THRESHOLD, group_hashes, hash_files, nearest
 
 
 def scene(seed):
@@ -34,8 +34,9 @@ def test_darker_blurred_smaller_and_compressed_copies_are_grouped_and_others_are
     }
     for name, image in pictures.items():
         image.save(tmp_path / name)
-    groups = near_duplicate_groups([tmp_path / name for name in pictures])
-    assert [{path.name for path in group} for group in groups] == [
+    names = list(pictures)
+    groups = group_hashes(hash_files([tmp_path / name for name in names]))
+    assert [{names[n] for n in group} for group in groups] == [
         {"first.png", "dark.png"},
         {"second.png", "blurred.png", "compressed.jpg"},
     ]

@@ -9,8 +9,9 @@ from PIL import Image
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from model.backbones.still_processor import load_processor
-from model.backbones.vlm import LEVEL_WORDS, Q_REALIGN, ZERO_SHOT, VlmBackbone, VlmReadout
+from model.backbones.vlm import Q_REALIGN, ZERO_SHOT, VlmBackbone, VlmReadout
 from model.errors import ImageError, ModelLoadError
+from model.labels import LEVEL_WORDS
 from model.readouts import read_levels
 from tests.model.tiny_vlms import FAMILIES, write_vlm
 
