@@ -5,6 +5,7 @@ Their README.md says how they were made. MPLUG_OWL2_FIXTURES names another folde
 
 import json
 import os
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -12,9 +13,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from model.backbones.mplug_owl2_loading import load_model
+from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
+from model.layouts import find_layout
+
 OURS = Path(__file__).parent.parent / "fixtures" / "mplug_owl2"
 FIXTURES = Path(os.environ.get("MPLUG_OWL2_FIXTURES", OURS))
 QSCORER, QALIGN = FIXTURES / "qscorer_tiny", FIXTURES / "qalign_tiny"
+BASE = QSCORER / "base_mplug_owl2"
 PROMPT_NAMES = {  # the fixtures' names for task and variant
     "scorer_newline": ("quality", "newline"),
     "evalscript_space": ("quality", "space"),
@@ -49,6 +55,20 @@ def pictures(kind: Path) -> list[Image.Image]:
 def picture_files(kind: Path) -> list[Path]:
     """Their files, by number."""
     return sorted((kind / "inputs").glob("image_*"), key=lambda path: int(path.stem.removeprefix("image_")))
+
+
+def load_bin(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)
+
+
+def copied(folder: Path, to: Path) -> Path:
+    """A copy that may be changed; under a name that says nothing."""
+    return Path(shutil.copytree(folder, to / "folder"))
+
+
+def backbone_of(folder: Path, base: Path | None = None, **how) -> MplugOwl2Backbone:
+    """What a folder of a published layout holds, ready to score; `how` it is loaded."""
+    return MplugOwl2Backbone(*load_model(find_layout(folder, base), **how))
 
 
 def assert_near(found, expected, tolerance: float = 1e-5, relative: float = 0.0) -> None:

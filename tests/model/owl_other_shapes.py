@@ -4,289 +4,23 @@ makes of them.
 `python -m tests.model.owl_other_shapes FOLDER [SHAPE]` writes one, for MPLUG_OWL2_FIXTURES.
 """
 
-import io
-import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import sentencepiece
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 
-from model.backbones.mplug_owl2 import MplugOwl2Config, MplugOwl2Model
-from model.backbones.mplug_owl2_prompts import LEVEL_WORDS, SYSTEM
+from model.backbones.mplug_owl2_prompts import prompt_text
 from model.json_files import write_json
-from tests.model.owl_fixtures import PROMPT_NAMES, common, facts
-from tests.model.owl_reference import IMAGE_ID, NO_LABEL, State, losses, positions, regressed, whole
-
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-QUESTIONS = ["How would you rate the quality of this image?", "Rate the quality of this image.", "What is its quality?"]
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a set of fixtures may differ in. pictures: (width, height) of each. tokens: how many score tokens."""
-
-    seed: int
-    hidden: int
-    heads: int
-    layers: int
-    vision: tuple[int, int, int]  # width, heads, layers
-    side: int
-    patch: int
-    abstractor: tuple[int, int, int]  # heads, layers, queries
-    regressor: tuple[int, ...]
-    tokens: int
-    pieces: int  # of the vocabulary, without score tokens
-    rank: int
-    alpha: int
-    positions: int
-    shards: int
-    pictures: tuple[tuple[int, int], ...]
-    groups: tuple[tuple[int, ...], ...]
-
-    @property
-    def names(self) -> list[str]:
-        return [f"<score{n}>" for n in range(1, self.tokens + 1)]
-
-
-SHAPES = {
-    "wide": Shape(
-        seed=1,
-        hidden=96,
-        heads=3,
-        layers=3,
-        vision=(48, 3, 3),
-        side=70,
-        patch=14,
-        abstractor=(4, 1, 9),
-        regressor=(96, 32, 8),
-        tokens=7,
-        pieces=460,
-        rank=4,
-        alpha=4,
-        positions=1024,
-        shards=3,
-        pictures=((101, 40), (30, 77), (50, 50), (1, 60)),
-        groups=((0,), (1, 2, 3), (3, 0)),
-    ),
-    "narrow": Shape(
-        seed=2,
-        hidden=40,
-        heads=5,
-        layers=1,
-        vision=(16, 1, 1),
-        side=64,
-        patch=8,
-        abstractor=(2, 3, 64),
-        regressor=(12,),
-        tokens=5,
-        pieces=430,
-        rank=3,
-        alpha=16,
-        positions=256,
-        shards=2,
-        pictures=((64, 64), (200, 90)),
-        groups=((1,), (0, 1)),
-    ),
-}
-
-
-def settings_of(shape: Shape) -> dict:
-    """config.json as the originals write it, without what only Q-Scorer's has."""
-    width, heads, layers = shape.vision
-    to_heads, to_layers, queries = shape.abstractor
-    visual_model = {
-        "hidden_size": width,
-        "intermediate_size": 2 * width + 6,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "image_size": shape.side,
-        "patch_size": shape.patch,
-        "layer_norm_eps": 1e-6,
-        "hidden_act": "quick_gelu",
-        "num_channels": 3,
-        "model_type": "mplug_owl_vision_model",
-    }
-    visual_abstractor = {
-        "num_learnable_queries": queries,
-        "hidden_size": width,
-        "num_hidden_layers": to_layers,
-        "num_attention_heads": to_heads,
-        "intermediate_size": 2 * width - 6,
-        "layer_norm_eps": 1e-6,
-        "encoder_hidden_size": width,
-        "grid_size": shape.side // shape.patch,
-        "model_type": "mplug_owl_visual_abstract",
-    }
-    return {
-        "architectures": ["MPLUGOwl2LlamaForCausalLM"],
-        "model_type": "mplug_owl2",
-        "auto_map": {"AutoConfig": "configuration_mplug_owl2.MPLUGOwl2Config"},
-        "vocab_size": shape.pieces,
-        "hidden_size": shape.hidden,
-        "intermediate_size": 3 * shape.hidden + 2,
-        "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.heads,
-        "max_position_embeddings": shape.positions,
-        "rms_norm_eps": 1e-5,
-        "rope_theta": 10000.0,
-        "rope_scaling": None,
-        "attention_bias": False,
-        "hidden_act": "silu",
-        "tie_word_embeddings": False,
-        "torch_dtype": "float16",
-        "visual_config": {"visual_model": visual_model, "visual_abstractor": visual_abstractor},
-    }
-
-
-def tokenizer(shape: Shape) -> sentencepiece.SentencePieceProcessor:
-    """A sentencepiece model with LLaMA's options, in which each level word and the bare prefix are one piece."""
-    texts = [
-        prompt["text"].replace("<|image|>", "") for prompt in common("real_tokenizer_facts.json")["prompts"].values()
-    ]
-    texts += [SYSTEM, *QUESTIONS, *(f"The quality of the image is {word}." for word in LEVEL_WORDS)]
-    written = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(20 * texts + 400 * [" ".join(LEVEL_WORDS)]),
-        model_writer=written,
-        vocab_size=shape.pieces,
-        model_type="bpe",
-        byte_fallback=True,
-        character_coverage=1.0,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        split_digits=True,
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
-    return sentencepiece.SentencePieceProcessor(model_proto=written.getvalue())
-
-
-def draw(config: dict, random: torch.Generator) -> State:
-    """Weights that let a picture's content reach the score, rounded to float16 as in files."""
-    with torch.device("meta"):
-        places = MplugOwl2Model(MplugOwl2Config.from_dict(config)).state_dict()
-    state = {}
-    for name, place in places.items():
-        noise = torch.randn(place.shape, generator=random)
-        if len(place.shape) > 1:
-            state[name] = noise * (0.5 if "embed" in name or "token" in name else place[0].numel() ** -0.5)
-        else:
-            state[name] = 0.1 * noise + ("norm" in name and name.endswith("weight"))
-    return {name: value.half().float() for name, value in state.items()}
-
-
-def with_positions(state: State, config: dict) -> State:
-    """With the position tables that the original training writes into files."""
-    settings, filled = config["visual_config"]["visual_abstractor"], dict(state)
-    for n in range(settings["num_hidden_layers"]):
-        at = f"model.visual_abstractor.encoder.layers.{n}.crossattention.attention"
-        for name, table in zip(("q", "k"), positions({}, at, settings), strict=True):
-            filled[f"{at}.{name}_pos_embed"] = table.half().float()
-    return filled
-
-
-class Text:
-    """The tokenizer with score tokens, as the originals use it."""
-
-    def __init__(self, shape: Shape, names: list[str]):
-        self.pieces = tokenizer(shape)
-        self.added = {name: shape.pieces + n for n, name in enumerate(names)}
-
-    def prompt(self, text: str) -> list[int]:
-        ids = [self.pieces.bos_id()]
-        for n, part in enumerate(text.split("<|image|>")):
-            ids += [IMAGE_ID] * (n > 0) + self.pieces.encode(part)
-        return ids
-
-    def example(self, question: str, answer: str) -> tuple[list[int], list[int]]:
-        """Ids and labels of a training conversation whose answer ends with `answer` and a full stop."""
-        asked = self.prompt(f"{SYSTEM} USER: <|image|>\n{question} ASSISTANT:")
-        said = self.pieces.encode(f"The quality of the image is {answer}.")
-        if answer in self.added:
-            said = self.pieces.encode("The quality of the image is ") + [self.added[answer], self.inner(".")]
-        said = said + [self.pieces.eos_id()]
-        return asked + said, [NO_LABEL] * len(asked) + said
-
-    def inner(self, text: str) -> int:
-        """The id of a piece that stands within a word."""
-        return self.pieces.piece_to_id(text)
-
-
-def pixels_of(picture: Image.Image, side: int) -> tuple[Image.Image, torch.Tensor]:
-    """The picture padded to a square, and what the model sees of it."""
-    longer = max(picture.size)
-    square = Image.new("RGB", (longer, longer), tuple(int(255 * m) for m in MEAN))
-    square.paste(picture, ((longer - picture.width) // 2, (longer - picture.height) // 2))
-    seen = np.asarray(square.resize((side, side), Image.Resampling.BICUBIC), dtype=np.float64) * (1 / 255)
-    seen = (seen.astype(np.float32) - np.float32(MEAN)) / np.float32(STD)
-    return square, torch.from_numpy(seen).permute(2, 0, 1).contiguous()
-
-
-def write_pictures(folder: Path, shape: Shape, count: int, name: str) -> list[Image.Image]:
-    random = np.random.default_rng(shape.seed)
-    pictures = []
-    for n in range(count):
-        width, height = shape.pictures[n % len(shape.pictures)]
-        colours = random.integers(0, 256, (5, 4, 3), dtype=np.uint8)
-        picture = Image.fromarray(colours).resize((width, height), Image.Resampling.BICUBIC)
-        folder.mkdir(parents=True, exist_ok=True)
-        picture.save(folder / name.format(n))
-        pictures.append(picture)
-    return pictures
-
-
-def write_folder(folder: Path, shape: Shape, config: dict, text: Text, old_sizes: bool = False) -> None:
-    """What lies beside the weights."""
-    folder.mkdir(parents=True)
-    write_json(folder / "config.json", config)
-    (folder / "tokenizer.model").write_bytes(text.pieces.serialized_model_proto())
-    if text.added:
-        write_json(folder / "added_tokens.json", text.added)
-    side = shape.side
-    sizes = {"size": side, "crop_size": side} if old_sizes else {
-        "size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}
-    }  # fmt: skip
-    write_json(folder / "preprocessor_config.json", sizes | {"image_mean": MEAN, "image_std": STD, "resample": 3})
-
-
-def halved(state: State) -> State:
-    return {name: value.half().contiguous() for name, value in state.items()}
-
-
-def save_shards(folder: Path, state: State, count: int, name: str) -> None:
-    """.bin shards with an index; `name` as the original program calls them."""
-    names, places = list(state), {}
-    for n in range(count):
-        part = {key: state[key] for key in names[n::count]}
-        places |= dict.fromkeys(part, name.format(n + 1, count))
-        torch.save(halved(part), folder / name.format(n + 1, count))
-    write_json(folder / "pytorch_model.bin.index.json", {"metadata": {}, "weight_map": places})
-
-
-def write_checkpoints(kind: Path, shape: Shape, config: dict, state: State, text: Text) -> None:
-    write_folder(kind / "checkpoint_safetensors", shape, config, text)
-    save_file(halved(state), kind / "checkpoint_safetensors" / "model.safetensors", {"format": "pt"})
-    write_folder(kind / "checkpoint_bin", shape, config, text)
-    save_shards(kind / "checkpoint_bin", state, shape.shards, "pytorch_model-{:05}-of-{:05}.bin")
-
-
-def at_the_end(state: State, config: dict, pixels: torch.Tensor, ids: list[int]) -> State:
-    """The taps of a forward, in float32, as numbers that can be kept."""
-    with torch.no_grad():
-        taps = whole(state, config, pixels, ids)
-    del taps["logits"]
-    return {name: tensor.contiguous() for name, tensor in taps.items()}
+from model.labels import LEVEL_WORDS
+from tests.model.owl_adapters import write_adapters, write_lora_reference
+from tests.model.owl_files import write_checkpoints, write_inputs, write_pictures
+from tests.model.owl_fixtures import PROMPT_NAMES
+from tests.model.owl_reference import NO_LABEL, State, at_the_end, losses, regressed, whole
+from tests.model.owl_shapes import QUESTIONS, SHAPES, Shape, Text, draw, pixels_of, settings_of, with_positions
 
 
 def write_prompts(kind: Path, text: Text, names: list[str]) -> dict[str, list[int]]:
-    from model.backbones.mplug_owl2_prompts import prompt_text
-
     texts = {name: prompt_text(*PROMPT_NAMES[name]) for name in names}
     prompts = {name: {"text": words, "input_ids": text.prompt(words)} for name, words in texts.items()}
     write_json(kind / "inputs" / "prompts.json", prompts)
@@ -327,13 +61,9 @@ def write_training(kind: Path, shape: Shape, config: dict, state: State, text: T
         "images": torch.stack(pixels)[:, None],
     }
     batch |= {"gt_scores": torch.tensor(scores)} if text.added else {}
-    write_json_list(folder / "meta.json", samples)
+    write_json(folder / "meta.json", samples)
     save_file(batch, folder / "batch.safetensors")
     return batch
-
-
-def write_json_list(path: Path, content: list) -> None:
-    path.write_text(json.dumps(content))
 
 
 def write_expanded(folder: Path, state: State, config: dict, batch: State) -> None:
@@ -373,120 +103,6 @@ def trajectory(state: State, config: dict, batch: State, ids: list[int]) -> list
     return found
 
 
-LORA = ("model.layers.{}.self_attn.q_proj", "model.layers.{}.self_attn.v_proj.multiway.1")
-TRAINED = ("model.vision_model.", "model.visual_abstractor.", "lm_head.", "deepmlp.")
-PEFT = "base_model.model."
-
-
-def draw_lora(shape: Shape, state: State, random: torch.Generator) -> State:
-    """A and B of every target, by the names that PEFT gives them."""
-    update = {}
-    for n in range(shape.layers):
-        for target in LORA:
-            out, width = state[target.format(n) + ".weight"].shape
-            a, b = (torch.randn(size, generator=random) for size in ((shape.rank, width), (out, shape.rank)))
-            update[f"{PEFT}{target.format(n)}.lora_A.weight"] = (a * width**-0.5).half().float()
-            update[f"{PEFT}{target.format(n)}.lora_B.weight"] = (b * 0.1).half().float()
-    return update
-
-
-def with_lora(shape: Shape, state: State, update: State) -> State:
-    merged = dict(state)
-    for key in [key for key in update if ".lora_A." in key]:
-        name = key.removeprefix(PEFT).replace(".lora_A.", ".")
-        merged[name] = merged[name] + shape.alpha / shape.rank * (update[key.replace("lora_A", "lora_B")] @ update[key])
-    return merged
-
-
-def write_lora_reference(
-    kind: Path, shape: Shape, config: dict, state: State, update: State, batch: State, ids
-) -> None:
-    """The loss with the adapter attached to the whole model, and the norms of the gradients of what is then trained."""
-    trained = {name: state[name] for name in state if name.startswith(TRAINED) and "_pos_embed" not in name}
-    leaves = {name: value.clone().requires_grad_() for name, value in (trained | update).items()}
-    loss = sum(losses(with_lora(shape, state | leaves, {key: leaves[key] for key in update}), config, batch, ids))
-    loss.backward()
-    names = {key: key.replace(".weight", ".default.weight") if ".lora_" in key else PEFT + key for key in leaves}
-    reference = {
-        "r": shape.rank,
-        "alpha": shape.alpha,
-        "scaling": shape.alpha / shape.rank,
-        "targets": [target.format(n) for n in range(shape.layers) for target in LORA],
-        "trainable": list(names.values()),
-        "loss_eval_mode": loss.item(),
-        "grad_norms": {names[key]: leaf.grad.norm().item() for key, leaf in leaves.items()},
-    }
-    write_json(kind / "training" / "lora_reference.json", reference)
-
-
-def write_adapters(kind: Path, shape: Shape, config: dict, state: State, text: Text, random: torch.Generator) -> State:
-    """base_mplug_owl2, adapter, adapter_fulldump, merged, and what the original programs would have made of them; gives the LoRA."""
-    bare = {
-        name: value for name, value in state.items() if not name.startswith("deepmlp.") and "_pos_embed" not in name
-    }
-    base = dict(bare)
-    for name, value in bare.items():
-        if name.startswith(("model.vision_model.", "model.visual_abstractor.", "model.embed_tokens.", "lm_head.")):
-            base[name] = value + 0.1 * torch.randn(value.shape, generator=random)
-    base = {name: value.half().float() for name, value in base.items()}
-    for name in ("model.embed_tokens.weight", "lm_head.weight"):
-        base[name] = base[name][: shape.pieces]
-    rotary = {f"model.layers.{n}.self_attn.rotary_emb.inv_freq": torch.ones(4) for n in range(shape.layers)}
-    known = {"score_token_id", "score_tokens", "deepmlp_hidden_dims", "auto_map"}
-    old = {name: value for name, value in config.items() if name not in known}
-    write_folder(kind / "base_mplug_owl2", shape, old | {"vocab_size": shape.pieces}, Text(shape, []), old_sizes=True)
-    save_shards(kind / "base_mplug_owl2", base | rotary, shape.shards, "pytorch_model-{}-of-{}.bin")
-
-    update = draw_lora(shape, state, random)
-    targets = [target.format(n) for n in range(shape.layers) for target in LORA]
-    adapter_config = {
-        "peft_type": "LORA",
-        "r": shape.rank,
-        "lora_alpha": shape.alpha,
-        "lora_dropout": 0.05,
-        "bias": "none",
-    }
-    adapter_config |= {
-        "target_modules": targets,
-        "base_model_name_or_path": "base_mplug_owl2",
-        "task_type": "CAUSAL_LM",
-    }
-    other = {name: value for name, value in state.items() if "_pos_embed" not in name}
-    trained = {name: value for name, value in other.items() if name.startswith((*TRAINED, "model.embed_tokens."))}
-    for folder, settings, kept in (("adapter", config, trained), ("adapter_fulldump", old, other)):
-        (kind / folder).mkdir()
-        write_json(kind / folder / "config.json", settings)
-        write_json(kind / folder / "adapter_config.json", adapter_config)
-        torch.save(halved(update), kind / folder / "adapter_model.bin")
-        torch.save(
-            halved({PEFT + name: value for name, value in kept.items()}), kind / folder / "non_lora_trainables.bin"
-        )
-
-    merged = with_lora(shape, state, update)
-    rounded = {name: value.half().float() for name, value in merged.items()}
-    write_folder(kind / "merged", shape, config, text)
-    save_file(halved(rounded), kind / "merged" / "model.safetensors", {"format": "pt"})
-    ids = text.prompt(facts(kind / "inputs" / "prompts.json")["scorer_newline"]["text"]) + [text.inner("▁")]
-    pixels = pixels_in(kind, shape)
-    found = [regressed(s, at_the_end(s, config, pixels, ids)["hidden_last"]).tolist() for s in (merged, rounded)]
-    outputs = {"unmerged_fp32_peft_forward": {"mlp_out_raw": found[0]}}
-    for folder in ("adapter", "adapter_fulldump"):
-        outputs[f"merged_by_original_script_from_{folder}"] = {"fp32_eval_of_fp16_merged": {"mlp_out_raw": found[1]}}
-    write_json(kind / "adapter_outputs.json", outputs)
-    return update
-
-
-def pixels_in(kind: Path, shape: Shape) -> torch.Tensor:
-    pictures = [Image.open(path).convert("RGB") for path in sorted((kind / "inputs").glob("image_*.png"))]
-    return torch.stack([pixels_of(picture, shape.side)[1] for picture in pictures])
-
-
-def write_inputs(kind: Path, shape: Shape) -> torch.Tensor:
-    for n, picture in enumerate(write_pictures(kind / "inputs", shape, len(shape.pictures), "image_{}.png")):
-        pixels_of(picture, shape.side)[0].save(kind / "inputs" / f"square_{n}.png")
-    return pixels_in(kind, shape)
-
-
 def write_qscorer(kind: Path, shape: Shape) -> None:
     random = torch.Generator().manual_seed(shape.seed)
     text = Text(shape, shape.names)
@@ -507,36 +123,48 @@ def write_qscorer(kind: Path, shape: Shape) -> None:
     state["lm_head.weight"][prefix] = (40 * direction / direction.square().sum()).half().float()
     write_checkpoints(kind, shape, config, state, text)
 
-    activations, outputs = {"pixel_values": pixels}, {"score_token_ids": ids, "per_prompt": {}}
+    activations, answers = {"pixel_values": pixels}, {}
     for name, prompt in prompts.items():
         steps = [at_the_end(state, config, pixels, prompt + [prefix] * step) for step in (0, 1)]
-        said = [taps["logits.last"].argmax(-1).tolist() for taps in steps]
-        assert set(said[0]) == {prefix}
-        closed, last = steps[1]["logits.last"][:, ids], steps[1]["logits.last"]
-        raw = regressed(state, steps[1]["hidden_last"])
-        words = {n: word for word, n in text.added.items()}
-        outputs["per_prompt"][name] = {
-            **{f"step{n}_argmax": row for n, row in enumerate(said)},
-            **{
-                f"step{n}_argmax_token": [words[i] if i in words else text.pieces.id_to_piece(i) for i in row]
-                for n, row in enumerate(said)
-            },
-            "step1_score_logits_1to5": closed.tolist(),
-            "step1_score_probs_closed_1to5": closed.softmax(-1).tolist(),
-            "step1_score_prob_mass_open": last.softmax(-1)[:, ids].sum(-1).tolist(),
-            "mlp_out_raw": raw.tolist(),
-            "mlp_out_clamped_0_5": raw.clamp(0, 5).tolist(),
-        }
+        answers[name], raw = answered(state, text, steps)
         if name == "scorer_newline":
-            outputs["original_score_method_fp32"] = raw.clamp(0, 5).tolist()
+            first_answer = raw.clamp(0, 5).tolist()
             for n, taps in enumerate(steps):
                 activations |= {f"step{n}.{tap}": value for tap, value in taps.items()}
             activations |= {"mlp.input": steps[1]["hidden_last"].clone(), "mlp.output_raw": raw.contiguous()}
     save_file(activations, kind / "activations.safetensors")
+    outputs = {"score_token_ids": ids, "per_prompt": answers, "original_score_method_fp32": first_answer}
     write_json(kind / "outputs.json", outputs)
 
     batch = write_training(kind, shape, config, state, text, [shape.names[n] for n in (3, 0, 4)])
     write_expanded(kind / "training", state, config, batch)
+    write_json(kind / "training" / "reference.json", taught(state, config, batch, ids))
+    update = write_adapters(kind, shape, config, state, text, random)
+    write_lora_reference(kind, shape, config, state, update, batch, ids)
+
+
+def answered(state: State, text: Text, steps: list[State]) -> tuple[dict, torch.Tensor]:
+    """What the originals' outputs.json says of a prompt whose two greedy steps gave these taps; and the raw scores."""
+    ids, words = list(text.added.values()), {n: word for word, n in text.added.items()}
+    said = [taps["logits.last"].argmax(-1).tolist() for taps in steps]
+    assert set(said[0]) == {text.inner("▁")}
+    last = steps[1]["logits.last"]
+    raw = regressed(state, steps[1]["hidden_last"])
+    found = {
+        "step1_score_logits_1to5": last[:, ids].tolist(),
+        "step1_score_probs_closed_1to5": last[:, ids].softmax(-1).tolist(),
+        "step1_score_prob_mass_open": last.softmax(-1)[:, ids].sum(-1).tolist(),
+        "mlp_out_raw": raw.tolist(),
+        "mlp_out_clamped_0_5": raw.clamp(0, 5).tolist(),
+    }
+    for n, row in enumerate(said):
+        found[f"step{n}_argmax"] = row
+        found[f"step{n}_argmax_token"] = [words.get(i) or text.pieces.id_to_piece(i) for i in row]
+    return found, raw
+
+
+def taught(state: State, config: dict, batch: State, ids: list[int]) -> dict:
+    """Q-Scorer's training/reference.json: losses, gradients, and where training goes."""
     cross_entropy, squares, norms = gradients(state, config, batch, ids)
     far = state | {"deepmlp.output_layer.bias": state["deepmlp.output_layer.bias"] + 2.5}
     *clamped, far_norms = gradients(far, config, batch, ids)
@@ -544,7 +172,7 @@ def write_qscorer(kind: Path, shape: Shape) -> None:
         regressed(state, whole(state, config, image, row)["llm.final_norm"][0, place - 1])
         for image, row, place in label_places(batch, ids, config)
     ]
-    reference = {
+    return {
         "loss_as_returned": cross_entropy + squares,
         "cross_entropy": cross_entropy,
         "mse_sum_over_batch": squares,
@@ -559,9 +187,6 @@ def write_qscorer(kind: Path, shape: Shape) -> None:
         },
         "adamw_lr1e-3_loss_trajectory(unweighted returned loss)": trajectory(state, config, batch, ids),
     }
-    write_json(kind / "training" / "reference.json", reference)
-    update = write_adapters(kind, shape, config, state, text, random)
-    write_lora_reference(kind, shape, config, state, update, batch, ids)
 
 
 def label_places(batch: State, ids: list[int], config: dict):

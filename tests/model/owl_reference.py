@@ -157,6 +157,14 @@ def whole(state: State, config: dict, pixels: torch.Tensor, ids: list[int]) -> S
     return taps
 
 
+def at_the_end(state: State, config: dict, pixels: torch.Tensor, ids: list[int]) -> State:
+    """The taps of a forward, in float32, all but the logits of every position, as numbers that can be kept."""
+    with torch.no_grad():
+        taps = whole(state, config, pixels, ids)
+    del taps["logits"]
+    return {name: tensor.contiguous() for name, tensor in taps.items()}
+
+
 def regressed(state: State, hidden: torch.Tensor) -> torch.Tensor:
     """Q-Scorer's head, before the clamp."""
     block = 0

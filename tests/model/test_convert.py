@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,17 +14,16 @@ from model.backbones.mplug_owl2 import MplugOwl2Model
 from model.backbones.mplug_owl2_loading import load_model
 from model.backbones.mplug_owl2_processor import MplugOwl2Processor
 from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
-from model.convert import convert
+from model.convert import convert, main
 from model.errors import ModelLoadError
 from model.layouts import find_layout
-from tests.model.owl_fixtures import QALIGN, QSCORER, pictures
+from tests.model.owl_fixtures import BASE, QALIGN, QSCORER, backbone_of, load_bin, pictures
 
-BASE = QSCORER / "base_mplug_owl2"
 WHOLE = [BASE, QALIGN / "checkpoint_bin", QSCORER / "checkpoint_bin", QSCORER / "merged"]
 
 
 def answers(folder: Path, base: Path | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    scorer = MplugOwl2Backbone(*load_model(find_layout(folder, base)))
+    scorer = backbone_of(folder, base)
     return scorer.last_position([scorer.prepare(picture) for picture in pictures(QSCORER)])
 
 
@@ -87,7 +84,7 @@ def test_of_a_full_dump_only_what_differs_from_the_base_is_kept(tmp_path):
 def test_of_tables_that_only_grew_the_new_rows_are_kept(tmp_path):
     folder = Path(shutil.copytree(QSCORER / "adapter", tmp_path / "in"))
     layout = find_layout(folder, BASE)
-    content = torch.load(folder / "non_lora_trainables.bin", weights_only=True)
+    content = load_bin(folder / "non_lora_trainables.bin")
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
         old = layout.under[name][0].read()
         content[f"base_model.model.{name}"][: len(old)] = old
@@ -114,7 +111,7 @@ def test_a_converted_adapter_is_refused_on_another_base(tmp_path):
     convert(QSCORER / "adapter", tmp_path / "out", BASE)
     other = Path(shutil.copytree(BASE, tmp_path / "other"))
     for shard in other.glob("*.bin"):
-        content = torch.load(shard, weights_only=True)
+        content = load_bin(shard)
         if "model.norm.weight" in content:
             content["model.norm.weight"][0] += 1
             torch.save(content, shard)
@@ -137,9 +134,10 @@ def test_what_cannot_be_converted_is_said_and_leaves_nothing_behind(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "there"]
 
 
-def test_the_command_converts_and_says_what_went_wrong(tmp_path):
-    command = [sys.executable, "-m", "model.convert", str(QSCORER / "adapter"), str(tmp_path / "out")]
-    failed = subprocess.run(command, capture_output=True, text=True)
-    assert (failed.returncode, failed.stderr.count("\n")) == (2, 1) and "needs its base" in failed.stderr
-    done = subprocess.run([*command, "--base", str(BASE)], capture_output=True, text=True)
-    assert done.returncode == 0 and "kept" in done.stdout and (tmp_path / "out" / "converted.json").is_file()
+def test_the_command_converts_and_says_what_went_wrong(tmp_path, capsys):
+    given = [str(QSCORER / "adapter"), str(tmp_path / "out")]
+    assert main(given) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "needs its base" in said
+    assert main([*given, "--base", str(BASE)]) == 0
+    assert "kept" in capsys.readouterr().out and (tmp_path / "out" / "converted.json").is_file()

@@ -11,7 +11,7 @@ from model.errors import ModelError, ModelLoadError, TooLittleMemory
 from model.registry import KNOWN, Spec, resolve
 from model.scorer import load_scorer
 from model.video import video_frames
-from tests.model.owl_fixtures import QALIGN, QSCORER, facts, picture_files, pictures
+from tests.model.owl_fixtures import BASE, QALIGN, QSCORER, facts, picture_files, pictures
 from tests.model.test_video import clip
 from tests.model.tiny_vlms import write_vlm
 
@@ -32,7 +32,7 @@ def test_a_published_q_scorer_gives_the_original_programs_scores():
 
 def test_a_published_lora_is_given_with_its_base():
     raw = facts(QSCORER / "adapter_outputs.json")["unmerged_fp32_peft_forward"]["mlp_out_raw"]
-    spec = f"{QSCORER / 'base_mplug_owl2'}+{QSCORER / 'adapter'}"
+    spec = f"{BASE}+{QSCORER / 'adapter'}"
     assert scores(spec, pictures(QSCORER)) == pytest.approx([min(max(s, 0), 5) for s in raw], abs=1e-3)
     with pytest.raises(ModelLoadError, match="needs its base"):
         load_scorer(str(QSCORER / "adapter"))

@@ -11,9 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from model.backbones.mplug_owl2 import MplugOwl2Config, MplugOwl2Model
-from tests.model.owl_fixtures import QSCORER
+from tests.model.owl_fixtures import BASE
 
-BASE = QSCORER / "base_mplug_owl2"
 PROGRAM = """
 import sys, torch
 from pathlib import Path

@@ -14,7 +14,7 @@ from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
 from model.errors import ModelError
 from model.layouts import find_layout
 from model.readouts import read_levels, read_score_token
-from tests.model.owl_fixtures import PROMPT_NAMES, QALIGN, QSCORER, assert_near, common, facts, pictures, tensors
+from tests.model.owl_fixtures import BASE, PROMPT_NAMES, QALIGN, QSCORER, assert_near, common, facts, pictures, tensors
 
 KINDS = [QSCORER, QALIGN]
 CHECKPOINT = "checkpoint_safetensors"
@@ -102,9 +102,7 @@ def test_q_scorers_answer_is_the_originals(name):
     scorer = backbone(QSCORER, task=task, variant=variant)
     reference = facts(QSCORER / "outputs.json")["per_prompt"][name]
     plain = [n for n, word in enumerate(reference["step0_argmax_token"]) if word == BARE_PREFIX]
-    assert (
-        plain
-    )  # the pictures for which the original says the prefix first; test_upstreams_two_greedy_steps has the others
+    assert plain  # for these the original says the prefix first; test_upstreams_two_greedy_steps has the others
     reference = {key: pick(values, plain) for key, values in reference.items()}
     shown = pick(pictures(QSCORER), plain)
     hidden, logits = scorer.last_position([scorer.prepare(picture) for picture in shown])
@@ -295,7 +293,7 @@ def test_the_full_size_has_the_published_names_and_shapes():
 
 
 def test_position_tables_missing_from_a_file_are_computed():
-    model = MplugOwl2Model.from_pretrained(QSCORER / "base_mplug_owl2", dtype="float32", local_files_only=True)
+    model = MplugOwl2Model.from_pretrained(BASE, dtype="float32", local_files_only=True)
     reference = tensors(QSCORER / "merged" / "model.safetensors")
     found = dict(model.named_buffers())
     assert len(found) == 2 * len(model.model.visual_abstractor.encoder.layers)
@@ -313,7 +311,7 @@ def test_a_config_that_asks_for_another_kind_of_model_is_refused(name, value):
 def odd_model() -> MplugOwl2Model:
     """Of shapes that no fixture has: few queries, an odd grid, a regressor with blocks of equal widths."""
     torch.manual_seed(0)
-    base = facts(QSCORER / "base_mplug_owl2" / "config.json")
+    base = facts(BASE / "config.json")
     vision = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 1, "num_attention_heads": 3}
     abstractor = vision | {"num_learnable_queries": 7, "grid_size": 5, "encoder_hidden_size": 24}
     config = MplugOwl2Config(
@@ -334,7 +332,7 @@ def odd_model() -> MplugOwl2Model:
 
 def test_shapes_are_the_files_and_nobody_elses(tmp_path):
     expected = odd_model()
-    processor = MplugOwl2Processor.from_pretrained(QSCORER / "base_mplug_owl2")
+    processor = MplugOwl2Processor.from_pretrained(BASE)
     processor.side = expected.config.vision.image_size
     expected.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)

@@ -17,7 +17,7 @@ from model.backbones.mplug_owl2_training import (
     squared_error,
 )
 from model.layouts import find_layout
-from tests.model.owl_fixtures import QALIGN, QSCORER, assert_near, facts, tensors
+from tests.model.owl_fixtures import BASE, QALIGN, QSCORER, assert_near, facts, tensors
 
 KINDS = [QSCORER, QALIGN]
 
@@ -142,7 +142,7 @@ def test_rows_are_put_together_as_in_the_original():
 
 def test_loss_and_gradients_with_an_adapter_attached_are_the_originals():
     reference = facts(QSCORER / "training" / "lora_reference.json")
-    lora = find_layout(QSCORER / "adapter", QSCORER / "base_mplug_owl2").lora
+    lora = find_layout(QSCORER / "adapter", BASE).lora
     assert {name.removesuffix(".weight") for name in lora.pairs} == set(reference["targets"])
     assert lora.scaling == reference["scaling"]
     model = load(QSCORER)

@@ -5,18 +5,17 @@ import builtins
 import pytest
 import torch
 
-from model.backbones.mplug_owl2_loading import load_model, sizes
+from model.backbones.mplug_owl2_loading import sizes
 from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
 from model.errors import ModelLoadError
-from model.layouts import find_layout
-from tests.model.owl_fixtures import QSCORER, pictures
+from tests.model.owl_fixtures import BASE, QSCORER, backbone_of, pictures
 
-FOLDERS = [(QSCORER / "merged", None), (QSCORER / "adapter", QSCORER / "base_mplug_owl2")]
+FOLDERS = [(QSCORER / "merged", None), (QSCORER / "adapter", BASE)]
 
 
 @torch.no_grad()
 def scores(folder, base, **how) -> tuple[torch.Tensor, MplugOwl2Backbone]:
-    found = MplugOwl2Backbone(*load_model(find_layout(folder, base), **how))
+    found = backbone_of(folder, base, **how)
     hidden, _ = found.last_position([found.prepare(picture) for picture in pictures(QSCORER)])
     return found.regressor(hidden), found
 

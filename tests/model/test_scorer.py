@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from model.assessment import Assessment, Failure
 from model.errors import ModelError, ModelLoadError
 from model.registry import SHIPPED
+from model.score import main
 from model.scorer import load_scorer
 from tests.bad_images import write_zoo
 
@@ -38,9 +38,21 @@ def scorer():
     return load_scorer("nano")
 
 
-def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess:
+def run(*arguments: str | Path) -> subprocess.CompletedProcess:
+    """The command in a process of its own, with nobody to answer it."""
     command = [sys.executable, "-m", "model.score", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=400)
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs the command in this process, where torch is loaded already; returns exit status, stdout and stderr."""
+
+    def run_here(*arguments: str | Path) -> tuple[int, str, str]:
+        status = main([*map(str, arguments)])
+        return status, *capsys.readouterr()
+
+    return run_here
 
 
 def test_an_assessment_agrees_with_itself(scorer):
@@ -93,20 +105,20 @@ def test_json_is_one_object_a_line_with_the_keys_of_the_contract():
     assert [line["image"] for line in lines] == [str(path) for path in IMAGES[:2]]
 
 
-def test_an_unreadable_image_gives_its_error_and_the_rest_are_scored(tmp_path):
+def test_an_unreadable_image_gives_its_error_and_the_rest_are_scored(command, tmp_path):
     zoo = write_zoo(tmp_path)
-    done = run(tmp_path, tmp_path / "absent.jpg", "--format", "json")
-    assert done.returncode == 1
-    lines = {Path(line["image"]).name: line for line in map(json.loads, done.stdout.splitlines())}
+    status, out, err = command(tmp_path, tmp_path / "absent.jpg", "--format", "json")
+    assert status == 1
+    lines = {Path(line["image"]).name: line for line in map(json.loads, out.splitlines())}
     for path, good in zoo.values():
         assert ("score" in lines[path.name]) == good, path.name
     assert lines["absent.jpg"] == {"image": str(tmp_path / "absent.jpg"), "error": "no such file or folder"}
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in err
 
 
-def test_csv_has_the_same_numbers_as_json():
-    as_json = json.loads(run(IMAGES[0], "--format", "json").stdout)
-    row = next(csv.DictReader(run(IMAGES[0], "--format", "csv").stdout.splitlines()))
+def test_csv_has_the_same_numbers_as_json(command):
+    as_json = json.loads(command(IMAGES[0], "--format", "json")[1])
+    row = next(csv.DictReader(command(IMAGES[0], "--format", "csv")[1].splitlines()))
     assert float(row["score"]) == pytest.approx(as_json["score"])
     assert [float(p) for p in row["probabilities"].split()] == pytest.approx(as_json["probabilities"])
 
@@ -186,18 +198,12 @@ def test_code_in_a_model_folder_is_never_run(copy_of_nano):
     (copy_of_nano / "config.json").write_text(json.dumps(settings))
     trace = copy_of_nano / "it_ran"
     (copy_of_nano / "evil.py").write_text(f"open({str(trace)!r}, 'w').close()\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "model.score", "--model", str(copy_of_nano), str(IMAGES[0])],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=120,
-    )
+    done = run("--model", copy_of_nano, IMAGES[0])
     assert not trace.exists()
     assert done.returncode == 0, done.stderr
 
 
-def test_an_unknown_model_ends_the_command_with_one_sentence():
-    done = run("--model", "nanoo", IMAGES[0])
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: there is no model 'nanoo'") and done.stderr.count("\n") == 1
+def test_an_unknown_model_ends_the_command_with_one_sentence(command):
+    status, out, err = command("--model", "nanoo", IMAGES[0])
+    assert (status, out) == (2, "")
+    assert err.startswith("error: there is no model 'nanoo'") and err.count("\n") == 1

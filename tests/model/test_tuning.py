@@ -26,11 +26,10 @@ from model.scorer import load_scorer
 from model.tuning import Encoded, open_tuner
 from model.vlm_adapter import READOUT
 from model.vlm_tuner import VlmTuner
-from tests.model.owl_fixtures import QALIGN, QSCORER
+from tests.model.owl_fixtures import BASE, QALIGN, QSCORER
 from tests.model.tiny import gallery
 from tests.model.tiny_vlms import write_vlm
 
-BASE = QSCORER / "base_mplug_owl2"
 QUICK = Options(rank=4, learning_rate=3e-3, epochs=6, min_steps=1)
 BRIEF = Options(rank=4, learning_rate=3e-3, epochs=1, min_steps=1)
 CPU = torch.device("cpu")
