@@ -1,4 +1,4 @@
-"""The README cannot rot: its commands are run, its links and figures are looked up.
+"""README and the pages in docs/ cannot rot: their commands are run, their links and figures are looked up.
 
 A fenced block after the line `<!-- run -->` is run by this test, in order, in a copy of the project's folder whose data
 folder is filled with ratings first; `<!-- not run: why -->` says why another is not.
@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {page: page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 BLOCK = re.compile(r"(?:<!-- (?P<mark>run|not run: [^>]+) -->\n)?```bash\n(?P<commands>.*?)```", re.DOTALL)
 
 
 def blocks():
-    return [(block["mark"], block["commands"]) for block in BLOCK.finditer(README)]
+    return [(block["mark"], block["commands"]) for text in PAGES.values() for block in BLOCK.finditer(text)]
 
 
 def commands():
@@ -36,7 +36,7 @@ def test_every_block_of_commands_is_run_or_says_why_not():
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A folder in which the README's relative paths mean what they mean to its reader."""
+    """A folder in which the relative paths of the commands mean what they mean to their reader."""
     from annotations import open_annotations
 
     home = tmp_path_factory.mktemp("readme")
@@ -93,10 +93,18 @@ def test_command(home, command):
         assert lines and all("score" in line for line in lines)
 
 
-def test_relative_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", README) + re.findall(r'src="(?!https?:)([^"]+)"', README):
-        assert (ROOT / target.split("#")[0]).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", PAGES[page]):
+        assert (page.parent / target.split("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_within_a_page_lead_to_a_heading(page):
+    headings = re.findall(r"^#+ (.+)$", PAGES[page], re.MULTILINE)
+    there = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGES[page])) <= there
 
 
 def test_no_figure_is_still_missing():
-    assert "TBD" not in README
+    assert not [page.name for page, text in PAGES.items() if "TBD" in text]
