@@ -58,7 +58,9 @@ def read_part(folder: Path, part: str) -> list[RatedImage]:
 def _mos(row: TableRow, name: str) -> float:
     (low, high), value = PUBLISHED_SCALE, row.number("mos", f"MOS of {name}")
     if not low <= value <= high:
-        raise row.error(f"the MOS of {name} is {value:g}, and BIQ2021's lie in {low:g} to {high:g}: take the published table.")
+        raise row.error(
+            f"the MOS of {name} is {value:g}, and BIQ2021's lie in {low:g} to {high:g}: take the published table."
+        )
     return SCALE[0] + (SCALE[1] - SCALE[0]) * value
 
 

@@ -2,8 +2,6 @@
 
 import csv
 import dataclasses
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from app.figures import Point
 from app.page import recognise
 from app.scoring import write_csv
 from app.session import Scored
-from app.settings import EXAMPLES, ROOT, parse_settings
+from app.settings import EXAMPLES, parse_settings
 from app.waiting import Waiting
 from model.adapter import AdapterCard, BrokenAdapter
 from model.assessment import Failure
@@ -120,12 +118,6 @@ def test_an_adapter_of_a_folder_is_put_on_that_folder():
     assert offered["Qwen3.5-2B+mine"] == "models/Qwen3.5-2B+mine"
     assert {"nano", "models/Qwen3.5-2B"} < set(offered.values())
     assert dict(bench.choices([dataclasses.replace(card, base="nano")], "nano"))["nano+mine"] == "nano+mine"
-
-
-@pytest.mark.slow
-def test_opening_the_page_imports_no_torch():
-    program = "import sys, app.page; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
 
 
 def test_the_examples_ship_with_the_page():

@@ -11,7 +11,7 @@ from model import finetune as module
 from model.adapter import read_card
 from model.scorer import load_scorer
 from tests.bad_images import picture
-from tests.model.tiny import gallery, tiny_base
+from tests.model.tiny import gallery, rate, tiny_base
 
 SHOWN = ShownScore("nano", "1", 3.0, (1.0, 5.0))
 
@@ -27,12 +27,9 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-def rate(data, count, seen="nothing"):
+def rate_gallery(data, count, **how):
     """Keep ratings of `count` different pictures, their values rising from 1.5 to 4.5."""
-    annotations = open_annotations(data)
-    for record in gallery(data.parent / "pictures", max(count, 2))[:count]:
-        shown = SHOWN if seen == "score" else None
-        annotations.record_rating("Ada", record.image.read_bytes(), record.mos, suffix="png", seen=seen, shown=shown)
+    rate(data, gallery(data.parent / "pictures", max(count, 2))[:count], **how)
 
 
 @pytest.fixture
@@ -59,7 +56,7 @@ def refused(ran, *words):
 
 
 def test_ten_ratings_become_an_adapter_that_the_scorer_uses(command, data, base):
-    rate(data, 10)
+    rate_gallery(data, 10)
     status, out, _ = command()
     assert status == 0
     assert out.startswith("10 ratings of 10 images: 7 to train on, 3 held out\n")
@@ -86,7 +83,7 @@ def test_ten_strong_opinions_move_nano_toward_them(command, data):
 
 
 def test_only_blind_ratings_count_unless_the_others_are_asked_for(command, data):
-    rate(data, 10, seen="score")
+    rate_gallery(data, 10, seen="score", shown=SHOWN)
     assert refused(command(), "0 images rated blind", "--include-revealed")
     status, out, _ = command("--include-revealed")
     assert status == 0 and read_card(data / "adapters" / "taste").include_revealed
@@ -95,20 +92,20 @@ def test_only_blind_ratings_count_unless_the_others_are_asked_for(command, data)
 @pytest.mark.parametrize("count", [0, 1, 7])
 def test_too_few_ratings_are_one_sentence_with_the_number_needed(command, data, count):
     if count:
-        rate(data, count)
+        rate_gallery(data, count)
     assert refused(command(), f"{count} rated images are too few", "at least 8")
     assert not (data / "adapters").exists()
 
 
 def test_an_adapter_is_continued_by_naming_it(command, data, base):
-    rate(data, 12)
+    rate_gallery(data, 12)
     assert command(out="first")[0] == 0
     status, out, _ = command(model=f"{base}+first", out="second")
     assert status == 0 and read_card(data / "adapters" / "second").parent["name"] == "first"
 
 
 def test_a_lost_picture_is_named_and_the_rest_is_trained_on(command, data):
-    rate(data, 11)
+    rate_gallery(data, 11)
     lost = next(path for path in (data / "images").rglob("*.png"))
     lost.unlink()
     status, out, err = command()
@@ -116,7 +113,7 @@ def test_a_lost_picture_is_named_and_the_rest_is_trained_on(command, data):
 
 
 def test_a_name_that_is_taken_or_no_name_is_refused_before_any_work(command, data):
-    rate(data, 10)
+    rate_gallery(data, 10)
     assert command()[0] == 0
     made = (data / "adapters" / "taste" / "card.json").read_bytes()
     assert refused(command(), "'taste' exists already", "choose another --out")
@@ -125,7 +122,7 @@ def test_a_name_that_is_taken_or_no_name_is_refused_before_any_work(command, dat
 
 
 def test_an_unknown_model_or_adapter_is_refused(command, data, base):
-    rate(data, 10)
+    rate_gallery(data, 10)
     assert refused(command(model="nonesuch"), "there is no model 'nonesuch'")
     assert refused(command(model=f"{base}+nonesuch"), "there is no adapter 'nonesuch'")
 
@@ -137,7 +134,7 @@ def test_a_broken_database_is_one_sentence(command, data):
 
 
 def test_a_data_folder_that_cannot_be_written_is_one_sentence(command, data):
-    rate(data, 10)
+    rate_gallery(data, 10)
     (data / "adapters").touch()
     assert refused(command(), "could not be written")
 
@@ -152,7 +149,7 @@ def test_what_is_wrong_with_the_arguments_is_told_without_loading_torch():
 
 
 def test_a_model_that_cannot_be_fine_tuned_is_one_sentence(command, data, tmp_path):
-    rate(data, 10)
+    rate_gallery(data, 10)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     assert refused(command(model=tmp_path), "a model of type 'bert', which cannot be fine-tuned: choose nano")
     assert refused(command("--dtype", "4bit"), "nothing is fine-tuned in 4bit")

@@ -11,7 +11,6 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from annotations import open_annotations
 from model import finetune as command
 from model import lora, tuning
 from model.adapter import read_card
@@ -27,7 +26,7 @@ from model.tuning import Encoded, open_tuner
 from model.vlm_adapter import READOUT
 from model.vlm_tuner import VlmTuner
 from tests.model.owl_fixtures import BASE, QALIGN, QSCORER
-from tests.model.tiny import gallery
+from tests.model.tiny import gallery, rate
 from tests.model.tiny_vlms import write_vlm
 
 QUICK = Options(rank=4, learning_rate=3e-3, epochs=6, min_steps=1)
@@ -179,12 +178,6 @@ def test_the_loss_goes_down_and_is_the_same_from_disk(rated, smolvlm, tmp_path, 
     again = open_tuner(Spec("tiny", bases[kind], tmp_path / "new"), CPU, "float32")
     again.begin(4)
     assert loss(again) == pytest.approx(after, abs=1e-4)
-
-
-def rate(data: Path, rated) -> None:
-    annotations = open_annotations(data)
-    for record in rated:
-        annotations.record_rating("Ada", record.image.read_bytes(), record.mos, suffix="png")
 
 
 @pytest.mark.parametrize("kind", ["vlm", "mplug_owl2"])

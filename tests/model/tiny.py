@@ -1,11 +1,13 @@
 """A tiny nano with random weights and a gallery of rated pictures: enough to train in a second."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from annotations import open_annotations
 from model.backbones.nano import LEVEL_WORDS, SCORE_TOKENS, NanoConfig, NanoModel, NanoProcessor, build_tokenizer
 from model.rated import RatedImage
 
@@ -57,3 +59,10 @@ def gallery(folder: Path, count: int = 12) -> list[RatedImage]:
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
         rated.append(RatedImage(path, 1.5 + 3 * n / (count - 1), None, 1))
     return rated
+
+
+def rate(data: Path, rated: Sequence[RatedImage], **how) -> None:
+    """Keep Ada's rating of each picture in the data folder; `how` as record_rating takes it."""
+    annotations = open_annotations(data)
+    for record in rated:
+        annotations.record_rating("Ada", record.image.read_bytes(), record.mos, suffix="png", **how)
