@@ -11,7 +11,7 @@ from app.intake import PICK, picture_input
 from app.model_picker import shows
 from app.pictures import THUMBNAIL_SIDE, file_uri, is_video
 from app.scorers import Scorers
-from app.scoring import VIDEO, invitation, score_files, write_csv
+from app.scoring import VIDEO, csv_file, invitation, score_files
 from app.session import Session
 from app.settings import Settings
 from model.assessment import Failure
@@ -70,7 +70,7 @@ class Desk:
             table,
             gr.Row(visible=several),
             gr.Dropdown(choices=choices, value=0 if results else None),
-            write_csv(results, failures) if several else None,
+            csv_file(results, failures) if several else None,
             *show_detail(visitor, 0),
         ]
 

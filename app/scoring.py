@@ -1,9 +1,8 @@
 """What the Score tab does with files: pictures and videos in, scores out; one that cannot be scored gives its sentence."""
 
-import csv
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from app.session import Scored
 from model.assessment import Assessment, Failure
 from model.errors import ImageError
 from model.registry import QUALITY
+from model.score import write_csv
 
 if TYPE_CHECKING:
     from model.scorer import Scorer
@@ -54,18 +54,12 @@ def invitation(videos: Sequence[str], model: str, public: bool) -> str:
     return f"{model} looks at pictures only. To score {names}, pick one-align as the model: it takes videos too."
 
 
-def write_csv(results: Sequence[Scored], failures: Sequence[Failure]) -> str:
+def csv_file(results: Sequence[Scored], failures: Sequence[Failure]) -> str:
     """A CSV with the columns of `python -m model.score --format csv`, image by file name; returns its path, in which the file's name
     tells what was asked for."""
-    columns = [field.name for field in fields(Assessment)] + ["error"]
     asked = {scored.task for scored in results} - {QUALITY, VIDEO}
     path = Path(tempfile.mkdtemp(prefix="scores-"), "-".join([*asked, "scores"]) + ".csv")
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        for outcome in [*(scored.assessment for scored in results), *failures]:
-            row = outcome.to_dict() | {"image": Path(outcome.image).name}
-            writer.writerow(
-                {key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in row.items()}
-            )
+        outcomes = [*(scored.assessment for scored in results), *failures]
+        write_csv(file, (replace(outcome, image=Path(outcome.image).name) for outcome in outcomes))
     return str(path)

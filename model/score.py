@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import chain
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -27,9 +28,13 @@ def print_json(results: Iterable[Assessment | Failure]) -> None:
 
 
 def print_csv(results: Iterable[Assessment | Failure]) -> None:
+    write_csv(sys.stdout, results)
+
+
+def write_csv(file: TextIO, results: Iterable[Assessment | Failure]) -> None:
     """The JSON's keys as columns, and `error`; lists are written with spaces between."""
     columns = [field.name for field in fields(Assessment)] + ["error"]
-    writer = csv.DictWriter(sys.stdout, columns)
+    writer = csv.DictWriter(file, columns)
     writer.writeheader()
     for result in results:
         row = result.to_dict()

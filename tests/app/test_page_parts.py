@@ -10,7 +10,7 @@ from app import cards
 from app.adapt_tab import Bench, adapters_table, command, points_in_words
 from app.figures import Point
 from app.page import recognise
-from app.scoring import write_csv
+from app.scoring import csv_file
 from app.session import Scored
 from app.settings import EXAMPLES, parse_settings
 from app.waiting import Waiting
@@ -33,7 +33,7 @@ def test_names_from_outside_are_escaped():
 
 def test_the_csv_has_a_row_for_each_picture_and_the_error_of_each_failure():
     scored = Scored(Path("/tmp/x/a.jpg"), assessment(image="/tmp/x/a.jpg"))
-    with open(write_csv([scored], [Failure("/tmp/x/b.jpg", "empty file")]), encoding="utf-8") as file:
+    with open(csv_file([scored], [Failure("/tmp/x/b.jpg", "empty file")]), encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["image"], row["error"]) for row in rows] == [("a.jpg", ""), ("b.jpg", "empty file")]
     assert float(rows[0]["score"]) == 3.88 and rows[0]["scale"] == "1.0 5.0"
