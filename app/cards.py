@@ -24,9 +24,9 @@ NUMBERS = (
     ),
     ("Likeliest interval", "The fifth of the scale that the model finds likeliest, whatever the score is."),
     (
-        "What nano cannot see",
-        "nano and nano-qalign look at a copy of 320 pixels. Fine noise and compression are nearly invisible in it, and so are they "
-        "in the score. Transparent parts lie over white: a fully transparent picture is judged as a white one.",
+        "What nano overlooks",
+        "nano and nano-qalign hardly notice noise and compression, which the photographs that they learnt from rarely show alone: "
+        "trust your eyes there. Transparent parts lie over white: a fully transparent picture is judged as a white one.",
     ),
 )
 COMMON = (
