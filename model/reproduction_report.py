@@ -53,8 +53,8 @@ KonIQ-10k. Here a decoder of {decoder} is trained from nothing on features of a 
 
 **Trained in every run:** {trained} (each as far as the system has it). **Not trained in any run:** the image encoder, nano's
 LiteEncoder with ImageNet's weights (revision `{encoder}`), which has seen no opinion score. Its features of each whole picture at 320 x 320
-were computed once and kept: mean and standard deviation of each channel of four maps, and the coarsest map in 4 x 4 cells. There is no
-augmentation.
+were computed once and kept: mean and standard deviation of each channel of four maps, and the coarsest map in 4 x 4 cells, each
+feature less its mean and by its deviation over the training pictures. There is no augmentation.
 
 **How:** AdamW, learning rate {learning_rate:g} (warm-up over a tenth, then cosine), weight decay {weight_decay:g}, batches of {batch_size},
 3 epochs where a row does not say otherwise, the same for all systems; regressors' widths in the paper's proportion to the hidden size. The

@@ -67,14 +67,14 @@ def train(run: Run, items: Sequence[RatedImage], features: FrozenFeatures) -> Sy
     """The run's system, trained on pictures; weights, order and batches are drawn from the seed alone."""
     system = replace(SYSTEMS[run.system], trains=tuple(part for part in SYSTEMS[run.system].trains if part in TRAINED))
     learner = build_learner(system, biq2021.SCALE, run.seed, **DECODER)
-    learner.model.connector = FeatureConnector(DECODER["hidden_size"])
+    pictures = [item.image for item in items]
+    learner.model.connector = FeatureConnector(DECODER["hidden_size"], features.of(pictures))
     weights = [weight for weight in learner.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, weight_decay=WEIGHT_DECAY)
     steps = max(1, len(items) // BATCH_SIZE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=run.epochs * steps + 1, pct_start=WARM_UP
     )
-    pictures = [item.image for item in items]
     mos = torch.tensor([item.mos for item in items])
     names = {name: n for n, name in enumerate(dict.fromkeys(item.dataset for item in items))}
     groups = torch.tensor([names[item.dataset] for item in items])
