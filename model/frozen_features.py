@@ -100,8 +100,8 @@ class FeatureConnector(nn.Module):
     """Features [B, WIDTH] to 20 image tokens [B, 20, D]: one of each map's statistics, 16 of the grid. What stands for nano's connector
     where only features are kept of the maps; it is trained.
 
-    shown [N, WIDTH]: the features of the training pictures. Each feature is taken less its mean and by its standard deviation over them:
-    ImageNet's weights leave some a hundred times as large as others.
+    shown [N, WIDTH]: the features of the training pictures. Each feature is taken less its mean and by its standard deviation over them; in
+    a trial on ss01 and ss02, 3 epochs of one seed, that raised the SRCC on the validation part from .752 to .777.
     """
 
     def __init__(self, hidden_size: int, shown: torch.Tensor):

@@ -120,8 +120,8 @@ Of the paper's {papers.total()} claims: **{counts}**.
 
 ![How far the first system of each claim is above the second, here and in the paper]({CLAIMS_FIGURE}.png)
 
-{len(results)} runs stand behind this page. One epoch took {seconds[0]:.0f} to {seconds[-1]:.0f} s (median
-{statistics.median(seconds):.0f} s), on one thread of a machine that other programs used too."""
+{len(results)} runs stand behind this page. One epoch took {seconds[0]:.0f} to {seconds[-1]:.0f} s
+(median {statistics.median(seconds):.0f} s), on one thread of a machine that other programs used too."""
 
 
 def _section(table: str, measured: Measurements, found: Sequence[Finding]) -> str:
