@@ -20,7 +20,7 @@ from model.reproduction_findings import (
     rows_of,
     tested_on,
 )
-from model.reproduction_plan import ALL_ROWS, SHIFTED, STANDS_FOR, TRAINED_ON, WHOLE
+from model.reproduction_plan import ALL_ROWS, SHIFTED, STANDS_FOR, TRAINED_ON, WHOLE, Run, plan
 from model.verdicts import CONFIRMED, FEWEST_SEEDS, REFUTED, UNDECIDED, Estimate
 
 TITLES = {
@@ -112,6 +112,8 @@ def _method(results: Sequence[Mapping]) -> str:
 def _summary(found: Sequence[Finding], results: Sequence[Mapping]) -> str:
     papers = Counter(one.verdict for one in found if one.claim.table != "questions")
     counts = ", ".join(f"{papers[name]} {name}" for name in VERDICTS if papers[name])
+    wanted = {run for table in ALL_ROWS for run in plan(table, 1)}
+    seeds = Counter(Run(r["system"], r["setup"], r["epochs"], 0) for r in results)
     seconds = sorted(result["seconds"]["training"] / result["epochs"] for result in results)
     return f"""\
 ## In short
@@ -120,7 +122,8 @@ Of the paper's {papers.total()} claims: **{counts}**.
 
 ![How far the first system of each claim is above the second, here and in the paper]({CLAIMS_FIGURE}.png)
 
-{len(results)} runs stand behind this page. One epoch took {seconds[0]:.0f} to {seconds[-1]:.0f} s
+**{len(seeds)} of the {len(wanted)} trainings that the tables need were run**, with {min(seeds.values())} to
+{max(seeds.values())} seeds each: {len(results)} runs stand behind this page. One epoch took {seconds[0]:.0f} to {seconds[-1]:.0f} s
 (median {statistics.median(seconds):.0f} s), on one thread of a machine that other programs used too."""
 
 
@@ -137,7 +140,9 @@ def _section(table: str, measured: Measurements, found: Sequence[Finding]) -> st
         blocks.append(CROSS.format(sets=sets))
     if table == "questions":
         blocks.append(f"![SRCC by the number of levels]({LEVELS_FIGURE}.png)")
-    blocks += [_rows(setup, test, rows) for setup, test, rows in tests]
+    for setup, test, rows in tests:
+        run = any(row.srcc for row in rows)
+        blocks.append(_rows(setup, test, rows) if run else f"Trained on {_names(setup)}, tested on {test}: not run.")
     blocks.append(_claims([one for one in found if one.claim.table == table], table))
     return "\n\n".join(blocks)
 
@@ -145,12 +150,16 @@ def _section(table: str, measured: Measurements, found: Sequence[Finding]) -> st
 def _rows(setup: str, test: str, rows: Sequence[RowFigures]) -> str:
     paper = next((name for name, ours in STANDS_FOR.items() if ours == test), "KonIQ")
     lines = [
-        f"Trained on {' + '.join(TRAINED_ON[setup])}, tested on {test}:",
+        f"Trained on {_names(setup)}, tested on {test}:",
         "",
         f"| row | our system | epochs | seeds | PLCC, fitted | SRCC | PLCC | paper ({paper}): PLCC / SRCC |",
         "|---|---|---|---|---|---|---|---|",
     ]
     return "\n".join([*lines, *(_row(figures, paper) for figures in rows)])
+
+
+def _names(setup: str) -> str:
+    return " + ".join(TRAINED_ON[setup])
 
 
 def _row(figures: RowFigures, paper: str) -> str:
