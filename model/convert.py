@@ -23,6 +23,7 @@ from model.commands import run
 from model.errors import ModelLoadError
 from model.json_files import write_json
 from model.layouts import (
+    ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
     CONVERTED,
     IGNORED,
@@ -42,6 +43,8 @@ def convert(source: Path, out: Path, base: Path | None = None) -> str:
 
     Raises ModelLoadError when `source` is no published layout, is an adapter without its base, or `out` exists or cannot be written.
     """
+    if not base and (source / ADAPTER_CONFIG).is_file():
+        raise ModelLoadError(f"{source} is an adapter and needs its base: give the folder of that by --base BASE.")
     layout = find_layout(source, base)
     if base and not layout.lora:
         raise ModelLoadError(f"{source} holds a whole model and needs no base: leave --base out.")

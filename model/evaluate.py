@@ -39,10 +39,13 @@ from model.metrics import FIGURES, figures, rmse
 from model.paired import compare
 from model.raters import raters_worth
 from model.rated import RatedImage
+from model.registry import check_name
 
 if TYPE_CHECKING:
     from model.pyiqa_scorer import PyiqaScorer
     from model.scorer import Scorer
+
+PYIQA = "pyiqa:"  # before the name of a metric of that package
 
 
 @dataclass(frozen=True)
@@ -165,10 +168,10 @@ def load(spec: str, options: argparse.Namespace) -> "Scorer | PyiqaScorer":
     """The scorer of a SPEC, or the installed pyiqa's metric for pyiqa:NAME. Raises ModelError."""
     from model.scorer import choose_device, load_scorer  # torch takes seconds: a misspelt file is told before
 
-    if spec.startswith("pyiqa:"):
+    if spec.startswith(PYIQA):
         from model.pyiqa_scorer import load_pyiqa
 
-        return load_pyiqa(spec.removeprefix("pyiqa:"), choose_device(options.device))
+        return load_pyiqa(spec.removeprefix(PYIQA), choose_device(options.device))
     return load_scorer(spec, options.device, options.dtype, data_dir() / "adapters", progress=progress_bars())
 
 
@@ -217,6 +220,9 @@ def _report(options: argparse.Namespace) -> int:
     def evaluation(spec: str) -> Evaluation:
         return evaluate(load(spec, options), rated, root, batch_size=options.batch_size, progress=True)
 
+    for spec in filter(None, (options.model, options.against)):
+        if not spec.startswith(PYIQA):
+            check_name(spec, data_dir() / "adapters")
     first = evaluation(options.model)
     report = first.report
     if options.against:

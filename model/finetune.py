@@ -21,6 +21,7 @@ from model.commands import add_device_options, data_dir, run
 from model.errors import DataError
 from model.rated import MIN_IMAGES, RatedImage, check_enough
 from model.registry import KNOWN
+from model.registry import check_name as check_model
 from model.tuning import check_dtype
 
 WORSE = "On the held-out part the new adapter is further off than before: gather more ratings before you rely on it."
@@ -110,6 +111,7 @@ def finetune_command(arguments: argparse.Namespace) -> int:
             f"the adapter '{arguments.out}' exists already: choose another --out, or remove the folder {out} first."
         )
     check_dtype(arguments.dtype)
+    check_model(arguments.model, adapters)
     rated = rated_images(arguments.data_dir, arguments.include_revealed)
     print(f"learning from {sum(record.n for record in rated)} ratings of {len(rated)} images", file=sys.stderr)
     from model.lora import finetune  # torch, which --help and these checks need not wait for

@@ -114,8 +114,8 @@ def find_adapter_layout(folder: Path, base: Path | None) -> Layout:
         hint = lora.config.get("base_model_name_or_path")
         made_on = f" (it was made on '{hint}')" if hint else ""
         raise ModelLoadError(
-            f"{folder} is an adapter{made_on} and needs its base, the mplug-owl2-llama2-7b weights: give BASE+{folder.name}, "
-            "or --base BASE."
+            f"{folder} is an adapter{made_on} and needs its base, the mplug-owl2-llama2-7b weights: name the "
+            f"folder of that before it, as in BASE+{folder}."
         )
     under = find_layout(base)
     if under.lora:

@@ -20,6 +20,7 @@ from model.assessment import Assessment, Failure
 from model.commands import add_model_options, data_dir, progress_bars, run
 from model.images import SUFFIXES as PICTURES
 from model.images import find_images
+from model.registry import check_name
 
 
 def print_json(results: Iterable[Assessment | Failure]) -> None:
@@ -79,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def score(arguments: argparse.Namespace) -> int:
     from model.video import SUFFIXES as VIDEOS
 
+    check_name(arguments.model, data_dir() / "adapters")
     paths, problems = find_images(arguments.paths, VIDEOS if arguments.task == "video" else PICTURES)
     if not paths:
         PRINTERS[arguments.format](Failure(str(path), sentence) for path, sentence in problems)

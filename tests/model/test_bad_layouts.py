@@ -184,7 +184,7 @@ def test_what_does_not_fit_stops_the_load_and_is_named(folder, spoil, words, tmp
 
 
 def test_an_adapter_alone_asks_for_its_base():
-    with pytest.raises(ModelLoadError, match="needs its base.*--base"):
+    with pytest.raises(ModelLoadError, match=r"needs its base.* as in BASE\+.*adapter\.$"):
         find_layout(QSCORER / "adapter")
 
 

@@ -1,6 +1,7 @@
 """The evaluate command: labels in, one JSON object out, and a sentence for everything that is wrong with them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -75,12 +76,15 @@ def command(gallery, capsys, monkeypatch):
     """Runs the command on the gallery with the brightness scorer; returns exit status, stdout and stderr."""
     asked = []
 
-    def load_scorer(spec, device="auto", dtype="auto", adapters=None, progress=None):
-        asked.append((spec, device, dtype, adapters))
+    def check_name(spec, adapters):
         if spec not in SCORERS:
             raise ModelLoadError(f"there is no model '{spec}'")
+
+    def load_scorer(spec, device="auto", dtype="auto", adapters=None, progress=None):
+        asked.append((spec, device, dtype, adapters))
         return SCORERS[spec]()
 
+    monkeypatch.setattr(module, "check_name", check_name)
     monkeypatch.setitem(
         sys.modules, "model.scorer", SimpleNamespace(load_scorer=load_scorer, choose_device=lambda word: "cpu")
     )
@@ -156,6 +160,8 @@ def test_nothing_readable_gives_nulls_and_not_a_crash(command, gallery):
 def test_what_cannot_be_evaluated_is_one_sentence_and_status_2(command, gallery):
     ran = command(model="nonesuch")
     assert (ran.status, ran.out, ran.err) == (2, "", "error: there is no model 'nonesuch'\n")
+    ran = command("--against", "nonesuch")
+    assert (ran.status, ran.asked) == (2, [])  # told before the first model is loaded
     gallery.labels.write_text("image,score\n0.png,3\n")
     ran = command()
     assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1) and "no column 'mos'" in ran.err
@@ -216,12 +222,21 @@ def test_a_labels_file_that_is_absent_or_no_text_is_one_sentence(tmp_path):
         read_labels(labels_of(tmp_path, "image,mos\na,77\n"), tmp_path, (1, 5))
 
 
-def test_a_misspelt_labels_file_is_told_without_loading_torch_or_what_is_optional():
+@pytest.mark.parametrize(
+    ("program", "given", "error"),
+    [
+        ("evaluate", ["--images", ".", "--labels", "absent.csv"], "absent.csv cannot be read"),
+        ("evaluate", ["--labels", "labels.csv", "--model", "nanoo"], "there is no model 'nanoo'"),
+        ("score", ["--model", "nanoo", "labels.csv"], "there is no model 'nanoo'"),
+    ],
+)
+def test_a_misspelt_file_or_model_is_told_without_loading_torch_or_what_is_optional(tmp_path, program, given, error):
+    labels_of(tmp_path, "image,mos\nlabels.csv,3\n")
     unwanted = "{'torch', 'pyiqa', 'openpyxl', 'plotly'}"
-    lines = f"import sys; from model.evaluate import main; main(sys.argv[1:]); print({unwanted} & set(sys.modules) != set())"
-    run = [sys.executable, "-c", lines, "--images", ".", "--labels", "absent.csv"]
-    ended = subprocess.run(run, capture_output=True, text=True, check=True)
-    assert ended.stdout == "False\n" and ended.stderr.startswith("error: absent.csv cannot be read")
+    lines = f"import sys; from model.{program} import main; main(sys.argv[1:]); print({unwanted} & set(sys.modules) != set())"
+    run, home = [sys.executable, "-c", lines, *given], {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    ended = subprocess.run(run, capture_output=True, text=True, check=True, cwd=tmp_path, env=home)
+    assert ended.stdout == "False\n" and ended.stderr.startswith(f"error: {error}")
 
 
 def rated(mos, scale):
