@@ -140,9 +140,10 @@ def large_dtype(device: torch.device) -> torch.dtype:
 
 
 def check_before_download(name: str, device: torch.device, dtype: str, share: float = 1.0) -> None:
-    """Raises TooLittleMemory for a model known by name that would not fit once it was fetched. share: what is needed, of its weights."""
+    """Raises TooLittleMemory for a model known by name that would not fit once it was fetched. share: how much is loaded and
+    kept beside, of its weights."""
     known = KNOWN.get(name.partition("+")[0])
     if known and not known.ships and dtype not in BITS:
-        sizes = {word: share * known.memory(word) * 1e9 for word in ("float32", "bfloat16")}
+        sizes = {word: share * known.weights(word) for word in ("float32", "bfloat16")}
         wanted = "float32" if (DTYPES.get(dtype) or large_dtype(device)) == torch.float32 else "bfloat16"
         check_memory(name, sizes, wanted, free_memory(device), str(device))

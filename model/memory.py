@@ -6,8 +6,7 @@ import torch
 
 from model.allocator import give_back_freed_memory
 from model.errors import TooLittleMemory
-
-WORKING = 1.1  # of the weights' size: a tensor on its way, and what one picture needs
+from model.registry import WORKING
 
 
 def check_memory(name: str, sizes: dict[str, float], wanted: str, free: float | None, device: str) -> None:

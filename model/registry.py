@@ -14,6 +14,7 @@ from model.errors import ModelLoadError
 from model.hub import download, is_hub_id
 
 WEIGHTS = Path(__file__).parent / "weights"
+WORKING = 1.1  # what a model needs of memory, of its weights' size: a tensor on its way, and what one picture needs
 BYTES_PER_NUMBER = {"bfloat16": 2, "float32": 4}
 OWL2_BASE = "MAGAer13/mplug-owl2-llama2-7b"
 LLAMA2 = "Llama 2 Community Licence (backbone); method's code for research only"
@@ -40,21 +41,25 @@ class Known:
     def ships(self) -> bool:
         return isinstance(self.where, Path)
 
-    def memory(self, dtype: str) -> float:
-        """GB that the weights alone take."""
-        return self.parameters * BYTES_PER_NUMBER[dtype] / 1000
+    def weights(self, dtype: str) -> float:
+        """Bytes that the weights alone take."""
+        return self.parameters * 1e6 * BYTES_PER_NUMBER[dtype]
 
     @property
     def words(self) -> str:
-        """One line for people: method, size, memory, scale, training data, licence."""
+        """One line for people: method, size, memory (of a small model, whose weights are the least part of it, their size), scale,
+        training data, licence."""
         low, high = self.scale
-        size = f"{self.parameters / 1000:.1f} billion" if self.parameters >= 100 else f"{self.parameters:.1f} million"
-        memory = f"{self.memory('float32'):.2g} GB of memory"
         if self.parameters >= 100:
-            memory += f" ({self.memory('bfloat16'):.2g} GB with --dtype bfloat16)"
+            needed = {dtype: f"{WORKING * self.weights(dtype) / 1e9:.2g} GB" for dtype in BYTES_PER_NUMBER}
+            size = (
+                f"{self.parameters / 1000:.1f} billion parameters, needs {needed['float32']} of memory "
+                f"({needed['bfloat16']} with --dtype bfloat16)"
+            )
+        else:
+            size = f"{self.parameters:.1f} million parameters, {self.weights('float32') / 1e6:.0f} MB of weights"
         return (
-            f"{self.method}, {size} parameters, {memory}, scores {low:g} to {high:g}, "
-            f"trained on {self.trained_on}. Licence: {self.licence}."
+            f"{self.method}, {size}, scores {low:g} to {high:g}, trained on {self.trained_on}. Licence: {self.licence}."
         )
 
 

@@ -226,7 +226,6 @@ def test_a_labels_file_that_is_absent_or_no_text_is_one_sentence(tmp_path):
     ("program", "given", "error"),
     [
         ("evaluate", ["--images", ".", "--labels", "absent.csv"], "absent.csv cannot be read"),
-        ("evaluate", ["--labels", "labels.csv", "--model", "nanoo"], "there is no model 'nanoo'"),
         ("score", ["--model", "nanoo", "labels.csv"], "there is no model 'nanoo'"),
     ],
 )

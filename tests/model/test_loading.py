@@ -164,7 +164,15 @@ def test_every_name_says_what_it_is():
     for name, known in KNOWN.items():
         low, high = known.scale
         assert f"scores {low:g} to {high:g}" in known.words and known.licence in known.words, name
-        assert "GB of memory" in known.words and known.trained_on in known.words, name
+        assert known.trained_on in known.words, name
+
+
+def test_the_memory_that_is_listed_is_what_the_error_asks_for(monkeypatch):
+    assert "24 MB of weights" in KNOWN["nano"].words and "memory" not in KNOWN["nano"].words
+    monkeypatch.setattr(loading, "free_memory", lambda device: 1e9)
+    with pytest.raises(TooLittleMemory, match="needs 36.1 GB of memory"):
+        load_scorer("one-align", device="cpu")
+    assert "needs 36 GB of memory (18 GB with --dtype bfloat16)" in KNOWN["one-align"].words
 
 
 def test_the_shipped_models_say_the_scale_that_they_have():
