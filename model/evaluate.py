@@ -21,6 +21,7 @@ label_scale (null where the labels came without), and, each only where there is 
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,6 +46,20 @@ if TYPE_CHECKING:
     from model.pyiqa_scorer import PyiqaScorer
     from model.scorer import Scorer
 
+DESCRIPTION = """\
+Score labelled pictures and print one JSON object with these figures, and more:
+
+  n                       pictures that could be read
+  srcc, plcc, krcc        correlations of the scores, as they are, with the labels
+  srcc_fitted, plcc_fitted
+                          the same after a 4-parameter logistic has put the scores on the labels' scale
+  rmse                    after that fit too, in units of the labels
+  rmse_raw                without a fit; null where the labels' scale is not known and not the scores'
+  intervals               bootstrap 95 % intervals of these, from 10 pictures on
+  notes                   why a figure is null
+  unreadable              the pictures that could not be read, and why
+
+--model and --against also take pyiqa:NAME, a metric of the package pyiqa where that is installed."""
 PYIQA = "pyiqa:"  # before the name of a metric of that package
 
 
@@ -159,6 +174,15 @@ def compared(first: Evaluation, second: Evaluation, rated: Sequence[RatedImage])
     }
 
 
+def check_found(rated: Sequence[RatedImage], source: Path) -> None:
+    """Raises DataError when not one of the pictures is there, as where their folder was not given."""
+    if not any(os.path.exists(image.image) for image in rated):
+        more = f", nor any of {len(rated) - 1} others" if len(rated) > 1 else ""
+        published = source.is_dir() and not (source / "labels.csv").is_file()
+        remedy = "copy the pictures there" if published else "say by --images which folder the names start from"
+        raise DataError(f"{source}: there is no picture {rated[0].image}{more}: {remedy}")
+
+
 def name_below(root: str | Path, path: Path) -> str:
     """The path as the labels give it, below root; whole where it lies elsewhere."""
     return path.relative_to(root).as_posix() if root and path.is_relative_to(root) else str(path)
@@ -178,10 +202,9 @@ def load(spec: str, options: argparse.Namespace) -> "Scorer | PyiqaScorer":
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.evaluate",
-        description="Score labelled pictures and print one JSON object: correlations with the labels, raw and after the "
-        "4-parameter logistic fit, RMSE, bootstrap 95 % intervals, and the pictures that could not be read. "
-        "--model and --against also take pyiqa:NAME, a metric of the package pyiqa where that is installed.",
+        description=DESCRIPTION,
         epilog="exit status: 0, 1 when some pictures could not be read, 2 when nothing could be evaluated",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     labels = parser.add_mutually_exclusive_group(required=True)
     labels.add_argument("--labels", type=Path, metavar="CSV", help="CSV file: image, mos and, if any, std and n")
@@ -223,6 +246,7 @@ def _report(options: argparse.Namespace) -> int:
     for spec in filter(None, (options.model, options.against)):
         if not spec.startswith(PYIQA):
             check_name(spec, data_dir() / "adapters")
+    check_found(rated, source)
     first = evaluation(options.model)
     report = first.report
     if options.against:

@@ -126,14 +126,17 @@ def figures(predictions: Sequence[float], mos: Sequence[float], resamples: int =
     )
 
 
+NULL = "correlations, and the rmse after a fit, are null"
+
+
 def _notes(x: np.ndarray, y: np.ndarray) -> list[str]:
     if len(x) == 0:
         return ["no pictures: all figures are null"]
     if len(x) < 2:
-        return ["a single picture: all figures are null"]
+        return [f"a single picture: {NULL}"]
     constant = [name for name, values in (("predictions", x), ("opinion scores", y)) if np.ptp(values) == 0]
     if constant:
-        return [f"all {' and all '.join(constant)} are equal: all figures are null"]
+        return [f"all {' and all '.join(constant)} are equal: {NULL}"]
     if len(x) < FEWEST_FOR_FIT:
         return [f"fewer than {FEWEST_FOR_FIT} pictures: srcc_fitted, plcc_fitted and rmse are null"]
     return []

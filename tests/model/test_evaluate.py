@@ -145,7 +145,7 @@ def test_a_name_that_no_file_can_have_is_listed_and_stops_nothing(gallery):
 
 def test_nothing_readable_gives_nulls_and_not_a_crash(command, gallery):
     for path in gallery.folder.iterdir():
-        path.unlink()
+        path.write_bytes(b"no picture")
     ran = command()
     report = json.loads(ran.out)
     assert (ran.status, report["n"], report["srcc"], report["mos_range"], len(report["unreadable"])) == (
@@ -305,7 +305,8 @@ def test_a_labels_file_or_a_data_set_is_asked_for_and_not_both(command, gallery)
     for arguments in ([], ["--data", "a", "--labels", "b"]):
         with pytest.raises(SystemExit, match="2"):
             module.main(arguments)
-    # Names start beside the file, where no picture is.
-    assert json.loads(command("--scale", "1", "5", data=gallery.labels).out)["unreadable"] != []
+    ran = command("--scale", "1", "5", data=gallery.labels)  # names start beside the file, where no picture is
+    assert (ran.status, ran.out, ran.asked) == (2, "", [])
+    assert f"no picture {gallery.labels.parent / '0.png'}, nor any of 11 others" in ran.err and "--images" in ran.err
     ran = command("--scale", "2", "5")
     assert (ran.status, "outside of the scale 2 to 5" in ran.err) == (2, True)

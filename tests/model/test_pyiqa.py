@@ -54,6 +54,7 @@ def test_without_pyiqa_one_sentence_names_the_remedy_and_the_licence(monkeypatch
 
 
 def test_the_command_says_it_too(tmp_path, monkeypatch, capsys):
+    picture(48, 48).save(tmp_path / "a.png")
     (tmp_path / "labels.csv").write_text("image,mos\na.png,3\n")
     monkeypatch.setitem(sys.modules, "pyiqa", None)
     assert evaluate.main(["--model", "pyiqa:musiq", "--data", str(tmp_path)]) == 2
