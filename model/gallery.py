@@ -17,6 +17,7 @@ from model.metrics import fit_logistic, logistic
 MISSES = 12  # on each side
 SIDE = 320  # pixels of a thumbnail's longer side
 BLUE, ORANGE, GREY = "#4a86c5", "#e0762e", "#8a8f98"
+CLEAR, GRID = "rgba(0,0,0,0)", "rgba(138,143,152,0.25)"  # for light and dark pages
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -29,11 +30,10 @@ body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem aut
 ul {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.5rem; list-style: none; padding: 0; }}
 img {{ width: 100%; height: 11rem; object-fit: contain; background: #8882; }}
 .name {{ overflow-wrap: anywhere; font-size: .85rem; opacity: .8; }}
-.plot {{ background: #fff; color: #222; }}
 </style>
 <h1>{title}</h1>
 <p>{summary}</p>
-<div class="plot">{plot}</div>
+{against}{plot}
 <h2>Rated too high by the model</h2>
 <ul>
 {high}
@@ -44,6 +44,7 @@ img {{ width: 100%; height: 11rem; object-fit: contain; background: #8882; }}
 </ul>
 </html>
 """
+NONE = "<li>none</li>"
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,17 @@ def fitted_scores(scored: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray | No
 
 def worst_misses(scored: Sequence[Scored], count: int = MISSES) -> tuple[list[int], list[int]]:
     """Positions of the pictures that the model rates furthest too high, and too low, after the fit; the furthest first, at most
-    `count` each."""
+    `count` each, and only of the half that is furthest off: of few pictures not all are misses."""
     errors = fitted_scores(scored)[0] - np.array([picture.mos for picture in scored])
     order = np.argsort(-errors, kind="stable")
-    high = [int(n) for n in order[:count] if errors[n] > 0]
-    low = [int(n) for n in order[::-1][:count] if errors[n] < 0]
+    usual = float(np.median(np.abs(errors)))
+    high = [int(n) for n in order[:count] if errors[n] > 0 and errors[n] >= usual]
+    low = [int(n) for n in order[::-1][:count] if errors[n] < 0 and -errors[n] >= usual]
     return high, low
 
 
-def scatter(scored: Sequence[Scored], model: str):
-    """A plotly figure: each picture's score and MOS, and the fitted logistic where there is one."""
+def scatter(scored: Sequence[Scored], report: dict):
+    """A plotly figure: each picture's score and MOS, and the fitted logistic where there is one; with the report's scales."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -98,12 +100,21 @@ def scatter(scored: Sequence[Scored], model: str):
         )
     figure.update_layout(
         title="Score and opinion, one dot a picture",
-        xaxis_title=f"Score by {escape(model)}",
-        yaxis_title="Mean opinion score",
-        template="plotly_white",
+        font={"color": GREY},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        legend={"orientation": "h", "y": -0.2, "yanchor": "top"},
         height=480,
     )
+    figure.update_xaxes(
+        title=f"Score by {escape(report['model'])}{on(report['scale'])}", gridcolor=GRID, zeroline=False
+    )
+    figure.update_yaxes(title=f"Mean opinion score{on(report['label_scale'])}", gridcolor=GRID, zeroline=False)
     return figure
+
+
+def on(scale: Sequence[float] | None) -> str:
+    return f" ({scale[0]:g} to {scale[1]:g})" if scale else ""
 
 
 def write_gallery(folder: Path, scored: Sequence[Scored], report: dict) -> Path:
@@ -119,15 +130,24 @@ def write_gallery(folder: Path, scored: Sequence[Scored], report: dict) -> Path:
             raise DataError(f"{folder} holds other things already: name a new folder for the gallery")
         thumbnails = folder / "pictures"
         thumbnails.mkdir(parents=True, exist_ok=True)
-        fitted, _ = fitted_scores(scored)
+        fitted, parameters = fitted_scores(scored)
         high, low = (
-            "\n".join(_card(scored[n], float(fitted[n]), thumbnails, n) for n in side) for side in worst_misses(scored)
+            "\n".join(_card(scored[n], float(fitted[n]), parameters is not None, thumbnails, n) for n in side)
+            for side in worst_misses(scored)
         )
         (folder / "plotly.min.js").write_text(_plotly_script(), encoding="utf-8")
         title = f"Worst misses of {escape(str(report['model']))}"
-        plot = scatter(scored, report["model"]).to_html(full_html=False, include_plotlyjs="directory")
+        plot = scatter(scored, report).to_html(full_html=False, include_plotlyjs="directory")
         page.write_text(
-            PAGE.format(title=title, summary=escape(_summary(report)), plot=plot, high=high, low=low), encoding="utf-8"
+            PAGE.format(
+                title=title,
+                summary=escape(_summary(report, parameters is not None)),
+                against=_against(report["against"]) if "against" in report else "",
+                plot=plot,
+                high=high or NONE,
+                low=low or NONE,
+            ),
+            encoding="utf-8",
         )
     except OSError as error:
         raise DataError(f"{folder} cannot be written ({error.strerror}): name another folder") from error
@@ -140,24 +160,46 @@ def _plotly_script() -> str:
     return get_plotlyjs()
 
 
-def _summary(report: dict) -> str:
+def _summary(report: dict, with_fit: bool) -> str:
     def shown(key: str) -> str:
         return "not defined" if report[key] is None else f"{report[key]:.3f}"
 
     return (
         f"{report['n']} pictures. SRCC {shown('srcc')}, PLCC {shown('plcc')}; after the 4-parameter logistic fit "
         f"SRCC {shown('srcc_fitted')}, PLCC {shown('plcc_fitted')}, RMSE {shown('rmse')}. "
-        "Misses are counted after the fit, on the scale of the labels."
+        + (
+            "Misses are counted after the fit, on the scale of the labels."
+            if with_fit
+            else "There is no fit, so that misses are counted from the scores as they are."
+        )
+        + f" At most {MISSES} on each side are shown, of the half of the pictures that is furthest off."
     )
 
 
-def _card(picture: Scored, fitted: float, thumbnails: Path, number: int) -> str:
+def _against(against: dict) -> str:
+    """What the comparison with another system says, as a paragraph; the misses are the first system's."""
+    lines = []
+    for name in ("srcc", "plcc"):
+        found = against["paired"][name]
+        if found["difference"] is not None:
+            luck = "" if not found["interval"] else " (95 % interval {:+.3f} to {:+.3f})".format(*found["interval"])
+            lines.append(
+                f"{name.upper()} {found['first']:.3f} against {found['second']:.3f}, a difference of {found['difference']:+.3f}{luck}"
+            )
+    said = "; ".join(lines) or "no correlation is defined"
+    return f"<p>Against {escape(against['model'])}, on the {against['paired']['n']} pictures that both could read: {said}.</p>\n"
+
+
+def _card(picture: Scored, fitted: float, with_fit: bool, thumbnails: Path, number: int) -> str:
     image = open_image(picture.path)
     image.thumbnail((SIDE, SIDE))
     image.save(thumbnails / f"{number}.jpg", quality=88)
     spread = "" if picture.std is None else f" (raters' std {picture.std:.2f})"
+    miss = fitted - picture.mos
+    by = f"too {'high' if miss > 0 else 'low'} by {abs(miss):.2f}"
+    after = f", fitted {fitted:.2f}" if with_fit else ""
     return (
         f'<li><img src="pictures/{number}.jpg" alt="{escape(picture.name)}" loading="lazy">'
-        f"<div>score {picture.score:.2f}, fitted {fitted:.2f}<br>MOS {picture.mos:.2f}{spread}</div>"
+        f"<div><strong>{by}</strong><br>score {picture.score:.2f}{after}<br>MOS {picture.mos:.2f}{spread}</div>"
         f'<div class="name">{escape(picture.name)}</div></li>'
     )

@@ -11,7 +11,18 @@ from model.gallery import Scored, scatter, worst_misses, write_gallery
 from model.images import open_image
 from tests.bad_images import picture
 
-REPORT = {"model": "nano<b>", "n": 40, "srcc": 0.9, "plcc": 0.8, "srcc_fitted": 0.9, "plcc_fitted": None, "rmse": 0.4}
+PAIRED = {"first": 0.9, "second": 0.8, "difference": 0.1, "interval": [0.05, 0.15]}
+AGAINST = {"model": "<other>", "paired": {"n": 39, "srcc": PAIRED, "plcc": PAIRED | {"difference": None}}}
+SCALES = {"scale": [0, 100], "label_scale": None}
+REPORT = SCALES | {
+    "model": "nano<b>",
+    "n": 40,
+    "srcc": 0.9,
+    "plcc": 0.8,
+    "srcc_fitted": 0.9,
+    "plcc_fitted": None,
+    "rmse": 0.4,
+}
 
 
 def scored(folder, count=40):
@@ -37,11 +48,17 @@ def test_the_furthest_misses_come_first_on_either_side_whatever_the_scale(tmp_pa
     assert worst_misses(flat) == ([], [])
 
 
+def test_of_few_pictures_only_those_further_off_than_half_are_misses(tmp_path):
+    few = [Scored("a", tmp_path, 3.0 + miss, 3.0) for miss in (0.01, 0.6, -0.02, -0.5)]
+    assert worst_misses(few) == ([1], [3])
+    assert worst_misses(few[:1]) == ([0], [])
+
+
 def test_the_page_holds_all_that_it_shows(tmp_path):
     page = write_gallery(tmp_path / "out", scored(tmp_path), REPORT)
     text = page.read_text()
     pictures = re.findall(r'src="(pictures/[^"]+)"', text)
-    assert len(pictures) == len(set(pictures)) == 24
+    assert 2 <= len(pictures) == len(set(pictures)) <= 24
     assert max(max(open_image(page.parent / name).size) for name in pictures) == 320
     assert (page.parent / "plotly.min.js").stat().st_size > 1e6
     outside = re.findall(r'(?:src|href)="(https?:[^"]+)"', text)
@@ -49,14 +66,27 @@ def test_the_page_holds_all_that_it_shows(tmp_path):
     assert (
         text.index("a &lt;b&gt; &amp; c.png") < text.index("Rated too low") and "<b> &" not in text.split("plotly")[-1]
     )
+    high, low = worst_misses(scored(tmp_path))
+    assert len(pictures) == len(high) + len(low) == text.count("<strong>too ")
+    assert "<p>Against" not in text and "background: #fff" not in text
     assert "SRCC 0.900" in text and "PLCC not defined" in text and "raters' std 0.50" in text.replace("&#x27;", "'")
 
 
 def test_the_plot_has_all_pictures_and_the_curve_where_there_is_one(tmp_path):
     pictures = scored(tmp_path)
-    dots, curve = scatter(pictures, "nano").data
+    figure = scatter(pictures, REPORT | {"label_scale": [1, 5]})
+    titles = figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
+    assert titles == ("Score by nano&lt;b&gt; (0 to 100)", "Mean opinion score (1 to 5)")
+    dots, curve = figure.data
     assert len(dots.x) == 40 and np.all(np.diff(curve.y) >= -1e-9)
-    assert len(scatter(pictures[:4], "nano").data) == 1
+    assert len(scatter(pictures[:4], REPORT).data) == 1
+
+
+def test_a_comparison_leaves_its_trace(tmp_path):
+    text = write_gallery(tmp_path / "out", scored(tmp_path)[:4], REPORT | {"against": AGAINST}).read_text()
+    assert "Against &lt;other&gt;, on the 39 pictures" in text
+    assert "SRCC 0.900 against 0.800, a difference of +0.100 (95 % interval +0.050 to +0.150).</p>" in text
+    assert "There is no fit" in text and ", fitted" not in text
 
 
 def test_a_second_evaluation_may_replace_its_gallery_but_nothing_else(tmp_path):
