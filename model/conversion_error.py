@@ -232,6 +232,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m model.conversion_error",
         description="What Q-Align, DeQA-Score and regression lose between the MOS of a data set and the score of a model that has learned "
         "their labels perfectly; in units of the MOS.",
+        epilog=LEGEND,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("labels", type=Path, metavar="LABELS.csv", help="CSV file with the column mos and, if any, std")
     parser.add_argument(
@@ -239,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=float,
         nargs=2,
         metavar=("LOW", "HIGH"),
-        help="ends of the scale (default: the least and the largest MOS, as Q-Align and DeQA-Score cut it)",
+        help="ends of the scale, as 1 5 (default: the least and the largest MOS, between which Q-Align and DeQA-Score cut their levels)",
     )
     parser.add_argument("--std", type=float, metavar="STD", help="of every picture, where the file has no std")
     parser.add_argument("--format", choices=["table", "json"], default="table")
@@ -262,11 +264,17 @@ def _report(options: argparse.Namespace) -> int:
     if opinions.stds is None and options.std is not None:
         opinions = Opinions(opinions.mos, [options.std] * len(opinions.mos))
     rows = conversion_errors(opinions.mos, opinions.stds, scale)
+    if not options.scale:
+        print(
+            f"no --scale was given: the levels are cut between the least and the largest MOS, {scale[0]:g} and {scale[1]:g}. "
+            "For opinions from 1 to 5 give --scale 1 5.",
+            file=sys.stderr,
+        )
     if options.format == "json":
         print(json.dumps({"n": len(opinions.mos), "scale": scale, "methods": rows}, allow_nan=False))
     else:
         print(f"{len(opinions.mos)} MOS on the scale {scale[0]:g} to {scale[1]:g}; errors in its units\n")
-        print(as_table(rows))
+        print(f"{as_table(rows)}\n\n{LEGEND}")
         if opinions.stds is None:
             print("\nDeQA-Score is left out: the file has no column std (--std gives all pictures one).")
     if options.out:
@@ -277,6 +285,14 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+LEGEND = """\
+label RMSE     from the mean that a method's label stands for to the MOS
+restored RMSE  from the score of a model that repeats this label exactly to the MOS; mean and worst: of the same errors, without sign
+RMSE of std    of the standard deviation that such a model predicts, where the file has one
+PLCC, SRCC     of the restored scores with the MOS: no model that learned these labels exactly can do better
+theory         the restored RMSE by formula, for MOS spread evenly over the scale; of the raw label an upper bound of its label RMSE
+RealQA         teaches the number written out with two decimals
+bfloat16       labels rounded to 8 binary digits, as the released Q-Scorer's trainer does"""
 HEADINGS = {
     "method": "method",
     "label_rmse": "label RMSE",

@@ -45,6 +45,8 @@ def read_table(path: Path, wanted: Sequence[str], sheet: str | None = None) -> l
     Rows without any text are left out. Raises DataError for a file that cannot be read, is not what its name says or lacks a
     wanted column, and for an Excel file where openpyxl is not installed.
     """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: name the CSV file in it")
     lines = list(_excel_lines(path, sheet) if path.suffix.lower() == ".xlsx" else _csv_lines(path))
     header = next((n for n, (_, cells) in enumerate(lines) if set(wanted) <= {c.lower() for c in cells}), None)
     if header is None:

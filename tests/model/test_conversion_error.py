@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from model.conversion_error import (
+    HEADINGS,
     METHODS,
     conversion_errors,
     deqa,
@@ -117,7 +118,11 @@ def test_the_command_prints_a_table_or_json_and_draws(tmp_path, capsys):
     assert report["n"] == 4 and [row["method"] for row in report["methods"]] == list(METHODS)
     assert "Conversion error of 4 opinion scores" in (tmp_path / "e.html").read_text(encoding="utf-8")
     assert main([str(labels)]) == 0
-    assert "on the scale 1.5 to 4.6" in (shown := capsys.readouterr().out) and "DeQA-Score" in shown
+    shown, said = capsys.readouterr()
+    assert "on the scale 1.5 to 4.6" in shown and "DeQA-Score" in shown
+    assert "no --scale was given" in said and "--scale 1 5" in said
+    for heading in list(HEADINGS.values())[1:]:
+        assert shown.lower().count(heading.lower()) > 1, heading  # in the table, and explained below it
 
 
 def test_without_stds_deqa_is_left_out_and_the_table_says_so(tmp_path, capsys):
@@ -146,6 +151,12 @@ def test_what_cannot_be_computed_is_said_in_one_sentence(tmp_path, capsys, monke
     (tmp_path / "labels.csv").write_text(content)
     assert main(["labels.csv", *options]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_folder_in_place_of_labels_is_refused_in_words(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "Errno" not in said and f"{tmp_path} is a folder" in said
 
 
 def test_the_figures_have_titles_units_and_every_method():
