@@ -38,6 +38,7 @@ MAX_PIXELS = 100_000_000
 MIN_SIDE = 16
 MAX_ASPECT = 32
 
+NOTHING = "no pictures in this folder"
 SUFFIXES = frozenset(
     {
         ".jpg",
@@ -136,7 +137,7 @@ def find_images(
             files += found
             problems += unreadable
             if not found and not unreadable:
-                problems.append((path, "no pictures in this folder"))
+                problems.append((path, NOTHING))
         elif os.path.lexists(path):
             files.append(path)
         else:

@@ -1,5 +1,7 @@
 """Score images: `python -m model.score [--model SPEC] PATH...`
 
+The table says the score and its scale, the token (or word) that the model finds likeliest and its probability among the tokens.
+
 PATHs are files and folders; videos for --task video. With --format json stdout carries one JSON object a line and nothing
 else; progress and messages go to stderr. A file that cannot be read gives its error, the rest are scored, and the exit
 status is 1.
@@ -12,6 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import chain
+from pathlib import Path
 from typing import TextIO
 
 from tqdm import tqdm
@@ -19,7 +22,7 @@ from tqdm import tqdm
 from model.assessment import Assessment, Failure
 from model.commands import add_model_options, data_dir, progress_bars, run
 from model.images import SUFFIXES as PICTURES
-from model.images import find_images
+from model.images import NOTHING, find_images
 from model.registry import check_name
 
 
@@ -45,15 +48,16 @@ def write_csv(file: TextIO, results: Iterable[Assessment | Failure]) -> None:
 
 
 def print_table(results: Iterable[Assessment | Failure]) -> None:
+    """Score, its scale, the likeliest token with its probability among the tokens, and the file."""
+    print(f"{'score':<16}{'token':<11}{'prob.':<7}image")
     for result in results:
         if isinstance(result, Failure):
-            print(f"    —         {result.image}: {result.error}")
+            print(f"{'—':>5}{'':<29}{result.image}: {result.error}")
         else:
             low, high = result.scale
             token = result.tokens[result.probabilities.index(max(result.probabilities))]
-            print(
-                f"{result.score:5.2f} of {low:g}–{high:g}  {token:<9} {max(result.probabilities):4.0%}  {result.image}"
-            )
+            score = f"{result.score:5.2f} of {low:g}–{high:g}"
+            print(f"{score:<16}{token:<11}{max(result.probabilities):<7.0%}{result.image}")
 
 
 PRINTERS = {"table": print_table, "json": print_json, "csv": print_csv}
@@ -77,11 +81,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(lambda: score(parser.parse_args(arguments)))
 
 
-def score(arguments: argparse.Namespace) -> int:
+def find_files(given: Sequence[str], task: str) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """find_images of pictures or, for the task video, of videos; a folder that holds only the other kind says how that is scored."""
     from model.video import SUFFIXES as VIDEOS
 
+    if task == "video":
+        wanted, others, nothing = VIDEOS, PICTURES, "no videos in this folder"
+        hint = "but pictures: leave --task video out to score them"
+    else:
+        wanted, others, nothing = PICTURES, VIDEOS, NOTHING
+        hint = "but videos: add --task video, with a model that knows it, to score them"
+    paths, problems = find_images(given, wanted)
+    said = []
+    for path, sentence in problems:
+        if sentence == NOTHING:
+            sentence = f"{nothing}, {hint}" if find_images([path], others)[0] else nothing
+        said.append((path, sentence))
+    return paths, said
+
+
+def score(arguments: argparse.Namespace) -> int:
     check_name(arguments.model, data_dir() / "adapters")
-    paths, problems = find_images(arguments.paths, VIDEOS if arguments.task == "video" else PICTURES)
+    paths, problems = find_files(arguments.paths, arguments.task)
     if not paths:
         PRINTERS[arguments.format](Failure(str(path), sentence) for path, sentence in problems)
         return 1

@@ -123,6 +123,22 @@ def test_csv_has_the_same_numbers_as_json(command):
     assert [float(p) for p in row["probabilities"].split()] == pytest.approx(as_json["probabilities"])
 
 
+def test_the_table_has_a_heading_over_its_columns(command, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    heading, bad, good = command(tmp_path / "text.jpg", IMAGES[0])[1].splitlines()
+    assert heading.split() == ["score", "token", "prob.", "image"] and "of 1–5" in good
+    assert good.index("<score") == heading.index("token") and good[heading.index("prob.") :].split("%")[0].isdigit()
+    assert heading.index("image") == good.index(str(IMAGES[0])) == bad.index(str(tmp_path))
+
+
+def test_a_folder_of_the_other_kind_says_which_task_scores_it(command, tmp_path):
+    assert command(tmp_path, "--task", "video")[1].endswith("no videos in this folder\n")
+    (tmp_path / "clip.mp4").touch()
+    assert "no pictures in this folder, but videos: add --task video" in command(tmp_path)[1]
+    (tmp_path / "clip.mp4").rename(tmp_path / "clip.png")
+    assert "but pictures: leave --task video out" in command(tmp_path, "--task", "video")[1]
+
+
 def test_assess_files_goes_on_after_a_failure_and_keeps_the_order(scorer, tmp_path):
     (tmp_path / "empty.jpg").touch()
     results = list(scorer.assess_files([IMAGES[0], tmp_path / "empty.jpg", IMAGES[1]], batch_size=1))
