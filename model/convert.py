@@ -34,6 +34,7 @@ from model.layouts import (
     find_layout,
     fingerprint,
 )
+from model.weight_files import share
 
 SHARD = 2 * 10**9  # bytes; a shard is in memory while it is written
 
@@ -71,6 +72,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             folder = Path(temporary, "model")
             folder.mkdir()
             yield folder
+            share(folder)
             shutil.move(folder, out)
     except (OSError, SafetensorError) as error:
         raise ModelLoadError(

@@ -24,6 +24,8 @@ from model.registry import KNOWN
 from model.registry import check_name as check_model
 from model.tuning import check_dtype
 
+FEW = 10  # held-out images under which a correlation says little
+CHANCE = f"Correlations of fewer than {FEW} images are mostly chance."
 WORSE = "On the held-out part the new adapter is further off than before: gather more ratings before you rely on it."
 
 if TYPE_CHECKING:
@@ -85,11 +87,14 @@ def report(card: "AdapterCard", folder: Path, base: str) -> str:
     def line(title: str, before: float | None, after: float | None) -> str:
         return f"{title:<24}" + "".join(f"{'—' if value is None else f'{value:.3f}':>8}" for value in (before, after))
 
+    scale = f"on {card.scale[0]:g} to {card.scale[1]:g}"
     lines = [
         f"{card.ratings} ratings of {card.images} images: {card.trained} to train on, {card.held_out} held out",
         f"{'held-out part':<24}{'before':>8}{'after':>8}",
-        *(line(f"  {name.upper()}", card.before[name], card.after[name]) for name in ("plcc", "srcc", "rmse")),
+        *(line(f"  {name.upper()}", card.before[name], card.after[name]) for name in ("plcc", "srcc")),
+        line(f"  RMSE {scale}", card.before["rmse"], card.after["rmse"]),
         line("trained part, RMSE", card.before_trained["rmse"], card.after_trained["rmse"]),
+        *([CHANCE] if card.held_out < FEW else []),
         *([card.note] if card.note else []),
         *([WORSE] if got_worse(card) else []),
         f"adapter: {folder}",
@@ -113,7 +118,6 @@ def finetune_command(arguments: argparse.Namespace) -> int:
     check_dtype(arguments.dtype)
     check_model(arguments.model, adapters)
     rated = rated_images(arguments.data_dir, arguments.include_revealed)
-    print(f"learning from {sum(record.n for record in rated)} ratings of {len(rated)} images", file=sys.stderr)
     from model.lora import finetune  # torch, which --help and these checks need not wait for
 
     card = finetune(

@@ -31,6 +31,7 @@ from model.rated import MIN_HELD_OUT, RatedImage, Split, check_enough, data_hash
 from model.registry import KNOWN, Spec, resolve
 from model.scorer import choose_device, revision
 from model.tuning import WORKING, Example, Options, Tuner, check_can_learn, check_dtype, open_tuner
+from model.weight_files import share
 
 ROOM = 4096  # positions of the LLM that go through it at once
 KEPT = 4e9  # bytes of prepared pictures in memory; nano's 100,000 pictures take half of it, VLMs' pixels up to 50 MB a picture
@@ -218,6 +219,7 @@ def workspace(out: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out.parent) as temporary:
             folder = Path(temporary, out.name)
             yield folder
+            share(folder)
             folder.rename(out)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)

@@ -36,6 +36,9 @@ def test_a_converted_model_answers_as_the_published_one(folder, tmp_path):
     said = convert(folder, tmp_path / "out")
     assert "MB" in said
     assert same(answers(tmp_path / "out"), answers(folder))
+    assert (
+        len({path.stat().st_mode for path in (tmp_path / "out").iterdir()}) == 1
+    )  # weights are for all that may read the rest
     assert not list((tmp_path / "out").glob("*.bin")) and [path.name for path in tmp_path.iterdir()] == ["out"]
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert "auto_map" not in config and config["dtype"] == "float16"
