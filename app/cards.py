@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from app.naming import breakable
 from app.pictures import is_video
 from app.readings import distribution_in_words, level_word, percent, reading
 from app.session import Scored
@@ -46,7 +47,7 @@ def score_card(scored: Scored, picture: str) -> str:
         f'<dl class="facts"><div><dt>Expectation</dt><dd>{assessment.expectation:.2f}</dd></div>'
         f"<div><dt>Token mass</dt><dd>{percent(assessment.token_mass)}</dd></div>"
         f"<div><dt>Likeliest interval</dt><dd>{assessment.interval[0]:.1f}–{assessment.interval[1]:.1f}</dd></div>"
-        f"{_fact('Scored by', assessment.model)}{about}</dl></div></article>"
+        f"<div><dt>Scored by</dt><dd>{breakable(assessment.model)}</dd></div>{about}</dl></div></article>"
     )
 
 

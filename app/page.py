@@ -47,7 +47,7 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
         rater = gr.Textbox(label="Your name", max_lines=1, elem_id="rate-name", render=False)
         with gr.Row(elem_classes="top"):
             gr.HTML(HEADER)
-            header, picker = model_picker.build(session, settings, scorers)
+            header, picker = model_picker.build(session, settings, scorers, page)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab("Score", id="score"):
                 score_tab.build(session, score_tab.Desk(settings, scorers), annotations, rater, header, page)

@@ -9,6 +9,7 @@ from app import cards, disagreement, figures, stale
 from app.errors import FAULTS, says_errors
 from app.intake import PICK, picture_input
 from app.model_picker import shows
+from app.naming import short
 from app.pictures import THUMBNAIL_SIDE, file_uri, is_video
 from app.scorers import Scorers
 from app.scoring import VIDEO, csv_file, invitation, score_files
@@ -53,7 +54,7 @@ class Desk:
                 if outcome.task == QUALITY:
                     visitor.note_shown(outcome.path, outcome.assessment)
             progress((done, len(taken)), desc="Scoring", unit=f"{cards.kind(taken)}s")
-        said = cards.notice(invitation(waiting, scorer.name, self.settings.public)) if waiting else ""
+        said = cards.notice(invitation(waiting, short(scorer.name), self.settings.public)) if waiting else ""
         return [
             said + cards.problems(failures),
             *stale.notice("score", visitor),

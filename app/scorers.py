@@ -49,12 +49,28 @@ class Scorers:
         base = spec.partition("+")[0]
         if base in KNOWN:
             return KNOWN[base].tasks
+        scorer = self._without_fetching(spec)
+        return scorer.tasks if scorer else (QUALITY,)
+
+    def words(self, spec: str) -> str:
+        """One line for people on SPEC. A folder is loaded for it; nothing is said of what would have to be fetched."""
+        if known := words_of(spec):
+            return known
+        scorer = self._without_fetching(spec)
+        if not scorer:
+            return ""
+        low, high = scorer.scale
+        size, unit = (1e9, "GB") if weights(scorer) >= 1e9 else (1e6, "MB")
+        return f"{method(scorer)}, {weights(scorer) / size:.1f} {unit} of weights, scores {low:g} to {high:g}."
+
+    def _without_fetching(self, spec: str) -> "Scorer | None":
+        """The scorer that SPEC names, unless it would have to be fetched or cannot be loaded."""
         with self._lock:
             loaded = any(name == spec for name, _ in self._loaded)
         try:
-            return self.get(spec).tasks if loaded or not is_hub_id(base) else (QUALITY,)
+            return self.get(spec) if loaded or not is_hub_id(spec.partition("+")[0]) else None
         except ModelError:  # whoever scores with it is told
-            return (QUALITY,)
+            return None
 
     def _load(self, spec: str, progress: "Progress | None") -> "Scorer":
         """Load SPEC; where memory is too little for it beside the others, let these go first."""
@@ -99,6 +115,17 @@ class Scorers:
         adapter = spec.partition("+")[2]
         weights = self._adapters / adapter / "adapter_model.safetensors"
         return weights.stat().st_mtime if adapter and weights.is_file() else 0.0
+
+
+def words_of(spec: str) -> str:
+    """One line for people on a model that has a name here, else ""."""
+    known = KNOWN.get(spec.partition("+")[0])
+    return known.words if known else ""
+
+
+def weights(scorer: "Scorer") -> int:
+    """The bytes that a loaded scorer's weights take."""
+    return sum(tensor.nbytes for tensor in scorer.backbone.model.state_dict().values())
 
 
 def method(scorer: "Scorer") -> str:
