@@ -10,7 +10,7 @@ from app import cards, conversion_error, figures, stale
 from app.errors import says_errors
 from app.intake import picture_input
 from app.model_picker import names, takes_any
-from app.naming import short, with_breaks
+from app.naming import file_name, short, with_breaks
 from app.pictures import picture_uri
 from app.readings import difference_in_words
 from app.scorers import QALIGN, Scorers, method
@@ -76,7 +76,7 @@ def compare_models(path: Path, other: str, visitor: Session, scorers: Scorers) -
     measured, labels = [], []
     for spec in (visitor.spec, other.strip()):
         scorer = scorers.get(spec)
-        assessment, milliseconds = timed(scorer, image, path.name)
+        assessment, milliseconds = timed(scorer, image, file_name(path))
         measured.append((assessment, milliseconds))
         labels.append(f"{method(scorer)} ({short(scorer.name)})")
     if labels[0] == labels[1]:
@@ -87,7 +87,7 @@ def compare_models(path: Path, other: str, visitor: Session, scorers: Scorers) -
     sides = "".join(_side(label, a, ms) for label, (a, ms) in zip(labels, measured, strict=True))
     said = difference_in_words(*(common_score(a.score, a.scale) for a in (first, second)), names=tuple(labels))
     return [
-        f'<div class="compare">{cards.picture_figure(picture_uri(image), path.name)}<div class="sides">{sides}</div>'
+        f'<div class="compare">{cards.picture_figure(picture_uri(image), file_name(path))}<div class="sides">{sides}</div>'
         f'<p class="difference" role="status">{with_breaks(said)}</p></div>',
         gr.Plot(
             figures.two_distributions(
@@ -144,15 +144,15 @@ def compare_pictures(first: Path, second: Path, visitor: Session, scorers: Score
     sides, assessments = [], []
     for place, path in (("First", first), ("Second", second)):
         image = open_image_named(path)
-        assessment, milliseconds = timed(scorer, image, path.name)
+        assessment, milliseconds = timed(scorer, image, file_name(path))
         visitor.note_shown(path, assessment)
         assessments.append(assessment)
         sides.append(
-            f"<div>{cards.picture_figure(picture_uri(image), path.name)}{_side(place, assessment, milliseconds)}</div>"
+            f"<div>{cards.picture_figure(picture_uri(image), file_name(path))}{_side(place, assessment, milliseconds)}</div>"
         )
     visitor.drawn["pair"] = visitor.spec
     commons = [common_score(a.score, a.scale) for a in assessments]
-    names = (f"First ({first.name})", f"Second ({second.name})")
+    names = (f"First ({file_name(first)})", f"Second ({file_name(second)})")
     title = f"Both pictures as {short(scorer.name)} sees them"
     return [
         f'<div class="compare pair"><div class="sides">{"".join(sides)}</div>'
@@ -170,7 +170,7 @@ def open_image_named(path: Path):
     try:
         return open_image(path)
     except ImageError as error:
-        raise ImageError(f"{path.name}: {error}") from error
+        raise ImageError(f"{file_name(path)}: {error}") from error
 
 
 def timed(scorer, image, name: str) -> tuple[Assessment, float]:

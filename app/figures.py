@@ -135,7 +135,7 @@ def opinions_against_scores(points: Sequence[Point], model: str) -> go.Figure:
     _dress(
         figure,
         "Mean opinion against model score",
-        f"Score of {escape(model)} (1 to 5)",
+        _in_lines(f"Score of {model} (1 to 5)"),
         "Mean opinion score (1 to 5)",
         words_below=False,
     )

@@ -66,7 +66,7 @@ class Desk:
         results = visitor.scored
         several = len(results) > 1
         table = cards.results_table(results, [file_uri(s.path, THUMBNAIL_SIDE) for s in results]) if several else ""
-        choices = [(f"{s.path.name}: {s.assessment.score:.2f}", n) for n, s in enumerate(results)]
+        choices = [(f"{s.name}: {s.assessment.score:.2f}", n) for n, s in enumerate(results)]
         return [
             table,
             gr.Row(visible=several),

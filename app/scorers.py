@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from model.errors import ModelError
 from model.hub import is_hub_id
-from model.registry import KNOWN, QUALITY
+from model.registry import KNOWN, QUALITY, SHIPPED
 
 if TYPE_CHECKING:
     from model.progress import Progress
@@ -21,8 +21,9 @@ KEPT = 4  # loaded scorers; each takes as much memory as its weights
 class Scorers:
     """Hands out scorers by SPEC. Safe for threads; two requests for one SPEC load it once, and others do not wait for it."""
 
-    def __init__(self, adapters: Path, device: str = "auto") -> None:
-        self._adapters, self._device = adapters, device
+    def __init__(self, adapters: Path, device: str = "auto", dtype: str = "auto") -> None:
+        """dtype: what models are loaded as that do not ship here."""
+        self._adapters, self._device, self._dtype = adapters, device, dtype
         self._lock = threading.Lock()
         self._loading: defaultdict[tuple, threading.Lock] = defaultdict(threading.Lock)
         self._loaded: OrderedDict[tuple, Scorer] = OrderedDict()
@@ -73,28 +74,31 @@ class Scorers:
             return None
 
     def _load(self, spec: str, progress: "Progress | None") -> "Scorer":
-        """Load SPEC; where memory is too little for it beside the others, let these go first."""
+        """Load SPEC; where memory is too little for it beside the others and enough without them, let these go first."""
         from model.errors import TooLittleMemory
         from model.scorer import load_scorer  # torch: seconds that the page need not wait for when it opens
 
+        dtype = "auto" if spec.partition("+")[0] in SHIPPED else self._dtype
+        chosen = (spec, self._device, dtype, self._adapters)
         try:
-            return load_scorer(spec, device=self._device, adapters=self._adapters, progress=progress)
-        except TooLittleMemory:
-            if not self._let_go():
+            return load_scorer(*chosen, progress=progress)
+        except TooLittleMemory as error:
+            if not self._let_go(error.lacking):
                 raise
-        return load_scorer(spec, device=self._device, adapters=self._adapters, progress=progress)
+        return load_scorer(*chosen, progress=progress)
 
-    def _let_go(self) -> bool:
-        """Forget the loaded scorers and free their memory; False when there are none."""
+    def _let_go(self, lacking: float) -> bool:
+        """Forget the loaded scorers and free their memory; False, and they stay, where that is less than `lacking` bytes."""
         import torch
 
         with self._lock:
-            held = bool(self._loaded)
+            if sum(map(weights, self._loaded.values())) < lacking:
+                return False
             self._loaded.clear()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        return held
+        return True
 
     def warm(self, spec: str) -> threading.Thread:
         """Load SPEC in the background and score a blank picture, so that the first visitor does not wait for it."""

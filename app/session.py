@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from annotations import ShownScore, image_sha256
+from app.naming import file_name
 from model.assessment import Assessment
 from model.registry import QUALITY
 
@@ -16,6 +17,10 @@ class Scored:
     assessment: Assessment
     task: str = QUALITY
     looked_at: str = ""
+
+    @property
+    def name(self) -> str:
+        return file_name(self.path)
 
 
 @dataclass

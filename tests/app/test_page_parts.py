@@ -37,7 +37,22 @@ def test_the_csv_has_a_row_for_each_picture_and_the_error_of_each_failure():
     with open(csv_file([scored], [Failure("/tmp/x/b.jpg", "empty file")]), encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["image"], row["error"]) for row in rows] == [("a.jpg", ""), ("b.jpg", "empty file")]
-    assert float(rows[0]["score"]) == 3.88 and rows[0]["scale"] == "1.0 5.0"
+    assert float(rows[0]["score"]) == 3.88 and rows[0]["scale"] == "1.0 5.0" and "task" not in rows[0]
+
+
+def test_what_was_asked_for_is_told_in_table_card_and_csv():
+    beauty, film = Scored(Path("a.jpg"), assessment(), "aesthetics"), Scored(Path("b.mp4"), assessment(), "video")
+    with open(csv_file([beauty, film], [Failure("c.jpg", "empty file")]), encoding="utf-8") as file:
+        assert [row["task"] for row in csv.DictReader(file)] == ["aesthetics", "video", ""]
+    mixed = cards.results_table([beauty, film], ["data:,"] * 2)
+    assert mixed.count("aesthetics<") == mixed.count("video quality<") == 1
+    assert "scores of aesthetics from 1" in cards.results_table([beauty, beauty], ["data:,"] * 2)
+    assert "video quality" in cards.score_card(film, "data:,")
+
+
+def test_a_quotation_mark_in_a_files_name_is_shown_as_one():
+    shown = cards.score_card(Scored(Path("/tmp/a %22b%22.jpg"), assessment()), "data:,")
+    assert "a &quot;b&quot;.jpg" in shown and "%22" not in shown
 
 
 def test_a_space_listens_for_everybody_and_a_laptop_only_for_itself(monkeypatch):
