@@ -197,7 +197,9 @@ def adapters_table(adapter_cards: "list[AdapterCard | BrokenAdapter]", usable: C
 def _adapter_row(card: "AdapterCard | BrokenAdapter", usable: bool) -> str:
     if hasattr(card, "error"):
         return f'<tr><th scope="row">{escape(card.name)}</th><td colspan="3">{escape(card.error)}</td></tr>'
-    shown = [f"{_figure(card.before.get(key))}&nbsp;→ <strong>{_figure(card.after.get(key))}</strong>" for key in FIGURES]
+    shown = [
+        f"{_figure(card.before.get(key))}&nbsp;→ <strong>{_figure(card.after.get(key))}</strong>" for key in FIGURES
+    ]
     low, high = card.scale
     shown[-1] += f'<div class="small">of {low:g}–{high:g}</div>'
     said = f"on {with_breaks(card.base)}, trained on {card.trained} images, {card.held_out} held out"

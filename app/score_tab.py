@@ -115,7 +115,7 @@ def build(
             notice, again = stale.build("score", "Score again", session, header)
             table = gr.HTML(js_on_load=PICK, elem_id="score-table")
             with gr.Row(visible=False) as many:
-                chosen = gr.Dropdown(label="Look closer at", elem_id="score-chosen", scale=3)
+                chosen = gr.Dropdown(label="Look closer at", elem_id="score-chosen", scale=3, min_width=240)
                 download = gr.DownloadButton("Download CSV", scale=1, elem_id="score-csv")
             card = gr.HTML(cards.empty(NOTHING_YET), elem_id="score-card")
             chart = gr.Plot(visible=False, show_label=False, elem_id="score-chart", elem_classes="chart")

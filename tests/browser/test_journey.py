@@ -92,6 +92,14 @@ def test_two_methods_stand_side_by_side(page):
         expect(sides.nth(side)).to_contain_text(re.compile(r"Common 0–100\s*\d+\.\d"))
         expect(sides.nth(side)).to_contain_text(re.compile(r"Time\s*\d+ ms"))
     expect(page.locator("#compare-sides .difference")).to_contain_text("Q-Scorer")
+    page.get_by_role("tab", name="Why regress?").click()
+    mean = page.locator("#why-mos input[type=number]")
+    mean.fill("9")
+    mean.press("Tab")
+    expect(mean).to_have_value("5")
+    expect(page.locator("#why-words")).to_contain_text("Regression is taught 5.00")
+    expect(page.locator("#why-words .notice")).to_contain_text("a mean of 5.00 cannot spread by more than 0.00")
+    expect(page.locator(".toast-body")).to_have_count(0)
 
 
 def test_two_pictures_go_through_one_scorer(page):
