@@ -1,6 +1,7 @@
 """The Adapt tab: what people's ratings say about the model, how to fine-tune it on them, and which adapter to use."""
 
 import shlex
+from collections.abc import Collection
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +13,14 @@ from app import cards, figures, stale
 from app.errors import says_errors
 from app.figures import Point
 from app.model_picker import in_use, put_into_use
+from app.naming import short, with_breaks
 from app.scorers import Scorers
 from app.session import Session
 from app.settings import Settings
+from model.finetune import CHANCE, FEW
 from model.assessment import Failure
 from model.errors import ModelError
-from model.registry import resolve
+from model.registry import check_name, resolve
 from model.tuning import check_can_learn
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 SHOWN_POINTS = 500  # scored anew for each scorer; more would keep the visitor waiting
 RUN_THIS = "<p>Run this where the page runs.{goes_on} It takes blind ratings; <code>--include-revealed</code> takes the others too.</p>"
-FEW = 10  # held-out images under which a correlation says little
+FIGURES = ("plcc", "srcc", "rmse")
 
 
 class Bench:
@@ -38,7 +41,7 @@ class Bench:
     def show(self, include_revealed: bool, visitor: Session, progress: gr.Progress) -> list:
         """Counts, chart and its words. Raises ModelError, AnnotationError."""
         points = self.points(include_revealed, visitor.spec, progress)
-        figure = figures.opinions_against_scores(points, visitor.spec) if points else None
+        figure = figures.opinions_against_scores(points, short(visitor.spec)) if points else None
         visitor.drawn["adapt"] = visitor.spec
         return [
             counts_card(self.annotations.counts(), include_revealed),
@@ -48,9 +51,14 @@ class Bench:
         ]
 
     def adapters(self, visitor: Session) -> list:
-        """The adapters' table and the choice among them; what is chosen stays."""
+        """The adapters' table and the choice among those that can be used now; what is in use is chosen."""
         cards_of = self.adapter_cards()
-        return [adapters_table(cards_of), gr.Radio(choices=self.choices(cards_of, visitor.spec))]
+        specs = [self.settings.model, *visitor.used, visitor.spec]
+        usable = {card.name: spec for card in cards_of if (spec := self.usable_spec(card, specs))}
+        return [
+            adapters_table(cards_of, usable),
+            gr.Radio(choices=choices(cards_of, specs, usable), value=visitor.spec),
+        ]
 
     def points(self, include_revealed: bool, spec: str, progress: gr.Progress) -> list[Point]:
         """Each rated image with its MOS and the score of the scorer in use, put onto 1..5."""
@@ -88,7 +96,7 @@ class Bench:
         """The command that goes on from SPEC, and what to know about it; no command where SPEC cannot be fine-tuned."""
         if said := self.why_not_tuned(spec):
             return [gr.Code(visible=False), cards.notice(said)]
-        goes_on = f" It continues {escape(spec)}." if "+" in spec else ""
+        goes_on = f" It continues {escape(short(spec))}." if "+" in spec else ""
         return [gr.Code(command(self.settings, spec), visible=True), RUN_THIS.format(goes_on=goes_on)]
 
     def why_not_tuned(self, spec: str) -> str:
@@ -104,23 +112,33 @@ class Bench:
 
         return list_adapters(self.settings.adapters)
 
-    def choices(self, adapter_cards: "list[AdapterCard | BrokenAdapter]", used: str) -> list[tuple[str, str]]:
-        """What can be put into use: the models that the page and the visitor (`used`) began with, and each adapter on its base."""
-        specs = [self.settings.model, used]
+    def usable_spec(self, card: "AdapterCard | BrokenAdapter", specs: list[str]) -> str:
+        """The SPEC of an adapter, "" for one that is broken or whose base is not found. Its card names a base that was a folder without
+        the way there: that of one of `specs` is taken."""
+        if hasattr(card, "error"):
+            return ""
         bases = [spec.partition("+")[0] for spec in specs]
-        usable = [card for card in adapter_cards if not hasattr(card, "error")]
-        labels = {spec: spec if "+" in spec else f"{spec}, as shipped" for spec in [*bases, *specs]}
-        labels |= {
-            spec_of(card, bases): f"{card.base}+{card.name}" + (" (worse than before)" if got_worse(card) else "")
-            for card in usable
-        }
-        return [(label, spec) for spec, label in labels.items()]
+        known = [base for base in bases if base == card.base or Path(base).name == card.base]
+        spec = f"{known[0] if known else card.base}+{card.name}"
+        try:
+            check_name(spec, self.settings.adapters)
+        except ModelError:  # the table says what to do
+            return ""
+        return spec
 
 
-def spec_of(card: "AdapterCard", bases: list[str]) -> str:
-    """The SPEC of an adapter. Its card names a base that was a folder without the way there: that of one of `bases` is taken."""
-    known = [base for base in bases if base == card.base or Path(base).name == card.base]
-    return f"{known[0] if known else card.base}+{card.name}"
+def choices(
+    adapter_cards: "list[AdapterCard | BrokenAdapter]", specs: list[str], usable: dict[str, str]
+) -> list[tuple[str, str]]:
+    """What can be put into use: `specs`, the bases of these, and the `usable` adapters (SPEC by name)."""
+    bases = [spec.partition("+")[0] for spec in specs]
+    labels = {spec: short(spec) if "+" in spec else f"{short(spec)}, as shipped" for spec in [*bases, *specs]}
+    labels |= {
+        usable[card.name]: f"{card.base}+{card.name}" + (" (worse than before)" if got_worse(card) else "")
+        for card in adapter_cards
+        if card.name in usable
+    }
+    return [(label, spec) for spec, label in labels.items()]
 
 
 def got_worse(card: "AdapterCard") -> bool:
@@ -147,47 +165,50 @@ def points_in_words(points: list[Point], spec: str) -> str:
     """The text alternative of the scatter plot."""
     if not points:
         return cards.empty("No ratings to show yet: rate some pictures on the Rate tab.")
+    name = short(spec)
     gap = sum(point.score - point.mos for point in points) / len(points)
     apart = sum(abs(point.score - point.mos) for point in points) / len(points)
     side = "above" if gap > 0 else "below"
     said = (
-        f"{len(points)} rated images. {escape(spec)} scores them {abs(gap):.2f} {side} the mean opinion score on average, "
+        f"{len(points)} rated images. {escape(name)} scores them {abs(gap):.2f} {side} the mean opinion score on average, "
         f"and is {apart:.2f} away from it in either direction. Mean opinion scores run from {min(p.mos for p in points):.1f} to "
         f"{max(p.mos for p in points):.1f}, scores from {min(p.score for p in points):.1f} to {max(p.score for p in points):.1f}."
     )
     learnt = sum(point.learnt for point in points)
     if "+" in spec:
-        said += f" {escape(spec)} was trained on {learnt} of these {len(points)} images"
+        said += f" {escape(name)} was trained on {learnt} of these {len(points)} images"
         said += ": on them it agrees more than it would on new ones." if learnt else "."
     return f'<p class="small" id="adapt-chart-words">{said}</p>'
 
 
-def adapters_table(adapter_cards: "list[AdapterCard | BrokenAdapter]") -> str:
-    """The adapters with what they were trained on and how they did on the ratings held out; what is broken with its sentence."""
+def adapters_table(adapter_cards: "list[AdapterCard | BrokenAdapter]", usable: Collection[str]) -> str:
+    """The adapters with what they were trained on and how they did on the ratings held out; what is broken with its sentence, and what is
+    not among the names of the `usable` with what it needs."""
     if not adapter_cards:
         return cards.empty("No adapters yet. The command above makes one; then press Refresh.")
-    head = "".join(
-        f'<th scope="col">{title}</th>'
-        for title in ("Adapter", "Base", "Trained on", "Held out", "PLCC", "SRCC", "RMSE")
-    )
-    rows = "".join(_adapter_row(card) for card in adapter_cards)
+    head = "".join(f'<th scope="col">{title}</th>' for title in ("Adapter", *map(str.upper, FIGURES)))
+    rows = "".join(_adapter_row(card, card.name in usable) for card in adapter_cards)
     few = any(getattr(card, "held_out", FEW) < FEW for card in adapter_cards)
-    caution = f" Correlations of fewer than {FEW} images are mostly chance." if few else ""
-    return cards.table(f"Figures on the ratings held out, before → after fine-tuning.{caution}", head, rows)
+    caution = f" {CHANCE}" if few else ""
+    caption = f"Figures on the ratings held out, before → after fine-tuning; RMSE in points of the scale.{caution}"
+    return cards.table(caption, head, rows, "adapters")
 
 
-def _adapter_row(card: "AdapterCard | BrokenAdapter") -> str:
+def _adapter_row(card: "AdapterCard | BrokenAdapter", usable: bool) -> str:
     if hasattr(card, "error"):
-        return f'<tr><th scope="row">{escape(card.name)}</th><td colspan="6">{escape(card.error)}</td></tr>'
-    figures_of = "".join(
-        f"<td>{_figure(card.before.get(key))} → <strong>{_figure(card.after.get(key))}</strong></td>"
-        for key in ("plcc", "srcc", "rmse")
-    )
-    worse = '<div class="worse">worse than before on the held-out ratings</div>' if got_worse(card) else ""
-    return (
-        f'<tr><th scope="row">{escape(card.name)}{worse}</th><td>{escape(card.base)}</td>'
-        f"<td>{card.trained} images</td><td>{card.held_out} images</td>{figures_of}</tr>"
-    )
+        return f'<tr><th scope="row">{escape(card.name)}</th><td colspan="3">{escape(card.error)}</td></tr>'
+    shown = [
+        f"{_figure(card.before.get(key))}&nbsp;→ <strong>{_figure(card.after.get(key))}</strong>" for key in FIGURES
+    ]
+    low, high = card.scale
+    shown[-1] += f'<div class="small">of {low:g}–{high:g}</div>'
+    said = f"on {with_breaks(card.base)}, trained on {card.trained} images, {card.held_out} held out"
+    said = f'<div class="small">{said}</div>'
+    if not usable:
+        said += f'<div class="worse">To use it, give the folder {with_breaks(card.base)} as the model first.</div>'
+    if got_worse(card):
+        said += '<div class="worse">worse than before on the held-out ratings</div>'
+    return f'<tr><th scope="row">{escape(card.name)}{said}</th>{"".join(f"<td>{cell}</td>" for cell in shown)}</tr>'
 
 
 def _figure(value: float | None) -> str:
@@ -219,7 +240,7 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
             gr.HTML("<h3>Adapters</h3>")
             table = gr.HTML(elem_id="adapt-table")
             choice = gr.Radio(
-                bench.choices([], bench.settings.model),
+                choices([], [bench.settings.model], {}),
                 value=bench.settings.model,
                 label="Scorer in use",
                 info="For you, on this page, at once. Others keep theirs.",
@@ -236,7 +257,7 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
 
     def use(spec: str, visitor: Session, progress=gr.Progress()) -> list:
         put_into_use(spec, visitor, bench.scorers, progress)
-        return [in_use(visitor.spec), visitor.spec, gr.Dropdown(value=visitor.spec)]
+        return [in_use(visitor.spec, bench.scorers.words(visitor.spec)), visitor.spec, gr.Dropdown(value=visitor.spec)]
 
     private = {"api_visibility": "private"}
     opinions = {"fn": show, "inputs": [revealed, session], "outputs": [counts, chart, words, *notice], **private}
@@ -249,4 +270,4 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
         event(**opinions, show_progress_on=[chart, counts])
     used = choice.input(use, [choice, session], [header, choice, picker], show_progress="hidden", **private)
     used.then(**opinions, show_progress_on=[chart])
-    header.change(lambda visitor: visitor.spec, session, choice, show_progress="hidden", **private)
+    header.change(says_errors(bench.adapters), session, [table, choice], show_progress="hidden", **private)

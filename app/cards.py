@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from app.naming import breakable, file_name
 from app.pictures import is_video
 from app.readings import distribution_in_words, level_word, percent, reading
 from app.session import Scored
 from model.assessment import Assessment, Failure, common_score
 from model.labels import LEVEL_WORDS
+from model.registry import QUALITY
 
 NUMBERS = (
     ("Score", "What people would say of the picture on average, as the model expects it. Higher is better."),
@@ -37,8 +39,8 @@ COMMON = (
 
 def score_card(scored: Scored, picture: str) -> str:
     """The picture, its score large on its scale with the word of its level, and one line that a layman understands."""
-    assessment, name = scored.assessment, scored.path.name
-    about = _fact("Asked for", scored.task) if scored.task == "aesthetics" else ""
+    assessment, name = scored.assessment, scored.name
+    about = "" if scored.task == QUALITY else _fact("Asked for", asked_for(scored.task))
     looked_at = f'<p class="small looked-at">Looked at: {escape(scored.looked_at)}.</p>' if scored.looked_at else ""
     return (
         f'<article class="score-card">{picture_figure(picture, name)}<div class="verdict">{verdict(assessment)}'
@@ -46,7 +48,7 @@ def score_card(scored: Scored, picture: str) -> str:
         f'<dl class="facts"><div><dt>Expectation</dt><dd>{assessment.expectation:.2f}</dd></div>'
         f"<div><dt>Token mass</dt><dd>{percent(assessment.token_mass)}</dd></div>"
         f"<div><dt>Likeliest interval</dt><dd>{assessment.interval[0]:.1f}–{assessment.interval[1]:.1f}</dd></div>"
-        f"{_fact('Scored by', assessment.model)}{about}</dl></div></article>"
+        f"<div><dt>Scored by</dt><dd>{breakable(assessment.model)}</dd></div>{about}</dl></div></article>"
     )
 
 
@@ -93,7 +95,7 @@ def problems(failures: Sequence[Failure], done: str = "scored") -> str:
     """One sentence for each file that cannot be read; `done` is what was to be done with it."""
     if not failures:
         return ""
-    items = "".join(f"<li><strong>{escape(Path(f.image).name)}</strong>: {escape(f.error)}</li>" for f in failures)
+    items = "".join(f"<li><strong>{escape(file_name(f.image))}</strong>: {escape(f.error)}</li>" for f in failures)
     noun = kind([f.image for f in failures])
     what = f"This {noun}" if len(failures) == 1 else f"These {len(failures)} {noun}s"
     return f'<div class="problems" role="alert"><p>{what} cannot be {done}.</p><ul>{items}</ul></div>'
@@ -107,7 +109,8 @@ def kind(files: Sequence[str | Path]) -> str:
 
 def results_table(results: Sequence[Scored], thumbnails: Sequence[str]) -> str:
     """One row a picture or video; the headings are buttons that sort (page.js)."""
-    noun = kind([scored.path for scored in results])
+    noun, tasks = kind([scored.path for scored in results]), {scored.task for scored in results}
+    labelled = len(tasks) > 1  # else the caption says it
     heads = [
         (noun.capitalize(), "text", " colspan=2"),
         ("Score", "number", ""),
@@ -120,11 +123,15 @@ def results_table(results: Sequence[Scored], thumbnails: Sequence[str]) -> str:
         for title, kind, extra in heads
     )
     rows = "".join(
-        _row(n, scored.path.name, scored.assessment, thumbnail)
+        _row(n, scored, thumbnail, labelled)
         for n, (scored, thumbnail) in enumerate(zip(results, thumbnails, strict=True))
     )
     low, high = results[0].assessment.scale
-    caption = f"{len(results)} {noun}s, scores from {low:g} (worst) to {high:g} (best). Press a heading to sort, a {noun} to look closer."
+    of = "" if labelled else f" of {asked_for(*tasks)}"
+    caption = (
+        f"{len(results)} {noun}s, scores{of} from {low:g} (worst) to {high:g} (best). "
+        f"Press a heading to sort, a {noun} to look closer."
+    )
     return table(caption, head, rows, "sortable")
 
 
@@ -136,12 +143,19 @@ def table(caption: str, head: str, rows: str, kind: str = "") -> str:
     )
 
 
-def _row(n: int, name: str, a: Assessment, thumbnail: str) -> str:
-    """One picture's row; page and keyboard press it by the button that its name is."""
+def asked_for(task: str) -> str:
+    """What a task asks for, in words."""
+    return "video quality" if task == "video" else task
+
+
+def _row(n: int, scored: Scored, thumbnail: str, labelled: bool) -> str:
+    """One picture's row; page and keyboard press it by the button that its name is. labelled: it says what was asked for."""
+    a, name, task = scored.assessment, scored.name, asked_for(scored.task)
     word = level_word(a.score, a.scale)
+    label = f'<div class="small">{task}</div>' if labelled else ""
     return (
         f'<tr data-n="{n}"><td class="thumb"><img src="{thumbnail}" alt=""></td>'
-        f'<td data-value="{escape(name.lower())}"><button type="button">{escape(name)}</button></td>'
+        f'<td data-value="{escape(name.lower())}"><button type="button">{escape(name)}</button>{label}</td>'
         f'<td data-value="{a.score}"><strong>{a.score:.2f}</strong></td>'
         f'<td data-value="{a.score}"><em class="word {word}">{word}</em></td>'
         f'<td class="wide" data-value="{a.expectation}">{a.expectation:.2f}</td>'

@@ -1,4 +1,4 @@
-"""The Compare tab: one picture through two methods, or two pictures through one."""
+"""The Compare tab: one picture through two models, or two pictures through one."""
 
 import time
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from app import cards, conversion_error, figures, stale
 from app.errors import says_errors
 from app.intake import picture_input
 from app.model_picker import names, takes_any
+from app.naming import file_name, short, with_breaks
 from app.pictures import picture_uri
 from app.readings import difference_in_words
 from app.scorers import QALIGN, Scorers, method
@@ -28,15 +29,15 @@ COMMON_SCALE = (
 def build(session: gr.State, settings: Settings, scorers: Scorers, header: gr.HTML) -> None:
     """Put the tab's parts on the page. `header` changes with the scorer in use."""
     with gr.Tabs(elem_classes="sub-tabs", overflow_behavior="wrap"):
-        with gr.Tab("Two methods, one picture"):
-            _two_methods(session, settings, scorers, header)
-        with gr.Tab("Two pictures, one method"):
+        with gr.Tab("Two models, one picture"):
+            _two_models(session, settings, scorers, header)
+        with gr.Tab("Two pictures, one model"):
             _two_pictures(session, scorers, header)
         with gr.Tab("Why regress?"):
             conversion_error.build()
 
 
-def _two_methods(session: gr.State, settings: Settings, scorers: Scorers, header: gr.HTML) -> None:
+def _two_models(session: gr.State, settings: Settings, scorers: Scorers, header: gr.HTML) -> None:
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
             file = picture_input("Picture to compare on: drop, choose or paste", "compare-file")
@@ -52,7 +53,7 @@ def _two_methods(session: gr.State, settings: Settings, scorers: Scorers, header
             notice, again = stale.build("compare", "Compare again", session, header)
             sides = gr.HTML(
                 cards.empty(
-                    "One picture, two methods: Q-Scorer’s regressed score beside Q-Align’s weighted level words."
+                    "One picture, two models: Q-Scorer’s regressed score beside Q-Align’s weighted level words."
                 ),
                 elem_id="compare-sides",
             )
@@ -63,32 +64,34 @@ def _two_methods(session: gr.State, settings: Settings, scorers: Scorers, header
     def compare(path: str | None, spec: str, visitor: Session):
         if not path:
             return gr.skip()
-        shown = compare_methods(Path(path), spec, visitor, scorers)
+        shown = compare_models(Path(path), spec, visitor, scorers)
         return [*shown, *stale.notice("compare", visitor)]
 
     _on([file.change, other.input, again.click], compare, [file, other, session], [sides, chart, words, *notice])
 
 
-def compare_methods(path: Path, other: str, visitor: Session, scorers: Scorers) -> list:
+def compare_models(path: Path, other: str, visitor: Session, scorers: Scorers) -> list:
     """The same picture through this visitor's scorer and through the one that `other` names. Raises ModelError."""
     image = open_image_named(path)
     measured, labels = [], []
     for spec in (visitor.spec, other.strip()):
         scorer = scorers.get(spec)
-        assessment, milliseconds = timed(scorer, image, path.name)
+        assessment, milliseconds = timed(scorer, image, file_name(path))
         measured.append((assessment, milliseconds))
-        labels.append(f"{method(scorer)} ({scorer.name})")
+        labels.append(f"{method(scorer)} ({short(scorer.name)})")
+    if labels[0] == labels[1]:
+        labels = [f"{labels[0]}, {place}" for place in ("first", "second")]
     visitor.note_shown(path, measured[0][0])
     visitor.drawn["compare"] = visitor.spec
     (first, _), (second, _) = measured
     sides = "".join(_side(label, a, ms) for label, (a, ms) in zip(labels, measured, strict=True))
     said = difference_in_words(*(common_score(a.score, a.scale) for a in (first, second)), names=tuple(labels))
     return [
-        f'<div class="compare">{cards.picture_figure(picture_uri(image), path.name)}<div class="sides">{sides}</div>'
-        f'<p class="difference" role="status">{cards.escape(said)}</p></div>',
+        f'<div class="compare">{cards.picture_figure(picture_uri(image), file_name(path))}<div class="sides">{sides}</div>'
+        f'<p class="difference" role="status">{with_breaks(said)}</p></div>',
         gr.Plot(
             figures.two_distributions(
-                first, second, (labels[0], labels[1]), "Both methods on the common scale", common=True
+                first, second, (labels[0], labels[1]), "Both models on the common scale", common=True
             ),
             visible=True,
         ),
@@ -141,16 +144,16 @@ def compare_pictures(first: Path, second: Path, visitor: Session, scorers: Score
     sides, assessments = [], []
     for place, path in (("First", first), ("Second", second)):
         image = open_image_named(path)
-        assessment, milliseconds = timed(scorer, image, path.name)
+        assessment, milliseconds = timed(scorer, image, file_name(path))
         visitor.note_shown(path, assessment)
         assessments.append(assessment)
         sides.append(
-            f"<div>{cards.picture_figure(picture_uri(image), path.name)}{_side(place, assessment, milliseconds)}</div>"
+            f"<div>{cards.picture_figure(picture_uri(image), file_name(path))}{_side(place, assessment, milliseconds)}</div>"
         )
     visitor.drawn["pair"] = visitor.spec
     commons = [common_score(a.score, a.scale) for a in assessments]
-    names = (f"First ({first.name})", f"Second ({second.name})")
-    title = f"Both pictures as {scorer.name} sees them"
+    names = (f"First ({file_name(first)})", f"Second ({file_name(second)})")
+    title = f"Both pictures as {short(scorer.name)} sees them"
     return [
         f'<div class="compare pair"><div class="sides">{"".join(sides)}</div>'
         f'<p class="difference" role="status">{cards.escape(difference_in_words(*commons, names=names))}</p></div>',
@@ -167,7 +170,7 @@ def open_image_named(path: Path):
     try:
         return open_image(path)
     except ImageError as error:
-        raise ImageError(f"{path.name}: {error}") from error
+        raise ImageError(f"{file_name(path)}: {error}") from error
 
 
 def timed(scorer, image, name: str) -> tuple[Assessment, float]:
@@ -179,7 +182,7 @@ def timed(scorer, image, name: str) -> tuple[Assessment, float]:
 
 def _side(label: str, a: Assessment, milliseconds: float) -> str:
     return (
-        f'<section class="side"><h4>{cards.escape(label)}</h4>{cards.verdict(a)}'
+        f'<section class="side"><h4 title="{cards.escape(a.model)}">{with_breaks(label)}</h4>{cards.verdict(a)}'
         f'<dl class="facts"><div><dt>Common 0–100</dt><dd>{common_score(a.score, a.scale):.1f}</dd></div>'
         f"<div><dt>Expectation</dt><dd>{a.expectation:.2f}</dd></div>"
         f"<div><dt>Token mass</dt><dd>{cards.percent(a.token_mass)}</dd></div>"

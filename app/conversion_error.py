@@ -2,12 +2,17 @@
 
 import gradio as gr
 
+from app import cards
 from model.conversion_error import deqa, q_align
-from model.conversion_figure import STDS, error_by_std, one_picture
+from model.conversion_figure import STDS, error_by_std, largest_std, one_picture
 from model.labels import LEVEL_WORDS, interval_index
 
 SCALE = (1.0, 5.0)
 START = (4.5, 0.8)
+STD_ENDS = (0.05, 1.2)
+# In the browser: what was typed beside a slider, brought between its ends; Gradio would refuse it.
+WITHIN = f"""(mos, std) => [[mos, {list(SCALE)}], [std, {list(STD_ENDS)}]]
+  .map(([value, [low, high]]) => Math.min(high, Math.max(low, value || low)))"""
 NOTICED = 0.05  # points of error that are worth a word
 INTRODUCTION = (
     "<p>Language models choose words; a mean opinion is a number. Suppose that a model learned its labels perfectly: how much of the mean "
@@ -24,10 +29,9 @@ def build() -> None:
     """Put two sliders, two charts and what they say on the page."""
     gr.HTML(INTRODUCTION)
     with gr.Row():
-        mos = gr.Slider(1, 5, START[0], step=0.05, label="Mean opinion of a picture (1 to 5)", elem_id="why-mos")
+        mos = gr.Slider(*SCALE, START[0], step=0.05, label="Mean opinion of a picture (1 to 5)", elem_id="why-mos")
         std = gr.Slider(
-            0.05,
-            1.2,
+            *STD_ENDS,
             START[1],
             step=0.05,
             label="Spread of the opinions (standard deviation, points)",
@@ -42,13 +46,28 @@ def build() -> None:
     gr.HTML(CAUTION)
     gr.on(
         [mos.change, std.change],
-        lambda m, s: (in_words(m, s), one_picture(m, s), error_by_std(m, s)),
+        show,
         [mos, std],
         [said, labels, errors],
+        js=WITHIN,
         trigger_mode="always_last",
         show_progress="hidden",
         api_visibility="private",
     )
+
+
+def show(mos: float, std: float) -> tuple:
+    """Words and charts, for the largest spread that the mean allows where `std` is larger."""
+    possible = min(std, largest_std(mos, SCALE))
+    said = in_words(mos, possible)
+    if possible < std:
+        said = (
+            cards.notice(
+                f"Opinions from 1 to 5 with a mean of {mos:.2f} cannot spread by more than {possible:.2f}: this is shown."
+            )
+            + said
+        )
+    return said, one_picture(mos, possible), error_by_std(mos, possible)
 
 
 def in_words(mos: float, std: float) -> str:
@@ -66,10 +85,11 @@ def in_words(mos: float, std: float) -> str:
 
 def where_deqa_errs(mos: float) -> str:
     """For which spreads DeQA-Score's score of a picture with this mean opinion is noticeably off."""
-    off = [s for s in STDS if abs(deqa(mos, s, SCALE).score - mos) > NOTICED]
+    possible = [s for s in STDS if s <= largest_std(mos, SCALE)]
+    off = [s for s in possible if abs(deqa(mos, s, SCALE).score - mos) > NOTICED]
     if not off:
         return f"at this mean it is never off by more than {NOTICED} points, however much people disagree."
-    if max(off) < max(STDS) - 0.05:
+    if max(off) < max(possible) - 0.05:
         return f"at this mean it is off by more than {NOTICED} points only for spreads between {min(off):.2f} and {max(off):.2f}."
     return f"at this mean it is off by more than {NOTICED} points for some spreads from {min(off):.2f} on."
 

@@ -7,6 +7,7 @@ import gradio as gr
 from annotations import Annotations
 from app import cards
 from app.errors import Refused, says_beside
+from app.naming import file_name
 from app.opinion import NO_CHOICE, opinion_input
 from app.readings import level_word
 from app.session import Session, shown_score
@@ -67,7 +68,14 @@ def keep_opinion(annotations: Annotations, rater: str, opinion: float, index: in
     path, assessment = visitor.scored[index].path, visitor.scored[index].assessment
     shown = shown_score(assessment)
     annotations.record_rating(
-        rater, path.read_bytes(), opinion, seen="score", suffix=path.suffix, shown=shown, study=None, name=path.name
+        rater,
+        path.read_bytes(),
+        opinion,
+        seen="score",
+        suffix=path.suffix,
+        shown=shown,
+        study=None,
+        name=file_name(path),
     )
     word = level_word(opinion, (1, 5))
     return cards.notice(

@@ -1,5 +1,6 @@
 """The charts, as plotly figures made from assessments and ratings. Pure functions; the page colours text and grid for light and dark."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,6 +13,7 @@ from model.registry import QUALITY
 
 # Each stands out against white and against near-black.
 BLUE, ORANGE, VIOLET, GREY = "#4a86c5", "#e0762e", "#9668d8", "#8a8f98"
+LEGEND_WIDTH = 40  # characters
 FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 
 
@@ -79,7 +81,7 @@ def two_distributions(
             y=[100 * chance for chance in a.probabilities],
             width=half,
             marker={"color": colour, "opacity": 0.7},
-            name=escape(label),
+            showlegend=False,  # its line is there, in the same colour
             hovertext=[
                 f"{escape(label)}<br>{escape(token)}: {100 * chance:.1f} %"
                 for token, chance in zip(a.tokens, a.probabilities, strict=True)
@@ -91,7 +93,7 @@ def two_distributions(
             _place(a.score, a, common),
             top,
             colour,
-            f"{escape(label)}: score {_place(a.score, a, common):.{1 if common else 2}f}",
+            _in_lines(f"{label}: score {_place(a.score, a, common):.{1 if common else 2}f}"),
         )
     scale = (0.0, 100.0) if common else first.scale
     x = (
@@ -133,13 +135,23 @@ def opinions_against_scores(points: Sequence[Point], model: str) -> go.Figure:
     _dress(
         figure,
         "Mean opinion against model score",
-        f"Score of {escape(model)} (1 to 5)",
+        _in_lines(f"Score of {model} (1 to 5)"),
         "Mean opinion score (1 to 5)",
         words_below=False,
     )
     for update in (figure.update_xaxes, figure.update_yaxes):
         update(range=[0.9, 5.1], tickvals=[1, 2, 3, 4, 5], showgrid=True, gridcolor="rgba(138,143,152,0.25)")
     return figure
+
+
+def _in_lines(label: str) -> str:
+    """A label as plotly takes it, broken where a folder's path may be, so that a legend fits a phone."""
+    lines = [""]
+    for piece in re.findall(r"[^ /+]*[ /+]?", label):
+        if len(lines[-1] + piece) > LEGEND_WIDTH:
+            lines.append("")
+        lines[-1] += piece
+    return "<br>".join(map(escape, lines))
 
 
 def _place(score: float, assessment: Assessment, common: bool) -> float:

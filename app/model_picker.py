@@ -6,7 +6,8 @@ from html import escape
 
 import gradio as gr
 
-from app.scorers import Scorers
+from app.naming import breakable, short
+from app.scorers import Scorers, words_of
 from app.session import Session
 from app.settings import Settings
 from model.errors import ModelError
@@ -24,11 +25,10 @@ def takes_any(settings: Settings) -> list[str]:
     return [] if settings.public else ["takes-any"]
 
 
-def in_use(spec: str) -> str:
+def in_use(spec: str, words: str) -> str:
     """The header's word on which scorer this visitor uses, with what is known of it."""
-    base = spec.partition("+")[0]
-    words = f"<p>{escape(KNOWN[base].words)}</p>" if base in KNOWN else ""
-    return f'<div class="in-use" role="status"><p>In use: <strong>{escape(spec)}</strong></p>{words}</div>'
+    known = f"<p>{escape(words)}</p>" if words else ""
+    return f'<div class="in-use" role="status"><p>In use: <strong>{breakable(spec)}</strong></p>{known}</div>'
 
 
 def shows(progress: Callable, spec: str) -> Progress:
@@ -36,7 +36,7 @@ def shows(progress: Callable, spec: str) -> Progress:
     here = copy_context()  # by which Gradio knows whose bar it is
 
     def told(stage: str, done: int, total: int) -> None:
-        here.copy().run(progress, done / total, desc=f"{spec}: {in_words(stage, done, total)}")
+        here.copy().run(progress, done / total, desc=f"{short(spec)}: {in_words(stage, done, total)}")
 
     return told
 
@@ -53,12 +53,14 @@ def put_into_use(spec: str, visitor: Session, scorers: Scorers, progress: Callab
         shown(stage, done, total)
 
     try:
-        visitor.spec = scorers.get(spec, told).name
+        scorers.get(spec, told)
+        visitor.used = [*(known for known in visitor.used if known not in (spec, visitor.spec)), visitor.spec]
+        visitor.spec = spec
     except ModelError as error:  # not raised: Gradio would leave the choice as the visitor made it
         gr.Warning(escape(str(error)), title="That did not work", duration=12)
 
 
-def build(session: gr.State, settings: Settings, scorers: Scorers) -> tuple[gr.HTML, gr.Dropdown]:
+def build(session: gr.State, settings: Settings, scorers: Scorers, page: gr.Blocks) -> tuple[gr.HTML, gr.Dropdown]:
     """Put the picker on the page: the word on what is in use, and the choice, for other tabs to keep in step."""
     with gr.Column(elem_classes="picker", min_width=260):
         choice = gr.Dropdown(
@@ -69,7 +71,7 @@ def build(session: gr.State, settings: Settings, scorers: Scorers) -> tuple[gr.H
             elem_id="model",
             elem_classes=takes_any(settings),
         )
-        header = gr.HTML(in_use(settings.model), elem_id="in-use")
+        header = gr.HTML(in_use(settings.model, words_of(settings.model)), elem_id="in-use")
         # Gradio lays its bar over it, and nothing under the bar.
         way = gr.HTML("&nbsp;", visible=False, elem_id="model-progress")
         stop = gr.Button("Stop loading", size="sm", visible=False, elem_id="model-stop")
@@ -84,7 +86,10 @@ def build(session: gr.State, settings: Settings, scorers: Scorers) -> tuple[gr.H
     def use(spec: str | None, visitor: Session, progress=gr.Progress()) -> list:
         if wanted(spec, visitor) != visitor.spec:
             put_into_use(wanted(spec, visitor), visitor, scorers, progress)
-        return [in_use(visitor.spec), gr.Dropdown(value=visitor.spec), gr.HTML(visible=False), gr.Button(visible=False)]
+        return [say(visitor), gr.Dropdown(value=visitor.spec), gr.HTML(visible=False), gr.Button(visible=False)]
+
+    def say(visitor: Session) -> str:
+        return in_use(visitor.spec, scorers.words(visitor.spec))
 
     def stop_loading(visitor: Session) -> None:
         visitor.stop_loading = True
@@ -93,4 +98,5 @@ def build(session: gr.State, settings: Settings, scorers: Scorers) -> tuple[gr.H
     loading = choice.input(offer_stop, [choice, session], [way, stop], **quiet)
     loading.then(use, [choice, session], [header, choice, way, stop], show_progress_on=[way], api_visibility="private")
     stop.click(stop_loading, session, None, **quiet)
+    page.load(say, session, header, **quiet)  # what a folder holds is known when it is loaded
     return header, choice

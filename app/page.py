@@ -29,9 +29,10 @@ HEADER = """<header class="masthead"><h1>Q-Scorer Studio</h1>
 <p>A small multimodal language model judges how good your photographs look,
 shows how sure it is, and learns from your ratings.</p></header>"""
 ABOUT = """<div class="about"><p>Scores predict the mean opinion of many people about technical quality: sharpness, noise, exposure,
-compression. They say nothing about what a picture means. Q-Scorer chooses one of five score tokens and regresses the score from the
-hidden state behind it; Q-Align weighs five level words by their probability. Everything runs on the machine that serves this page.
-What you upload is deleted within a day, unless you rate it.</p></div>"""
+compression; or about beauty, where a model that knows aesthetics is asked for it. They say nothing about what a picture means.
+Q-Scorer chooses one of five score tokens and regresses the score from the hidden state behind it; Q-Align weighs five level words by
+their probability. Everything runs on the machine that serves this page. What you upload is deleted within a day, unless you rate
+it.</p></div>"""
 
 
 def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
@@ -47,7 +48,7 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
         rater = gr.Textbox(label="Your name", max_lines=1, elem_id="rate-name", render=False)
         with gr.Row(elem_classes="top"):
             gr.HTML(HEADER)
-            header, picker = model_picker.build(session, settings, scorers)
+            header, picker = model_picker.build(session, settings, scorers, page)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab("Score", id="score"):
                 score_tab.build(session, score_tab.Desk(settings, scorers), annotations, rater, header, page)
@@ -134,7 +135,7 @@ def check_address(host: str, port: int) -> None:
 
 def launch(settings: Settings) -> None:
     """Open the page and serve it until interrupted. Ends with one sentence where model, data folder or port cannot be used."""
-    scorers = Scorers(settings.adapters, settings.device)
+    scorers = Scorers(settings.adapters, settings.device, settings.dtype)
     try:
         check_name(settings.model, settings.adapters)
         check_address(settings.host, settings.port)

@@ -8,6 +8,7 @@ import gradio as gr
 from annotations import Annotations, Rating, ShownScore
 from app import cards
 from app.errors import Refused, says_beside, says_errors
+from app.naming import file_name
 from app.opinion import NO_CHOICE, opinion_input
 from app.pictures import example_files, file_uri
 from app.readings import level_word
@@ -118,7 +119,7 @@ class Desk:
             seen="score" if before else "nothing",
             suffix=path.suffix,
             shown=before or shown,
-            name=path.name,
+            name=file_name(path),
         )
         if shown:
             visitor.shown[sha256] = shown

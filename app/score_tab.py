@@ -9,6 +9,7 @@ from app import cards, disagreement, figures, stale
 from app.errors import FAULTS, says_errors
 from app.intake import PICK, picture_input
 from app.model_picker import shows
+from app.naming import short
 from app.pictures import THUMBNAIL_SIDE, file_uri, is_video
 from app.scorers import Scorers
 from app.scoring import VIDEO, csv_file, invitation, score_files
@@ -53,7 +54,7 @@ class Desk:
                 if outcome.task == QUALITY:
                     visitor.note_shown(outcome.path, outcome.assessment)
             progress((done, len(taken)), desc="Scoring", unit=f"{cards.kind(taken)}s")
-        said = cards.notice(invitation(waiting, scorer.name, self.settings.public)) if waiting else ""
+        said = cards.notice(invitation(waiting, short(scorer.name), self.settings.public)) if waiting else ""
         return [
             said + cards.problems(failures),
             *stale.notice("score", visitor),
@@ -65,7 +66,7 @@ class Desk:
         results = visitor.scored
         several = len(results) > 1
         table = cards.results_table(results, [file_uri(s.path, THUMBNAIL_SIDE) for s in results]) if several else ""
-        choices = [(f"{s.path.name}: {s.assessment.score:.2f}", n) for n, s in enumerate(results)]
+        choices = [(f"{s.name}: {s.assessment.score:.2f}", n) for n, s in enumerate(results)]
         return [
             table,
             gr.Row(visible=several),
@@ -114,7 +115,7 @@ def build(
             notice, again = stale.build("score", "Score again", session, header)
             table = gr.HTML(js_on_load=PICK, elem_id="score-table")
             with gr.Row(visible=False) as many:
-                chosen = gr.Dropdown(label="Look closer at", elem_id="score-chosen", scale=3)
+                chosen = gr.Dropdown(label="Look closer at", elem_id="score-chosen", scale=3, min_width=240)
                 download = gr.DownloadButton("Download CSV", scale=1, elem_id="score-csv")
             card = gr.HTML(cards.empty(NOTHING_YET), elem_id="score-card")
             chart = gr.Plot(visible=False, show_label=False, elem_id="score-chart", elem_classes="chart")

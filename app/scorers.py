@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from model.errors import ModelError
 from model.hub import is_hub_id
-from model.registry import KNOWN, QUALITY
+from model.registry import KNOWN, QUALITY, SHIPPED
 
 if TYPE_CHECKING:
     from model.progress import Progress
@@ -21,8 +21,9 @@ KEPT = 4  # loaded scorers; each takes as much memory as its weights
 class Scorers:
     """Hands out scorers by SPEC. Safe for threads; two requests for one SPEC load it once, and others do not wait for it."""
 
-    def __init__(self, adapters: Path, device: str = "auto") -> None:
-        self._adapters, self._device = adapters, device
+    def __init__(self, adapters: Path, device: str = "auto", dtype: str = "auto") -> None:
+        """dtype: what models are loaded as that do not ship here."""
+        self._adapters, self._device, self._dtype = adapters, device, dtype
         self._lock = threading.Lock()
         self._loading: defaultdict[tuple, threading.Lock] = defaultdict(threading.Lock)
         self._loaded: OrderedDict[tuple, Scorer] = OrderedDict()
@@ -49,36 +50,55 @@ class Scorers:
         base = spec.partition("+")[0]
         if base in KNOWN:
             return KNOWN[base].tasks
+        scorer = self._without_fetching(spec)
+        return scorer.tasks if scorer else (QUALITY,)
+
+    def words(self, spec: str) -> str:
+        """One line for people on SPEC. A folder is loaded for it; nothing is said of what would have to be fetched."""
+        if known := words_of(spec):
+            return known
+        scorer = self._without_fetching(spec)
+        if not scorer:
+            return ""
+        low, high = scorer.scale
+        size, unit = (1e9, "GB") if weights(scorer) >= 1e9 else (1e6, "MB")
+        return f"{method(scorer)}, {weights(scorer) / size:.1f} {unit} of weights, scores {low:g} to {high:g}."
+
+    def _without_fetching(self, spec: str) -> "Scorer | None":
+        """The scorer that SPEC names, unless it would have to be fetched or cannot be loaded."""
         with self._lock:
             loaded = any(name == spec for name, _ in self._loaded)
         try:
-            return self.get(spec).tasks if loaded or not is_hub_id(base) else (QUALITY,)
+            return self.get(spec) if loaded or not is_hub_id(spec.partition("+")[0]) else None
         except ModelError:  # whoever scores with it is told
-            return (QUALITY,)
+            return None
 
     def _load(self, spec: str, progress: "Progress | None") -> "Scorer":
-        """Load SPEC; where memory is too little for it beside the others, let these go first."""
+        """Load SPEC; where memory is too little for it beside the others and enough without them, let these go first."""
         from model.errors import TooLittleMemory
         from model.scorer import load_scorer  # torch: seconds that the page need not wait for when it opens
 
+        dtype = "auto" if spec.partition("+")[0] in SHIPPED else self._dtype
+        chosen = (spec, self._device, dtype, self._adapters)
         try:
-            return load_scorer(spec, device=self._device, adapters=self._adapters, progress=progress)
-        except TooLittleMemory:
-            if not self._let_go():
+            return load_scorer(*chosen, progress=progress)
+        except TooLittleMemory as error:
+            if not self._let_go(error.lacking):
                 raise
-        return load_scorer(spec, device=self._device, adapters=self._adapters, progress=progress)
+        return load_scorer(*chosen, progress=progress)
 
-    def _let_go(self) -> bool:
-        """Forget the loaded scorers and free their memory; False when there are none."""
+    def _let_go(self, lacking: float) -> bool:
+        """Forget the loaded scorers and free their memory; False, and they stay, where that is less than `lacking` bytes."""
         import torch
 
         with self._lock:
-            held = bool(self._loaded)
+            if sum(map(weights, self._loaded.values())) < lacking:
+                return False
             self._loaded.clear()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        return held
+        return True
 
     def warm(self, spec: str) -> threading.Thread:
         """Load SPEC in the background and score a blank picture, so that the first visitor does not wait for it."""
@@ -99,6 +119,17 @@ class Scorers:
         adapter = spec.partition("+")[2]
         weights = self._adapters / adapter / "adapter_model.safetensors"
         return weights.stat().st_mtime if adapter and weights.is_file() else 0.0
+
+
+def words_of(spec: str) -> str:
+    """One line for people on a model that has a name here, else ""."""
+    known = KNOWN.get(spec.partition("+")[0])
+    return known.words if known else ""
+
+
+def weights(scorer: "Scorer") -> int:
+    """The bytes that a loaded scorer's weights take."""
+    return sum(tensor.nbytes for tensor in scorer.backbone.model.state_dict().values())
 
 
 def method(scorer: "Scorer") -> str:

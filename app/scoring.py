@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.naming import file_name
 from app.pictures import is_video
 from app.session import Scored
 from model.assessment import Assessment, Failure
@@ -48,18 +49,20 @@ def frames_in_words(frames: int, most: int) -> str:
 
 def invitation(videos: Sequence[str], model: str, public: bool) -> str:
     """What to do about videos that the model in use does not take."""
-    names = ", ".join(dict.fromkeys(Path(path).name for path in videos))
+    names = ", ".join(dict.fromkeys(map(file_name, videos)))
     if public:
         return f"{model} looks at pictures only. Q-Scorer Studio on your own machine also scores {names}, with the model one-align."
     return f"{model} looks at pictures only. To score {names}, pick one-align as the model: it takes videos too."
 
 
 def csv_file(results: Sequence[Scored], failures: Sequence[Failure]) -> str:
-    """A CSV with the columns of `python -m model.score --format csv`, image by file name; returns its path, in which the file's name
-    tells what was asked for."""
-    asked = {scored.task for scored in results} - {QUALITY, VIDEO}
+    """A CSV with the columns of `python -m model.score --format csv`, image by file name, and the task of each where one is not quality;
+    returns its path, in which the file's name tells what was asked for."""
+    tasks = [scored.task for scored in results]
+    asked = set(tasks) - {QUALITY, VIDEO}
     path = Path(tempfile.mkdtemp(prefix="scores-"), "-".join([*asked, "scores"]) + ".csv")
     with path.open("w", newline="", encoding="utf-8") as file:
         outcomes = [*(scored.assessment for scored in results), *failures]
-        write_csv(file, (replace(outcome, image=Path(outcome.image).name) for outcome in outcomes))
+        named = (replace(outcome, image=file_name(outcome.image)) for outcome in outcomes)
+        write_csv(file, named, None if set(tasks) <= {QUALITY} else [*tasks, *[""] * len(failures)])
     return str(path)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from annotations import ShownScore, image_sha256
+from app.naming import file_name
 from model.assessment import Assessment
 from model.registry import QUALITY
 
@@ -17,15 +18,21 @@ class Scored:
     task: str = QUALITY
     looked_at: str = ""
 
+    @property
+    def name(self) -> str:
+        return file_name(self.path)
+
 
 @dataclass
 class Session:
-    """`spec`: the scorer this visitor uses. `shown`: by the image's sha256, the score that this visitor has seen last.
+    """`spec`: the scorer this visitor uses; `used`: those before it.
+    `shown`: by the image's sha256, the score that this visitor has seen last.
     `scored`: what is on the Score tab. `drawn`: the scorer by which a tab shows its result, by the tab's word. `rater` and `rating`:
     on the Rate tab, who rates and the sha256 of the image they see now. `turns`: how often that tab has gone on, by which the browser
     knows that focus moves. `stop_loading`: they have asked for the model that is being loaded to be let go."""
 
     spec: str
+    used: list[str] = field(default_factory=list)
     shown: dict[str, ShownScore] = field(default_factory=dict)
     scored: list[Scored] = field(default_factory=list)
     drawn: dict[str, str] = field(default_factory=dict)

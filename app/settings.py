@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.commands import add_device_options
+
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "tests" / "images"  # the pictures that the tests and the README's commands use too
 MAX_UPLOAD = "256mb"  # a file: as much as model/images.py reads, and a minute of video from a phone
@@ -20,6 +22,7 @@ class Settings:
     port: int
     model: str
     device: str
+    dtype: str
     public: bool
 
     @property
@@ -48,9 +51,9 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument(
         "--model", default="nano", metavar="SPEC", help="the model that every visitor starts with (default: nano)"
     )
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    add_device_options(parser, "what models that do not ship here compute in (default: auto)")
     given = parser.parse_args(arguments)
-    return Settings(given.data_dir, given.host, given.port, given.model, given.device, public)
+    return Settings(given.data_dir, given.host, given.port, given.model, given.device, given.dtype, public)
 
 
 def port(text: str) -> int:

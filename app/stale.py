@@ -3,6 +3,7 @@
 import gradio as gr
 
 from app import cards
+from app.naming import short
 from app.session import Session
 
 
@@ -20,5 +21,5 @@ def build(tab: str, what: str, session: gr.State, header: gr.HTML) -> tuple[list
 def notice(tab: str, visitor: Session) -> list:
     """Whether what `tab` shows is of another model than the one in use, in words."""
     by = visitor.drawn.get(tab, visitor.spec)
-    said = cards.notice(f"Scored by {by}; {visitor.spec} is in use now.")
+    said = cards.notice(f"Scored by {short(by)}; {short(visitor.spec)} is in use now.")
     return [gr.Row(visible=by != visitor.spec), said]

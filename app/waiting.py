@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from annotations import image_sha256
+from app.naming import file_name
 from model.assessment import Failure
 from model.errors import ImageError
 from model.images import open_image
@@ -25,7 +26,7 @@ class Waiting:
                 open_image(path)
                 good[image_sha256(path.read_bytes())] = path
             except ImageError as error:
-                failures.append(Failure(path.name, str(error)))
+                failures.append(Failure(file_name(path), str(error)))
         with self._lock:
             self._paths.setdefault(browser, {}).update(good)
         return failures

@@ -29,9 +29,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_device_options(parser: argparse.ArgumentParser) -> None:
+def add_device_options(parser: argparse.ArgumentParser, dtype_help: str | None = None) -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
-    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16", "8bit", "4bit"], default="auto")
+    dtypes = ["auto", "float32", "bfloat16", "float16", "8bit", "4bit"]
+    parser.add_argument("--dtype", choices=dtypes, default="auto", help=dtype_help)
 
 
 def positive(text: str) -> int:

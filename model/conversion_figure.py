@@ -1,5 +1,6 @@
 """Figures of the conversion error, as plotly figures from plain numbers. Text is grey and the ground clear, for light and dark pages."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,10 +17,10 @@ COLOURS = {
     "DeQA-Score, raw label": "#9668d8",
     "DeQA-Score": "#4a86c5",
     "RealQA": "#b0578d",
-    "Regression, bfloat16 labels": "#7fb08f",
+    "Regression, bfloat16 labels": "#8c5a3c",
     "Regression": "#2f9e6e",
 }
-GREY, GRID = "#8a8f98", "rgba(138,143,152,0.25)"
+INK, GREY, GRID = "#24292f", "#8a8f98", "rgba(138,143,152,0.25)"
 FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 SHOWN = ("Q-Align", "DeQA-Score", "Regression")  # what the page compares
 STDS = np.linspace(0.02, 1.2, 119)
@@ -41,8 +42,21 @@ def errors_figure(rows: Sequence[dict], opinions: Opinions, scale: tuple[float, 
             marker={"color": COLOURS[name], "size": 5, "opacity": 0.7},
             hovertemplate="MOS %{x:.2f}, error %{y:+.3f}<extra>" + name + "</extra>",
         )
-    title = f"Conversion error of {len(opinions.mos)} opinion scores, of models that learn their labels perfectly"
-    return _dress(figure, title, "Mean opinion score", "Restored score − MOS (units of the scale)", 560)
+    title = f"Conversion error of {len(opinions.mos)} opinion scores"
+    _dress(figure, title, f"Mean opinion score ({scale[0]:g} to {scale[1]:g})", "Restored score − MOS (points)")
+    # A page of its own, as high as its window.
+    return figure.update_layout(
+        title={"subtitle": {"text": "of models that learn their labels perfectly"}},
+        margin={"t": 70},
+        font={"color": INK},
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+    )
+
+
+def largest_std(mos: float, scale: tuple[float, float]) -> float:
+    """The largest standard deviation of opinions with this mean: that of opinions at the two ends of the scale alone."""
+    return math.sqrt(max((mos - scale[0]) * (scale[1] - mos), 0.0))
 
 
 def one_picture(mos: float, std: float, scale: tuple[float, float] = (1.0, 5.0)) -> go.Figure:
@@ -65,11 +79,11 @@ def one_picture(mos: float, std: float, scale: tuple[float, float] = (1.0, 5.0))
             hovertemplate="%{y:.1f} %<extra>" + name + "</extra>",
         )
     if std > 0:
-        x = np.linspace(scale[0] - 0.5, scale[1] + 0.5, 400)
+        x = np.linspace(*scale, 400)
         density = np.exp(-0.5 * ((x - mos) / std) ** 2)
         figure.add_scatter(
-            x=x,
-            y=100 * density,
+            x=[scale[0], *x, scale[1]],
+            y=[0, *100 * density, 0],  # nobody's opinion lies outside
             mode="lines",
             name="opinions (height not to scale)",
             line={"color": GREY, "width": 1.5},
@@ -85,25 +99,36 @@ def one_picture(mos: float, std: float, scale: tuple[float, float] = (1.0, 5.0))
             line={"color": COLOURS[name], "width": 2.5, "dash": "dot" if name == "Regression" else "solid"},
             hoverinfo="name",
         )
-    _dress(figure, "What is taught, and what comes back", "Score", "Label probability (%)", 430)
+    _dress(
+        figure,
+        "What is taught, and what comes back",
+        f"Score, {scale[0]:g} (worst) to {scale[1]:g} (best)",
+        "Label probability (%)",
+        430,
+    )
     figure.update_xaxes(range=[scale[0] - 0.5, scale[1] + 0.5], tickvals=values)
     return figure.update_yaxes(range=[0, 112])
 
 
 def error_by_std(mos: float, std: float, scale: tuple[float, float] = (1.0, 5.0)) -> go.Figure:
-    """How far the restored score is from the MOS, for every spread of opinion; a line marks `std`."""
-    figure, top = go.Figure(), 0.1
+    """How far the restored score is from the MOS, for every spread of opinion that it allows; a line marks `std`."""
+    figure, top, limit = go.Figure(), 0.1, largest_std(mos, scale)
+    stds = STDS[STDS <= limit]
     for name in (*SHOWN[:2], "DeQA-Score, raw label", SHOWN[2]):
-        errors = [abs(METHODS[name](mos, s, scale).score - mos) for s in STDS]
-        top = max(top, *np.nan_to_num(errors))
+        errors = [abs(METHODS[name](mos, s, scale).score - mos) for s in stds]
+        top = max([top, *np.nan_to_num(errors)])
         figure.add_scatter(
-            x=STDS,
+            x=stds,
             y=errors,
             mode="lines",
             name=name,
             line={"color": COLOURS[name], "width": 2.5, "dash": "dot" if name in NEEDS_STD[:1] else "solid"},
             hovertemplate="std %{x:.2f}: off by %{y:.3f}<extra>" + name + "</extra>",
         )
+    if limit < STDS[-1]:
+        figure.add_vrect(x0=limit, x1=STDS[-1], fillcolor=GRID, line_width=0)
+        shade = {"symbol": "square", "color": GRID, "size": 11}
+        figure.add_scatter(x=[None], y=[None], mode="markers", marker=shade, name="more than this mean allows")
     figure.add_vline(x=std, line={"color": GREY, "dash": "dash", "width": 1.5})
     _dress(
         figure,
@@ -112,6 +137,7 @@ def error_by_std(mos: float, std: float, scale: tuple[float, float] = (1.0, 5.0)
         "Score’s error (points)",
         430,
     )
+    figure.update_xaxes(range=[0, STDS[-1]])
     return figure.update_yaxes(range=[-0.02 * top, 1.08 * top])
 
 
@@ -119,7 +145,7 @@ def write_figure(figure: go.Figure, path: Path) -> None:
     """Write a figure: .html by itself, .png and .svg where kaleido and a Chrome are installed. Raises DataError saying what is missing."""
     try:
         if path.suffix == ".html":
-            figure.write_html(path, include_plotlyjs=True)
+            figure.write_html(path, include_plotlyjs=True, default_height="96vh", config={"responsive": True})
         else:
             figure.write_image(path)
     except (ValueError, RuntimeError, OSError, ImportError) as error:
@@ -129,7 +155,7 @@ def write_figure(figure: go.Figure, path: Path) -> None:
         ) from error
 
 
-def _dress(figure: go.Figure, title: str, x: str, y: str, height: int) -> go.Figure:
+def _dress(figure: go.Figure, title: str, x: str, y: str, height: int | None = None) -> go.Figure:
     figure.update_layout(
         title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 15}, "pad": {"l": 4}},
         font={"family": FONT, "size": 12.5, "color": GREY},

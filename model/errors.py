@@ -14,7 +14,11 @@ class ModelLoadError(ModelError):
 
 
 class TooLittleMemory(ModelLoadError):
-    """A model that does not fit into what is free now."""
+    """A model that does not fit into what is free now: it lacks so many bytes."""
+
+    def __init__(self, sentence: str, lacking: float) -> None:
+        super().__init__(sentence)
+        self.lacking = lacking
 
 
 class DataError(ModelError):

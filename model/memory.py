@@ -20,9 +20,10 @@ def check_memory(name: str, sizes: dict[str, float], wanted: str, free: float | 
     fits = [choice for choice, size in needed.items() if size <= free]
     remedy = "free some, or choose another device or a smaller model"
     if fits:
-        remedy = f"choose {fits[0]}, which needs {needed[fits[0]] / 1e9:.1f} GB"
+        remedy = f"choose --dtype {fits[0]}, which needs {needed[fits[0]] / 1e9:.1f} GB"
     raise TooLittleMemory(
-        f"{name} needs {needed[wanted] / 1e9:.1f} GB of memory in {wanted}, and {device} has {free / 1e9:.1f} GB free: {remedy}."
+        f"{name} needs {needed[wanted] / 1e9:.1f} GB of memory in {wanted}, and {device} has {free / 1e9:.1f} GB free: {remedy}.",
+        lacking=needed[wanted] - free,
     )
 
 

@@ -13,7 +13,8 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
-from itertools import chain
+from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TextIO
 
@@ -23,7 +24,7 @@ from model.assessment import Assessment, Failure
 from model.commands import add_model_options, data_dir, progress_bars, run
 from model.images import SUFFIXES as PICTURES
 from model.images import NOTHING, find_images
-from model.registry import check_name
+from model.registry import QUALITY, check_name
 
 
 def print_json(results: Iterable[Assessment | Failure]) -> None:
@@ -31,17 +32,17 @@ def print_json(results: Iterable[Assessment | Failure]) -> None:
         print(json.dumps(result.to_dict()), flush=True)
 
 
-def print_csv(results: Iterable[Assessment | Failure]) -> None:
-    write_csv(sys.stdout, results)
+def print_csv(results: Iterable[Assessment | Failure], task: str = QUALITY) -> None:
+    write_csv(sys.stdout, results, None if task == QUALITY else repeat(task))
 
 
-def write_csv(file: TextIO, results: Iterable[Assessment | Failure]) -> None:
-    """The JSON's keys as columns, and `error`; lists are written with spaces between."""
-    columns = [field.name for field in fields(Assessment)] + ["error"]
+def write_csv(file: TextIO, results: Iterable[Assessment | Failure], tasks: Iterable[str] | None = None) -> None:
+    """The JSON's keys as columns, and `error`; lists are written with spaces between. tasks: what each was asked for, a last column."""
+    columns = [field.name for field in fields(Assessment)] + ["error"] + (["task"] if tasks else [])
     writer = csv.DictWriter(file, columns)
     writer.writeheader()
-    for result in results:
-        row = result.to_dict()
+    for result, task in zip(results, tasks or repeat(None)):  # noqa: B905, repeat never ends
+        row = result.to_dict() | ({"task": task} if task else {})
         writer.writerow(
             {key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in row.items()}
         )
@@ -121,7 +122,8 @@ def score(arguments: argparse.Namespace) -> int:
             failed += isinstance(result, Failure)
             yield result
 
-    PRINTERS[arguments.format](results())
+    printer = partial(print_csv, task=arguments.task) if arguments.format == "csv" else PRINTERS[arguments.format]
+    printer(results())
     if arguments.check_steps:
         for path, word in scorer.check_steps(paths):
             print(f"check-steps: {path}: the model would have begun its answer with '{word}'", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.conversion_error import in_words, where_deqa_errs
+from app.conversion_error import in_words, show, where_deqa_errs
 
 
 def test_the_words_give_each_methods_score_and_error():
@@ -15,6 +15,14 @@ def test_the_words_give_each_methods_score_and_error():
 def test_deqas_estimate_of_a_small_spread_is_shown_to_be_wrong():
     said = in_words(3.5, 0.1)
     assert "gets back 3.50, which is exact" in said and "for 0.50 instead of 0.10" in said
+
+
+def test_a_spread_that_the_mean_does_not_allow_is_not_shown():
+    said, _, errors = show(4.95, 1.2)  # the most is √(3.95 · 0.05)
+    assert "cannot spread by more than 0.44" in said and "instead of 0.44" in said
+    assert max(errors.data[0].x) <= 0.444 and errors.layout.shapes[0].x0 == pytest.approx(0.444, abs=1e-3)
+    assert "cannot" not in show(4.5, 0.8)[0]
+    assert all("nan" not in show(mean, 1.2)[0] for mean in (1, 3, 5))
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from app import cards
-from app.adapt_tab import Bench, adapters_table, command, points_in_words
+from app.adapt_tab import Bench, adapters_table, choices, command, points_in_words
 from app.figures import Point
+from app.naming import breakable, short
 from app.page import recognise
 from app.scoring import csv_file
 from app.session import Scored
@@ -36,7 +37,22 @@ def test_the_csv_has_a_row_for_each_picture_and_the_error_of_each_failure():
     with open(csv_file([scored], [Failure("/tmp/x/b.jpg", "empty file")]), encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["image"], row["error"]) for row in rows] == [("a.jpg", ""), ("b.jpg", "empty file")]
-    assert float(rows[0]["score"]) == 3.88 and rows[0]["scale"] == "1.0 5.0"
+    assert float(rows[0]["score"]) == 3.88 and rows[0]["scale"] == "1.0 5.0" and "task" not in rows[0]
+
+
+def test_what_was_asked_for_is_told_in_table_card_and_csv():
+    beauty, film = Scored(Path("a.jpg"), assessment(), "aesthetics"), Scored(Path("b.mp4"), assessment(), "video")
+    with open(csv_file([beauty, film], [Failure("c.jpg", "empty file")]), encoding="utf-8") as file:
+        assert [row["task"] for row in csv.DictReader(file)] == ["aesthetics", "video", ""]
+    mixed = cards.results_table([beauty, film], ["data:,"] * 2)
+    assert mixed.count("aesthetics<") == mixed.count("video quality<") == 1
+    assert "scores of aesthetics from 1" in cards.results_table([beauty, beauty], ["data:,"] * 2)
+    assert "video quality" in cards.score_card(film, "data:,")
+
+
+def test_a_quotation_mark_in_a_files_name_is_shown_as_one():
+    shown = cards.score_card(Scored(Path("/tmp/a %22b%22.jpg"), assessment()), "data:,")
+    assert "a &quot;b&quot;.jpg" in shown and "%22" not in shown
 
 
 def test_a_space_listens_for_everybody_and_a_laptop_only_for_itself(monkeypatch):
@@ -72,7 +88,7 @@ def test_uploads_wait_for_the_browser_that_sent_them_only(tmp_path):
 
 
 def test_a_broken_adapter_is_listed_with_its_sentence():
-    assert "lacks card.json" in adapters_table([BrokenAdapter("mine", "data/adapters/mine lacks card.json")])
+    assert "lacks card.json" in adapters_table([BrokenAdapter("mine", "data/adapters/mine lacks card.json")], {})
 
 
 def adapter_card(before: float, after: float) -> AdapterCard:
@@ -80,6 +96,7 @@ def adapter_card(before: float, after: float) -> AdapterCard:
     given |= {
         "name": "mine",
         "base": "nano",
+        "scale": (1.0, 5.0),
         "trained": 8,
         "held_out": 3,
         "before": {"rmse": before},
@@ -89,8 +106,8 @@ def adapter_card(before: float, after: float) -> AdapterCard:
 
 
 def test_an_adapter_that_got_worse_says_so():
-    assert "worse than before on the held-out ratings" in adapters_table([adapter_card(0.53, 0.56)])
-    assert "worse" not in adapters_table([adapter_card(0.56, 0.53)])
+    assert "worse than before on the held-out ratings" in adapters_table([adapter_card(0.53, 0.56)], {"mine"})
+    assert "worse" not in adapters_table([adapter_card(0.56, 0.53)], {"mine"})
 
 
 def test_the_chart_says_how_many_of_its_images_the_adapter_has_learnt():
@@ -111,13 +128,31 @@ def test_what_can_be_fine_tuned_gets_the_command_and_the_rest_its_reason(tmp_pat
     assert not code.visible and "a model of type &#x27;llama&#x27;, which cannot be fine-tuned" in said
 
 
-def test_an_adapter_of_a_folder_is_put_on_that_folder():
-    bench = Bench(parse_settings([]), None, None)
+def test_an_adapter_of_a_folder_is_offered_once_its_folder_is_known(tmp_path):
+    base, adapter = tmp_path / "models" / "Qwen3.5-2B", tmp_path / "data" / "adapters" / "mine"
+    base.mkdir(parents=True), adapter.mkdir(parents=True)
+    (base / "config.json").write_text("{}")
+    (adapter / "adapter_config.json").write_text("{}")
+    bench = Bench(parse_settings(["--data-dir", str(tmp_path / "data")]), None, None)
     card = dataclasses.replace(adapter_card(0.56, 0.53), base="Qwen3.5-2B")
-    offered = dict(bench.choices([card], "models/Qwen3.5-2B"))
-    assert offered["Qwen3.5-2B+mine"] == "models/Qwen3.5-2B+mine"
-    assert {"nano", "models/Qwen3.5-2B"} < set(offered.values())
-    assert dict(bench.choices([dataclasses.replace(card, base="nano")], "nano"))["nano+mine"] == "nano+mine"
+    assert bench.usable_spec(card, ["nano"]) == ""
+    assert "give the folder Qwen3.5-2B as the model first" in adapters_table([card], {})
+    specs = ["nano", str(base), "nano-qalign"]
+    assert bench.usable_spec(card, specs) == f"{base}+mine"
+    offered = dict(choices([card], specs, {"mine": f"{base}+mine"}))
+    assert offered["Qwen3.5-2B+mine"] == f"{base}+mine" and {"nano", str(base)} < set(offered.values())
+    assert bench.usable_spec(adapter_card(0.56, 0.53), ["nano"]) == "nano+mine"
+
+
+def test_a_deep_folder_is_shown_by_its_end_and_a_name_whole():
+    assert short("/models/of mine/q-align/") == "…/of mine/q-align"
+    assert short("/a/b/base+/a/b/lora") == "…/b/base+…/b/lora"
+    assert [short(spec) for spec in ("nano+mine", "owner/model@1", "./model")] == [
+        "nano+mine",
+        "owner/model@1",
+        "./model",
+    ]
+    assert 'title="/a/b/&lt;i&gt;"' in breakable("/a/b/<i>") and "<i>" not in breakable("/a/b/<i>")
 
 
 def test_the_examples_ship_with_the_page():

@@ -7,6 +7,7 @@ import threading
 import weakref
 
 import pytest
+import torch
 
 from app.scorers import Scorers
 from app.settings import ROOT
@@ -46,7 +47,7 @@ def test_a_slow_load_holds_up_nobody_else(scorers):
 
 
 def test_twenty_swaps_leave_one_model_in_memory(scorers, monkeypatch):
-    monkeypatch.setattr(mplug_owl2_loading, "free_memory", lambda device: 0.0 if scorers._loaded else None)
+    monkeypatch.setattr(mplug_owl2_loading, "free_memory", lambda device: 1e5 if scorers._loaded else None)
     seen = []
     for swap in range(20):
         scorer = scorers.get(str(QSCORER / ("merged" if swap % 2 else "checkpoint_safetensors")))
@@ -63,7 +64,17 @@ def test_what_does_not_fit_even_alone_is_said(scorers, monkeypatch):
         scorers.get(str(QSCORER / "merged"))
     with pytest.raises(ModelLoadError, match="there is no model 'nanoo'"):
         scorers.get("nanoo")
-    assert scorers.get("nano").name == "nano"
+    nano = scorers.get("nano")
+    monkeypatch.setattr(mplug_owl2_loading, "free_memory", lambda device: -1e9)
+    with pytest.raises(TooLittleMemory):
+        scorers.get(str(QSCORER / "merged"))
+    assert scorers.get("nano") is nano  # it was not let go of in vain
+
+
+def test_models_that_do_not_ship_here_are_loaded_in_the_dtype_that_was_given(tmp_path):
+    scorers = Scorers(tmp_path / "adapters", "cpu", "bfloat16")
+    assert next(scorers.get(str(QSCORER / "merged")).backbone.model.parameters()).dtype == torch.bfloat16
+    assert next(scorers.get("nano").backbone.model.parameters()).dtype == torch.float32
 
 
 @pytest.mark.slow

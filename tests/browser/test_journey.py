@@ -92,11 +92,19 @@ def test_two_methods_stand_side_by_side(page):
         expect(sides.nth(side)).to_contain_text(re.compile(r"Common 0–100\s*\d+\.\d"))
         expect(sides.nth(side)).to_contain_text(re.compile(r"Time\s*\d+ ms"))
     expect(page.locator("#compare-sides .difference")).to_contain_text("Q-Scorer")
+    page.get_by_role("tab", name="Why regress?").click()
+    mean = page.locator("#why-mos input[type=number]")
+    mean.fill("9")
+    mean.press("Tab")
+    expect(mean).to_have_value("5")
+    expect(page.locator("#why-words")).to_contain_text("Regression is taught 5.00")
+    expect(page.locator("#why-words .notice")).to_contain_text("a mean of 5.00 cannot spread by more than 0.00")
+    expect(page.locator(".toast-body")).to_have_count(0)
 
 
 def test_two_pictures_go_through_one_scorer(page):
     open_tab(page, "Compare")
-    page.get_by_role("tab", name="Two pictures, one method").click()
+    page.get_by_role("tab", name="Two pictures, one model").click()
     upload(page, "compare-left", LAKE)
     upload(page, "compare-right", IMAGES / "lake_blurred.jpg")
     chart(page, "pair-chart")
@@ -218,4 +226,9 @@ def test_any_two_models_are_set_side_by_side(page):
     other.fill(str(ROOT / "tests/fixtures/mplug_owl2/qscorer_tiny/merged"))
     other.press("Enter")
     expect(page.locator(".difference")).to_contain_text("qscorer_tiny/merged")
-    expect(page.locator("#compare-sides")).to_contain_text("of 0–5")
+    sides = page.locator("#compare-sides")
+    expect(sides).to_contain_text("of 0–5")
+    assert sides.evaluate(
+        "box => [...box.querySelectorAll('img, h4, .big')].every(one => "
+        "one.getBoundingClientRect().right <= box.getBoundingClientRect().right)"
+    )

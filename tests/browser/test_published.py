@@ -50,6 +50,7 @@ def test_videos_and_pictures_are_scored_side_by_side_and_broken_ones_are_told(pa
     broken.write_bytes(whole.read_bytes()[:500])
     empty.write_bytes(b"")
     expect(page.locator("#score-files")).to_contain_text("Pictures or videos")
+    expect(page.locator("#in-use")).to_contain_text(re.compile(r"Q-Align, \d\.\d MB of weights, scores 1 to 5\."))
     upload(page, "score-files", whole, broken, LAKE, empty)
     problems = page.locator(".problems li")
     expect(problems).to_have_count(2)
@@ -62,6 +63,7 @@ def test_videos_and_pictures_are_scored_side_by_side_and_broken_ones_are_told(pa
     expect(page.locator("#score-card .reading")).to_contain_text("Most people would call this video")
     expect(chart(page, "score-chart").locator(".legend")).to_contain_text("score")
     expect(page.locator("#disagree")).to_be_hidden()  # only pictures are kept
+    expect(page.locator("#score-card .facts")).to_contain_text("video quality")
     rows.nth(1).get_by_role("button").click()
     expect(page.locator("#score-card figcaption")).to_have_text(LAKE.name)
     expect(page.locator("#disagree")).to_be_visible()
@@ -107,7 +109,7 @@ def test_a_download_shows_how_far_it_is_and_can_be_stopped(page):
     told = page.locator(".toast-wrap")
     expect(told).to_contain_text("Downloading owner/large was stopped")
     expect(told).to_contain_text("What has arrived whole is kept for the next time.")
-    expect(page.locator("#in-use p").first).to_have_text(f"In use: {ALIGN}")
+    expect(page.locator("#in-use p").first).to_have_text("In use: …/qalign_tiny/checkpoint_safetensors")
     expect(page.locator("#model input")).to_have_value(ALIGN)
     expect(page.locator("#model-stop")).to_be_hidden()
 
@@ -139,5 +141,5 @@ def test_what_another_model_drew_says_so(page):
     pick_model(page, "nano")
     expect(page.locator("#compare-stale")).to_contain_text("Scored by nano-qalign; nano is in use now.")
     page.locator("#compare-again").click()
-    expect(page.locator(".difference")).to_contain_text("agree to within half a point")
+    expect(page.locator(".difference")).to_contain_text("Q-Scorer (nano), second agree to within half a point")
     expect(page.locator("#compare-stale")).to_be_hidden()

@@ -92,7 +92,7 @@ def test_what_does_not_fit_into_memory_is_said_before_it_is_fetched(monkeypatch)
         TooLittleMemory, match=r"one-align needs 36.1 GB of memory in float32, and cpu has 10.0 GB free"
     ):
         load_scorer("one-align", device="cpu")
-    with pytest.raises(TooLittleMemory, match="choose bfloat16, which needs 8.8 GB"):
+    with pytest.raises(TooLittleMemory, match="choose --dtype bfloat16, which needs 8.8 GB"):
         load_scorer("q-realign-lite", device="cpu")
 
 

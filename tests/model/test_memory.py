@@ -16,7 +16,7 @@ def test_what_fits_passes_and_what_nobody_knows_is_tried():
 
 def test_a_smaller_dtype_is_named_where_it_fits():
     with pytest.raises(
-        ModelLoadError, match="needs 36.1 GB .* float32, and cuda has 24.0 GB free: choose bfloat16, .* 18.1 GB"
+        ModelLoadError, match="needs 36.1 GB .* float32, and cuda has 24.0 GB free: choose --dtype bfloat16, .* 18.1 GB"
     ):
         check_memory("model", SIZES, "float32", 24e9, "cuda")
 
