@@ -17,9 +17,9 @@ from app.naming import short, with_breaks
 from app.scorers import Scorers
 from app.session import Session
 from app.settings import Settings
-from model.finetune import CHANCE, FEW
 from model.assessment import Failure
 from model.errors import ModelError
+from model.finetune import CHANCE, FEW
 from model.registry import check_name, resolve
 from model.tuning import check_can_learn
 
