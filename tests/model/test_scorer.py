@@ -16,6 +16,7 @@ from model.errors import ModelError, ModelLoadError
 from model.registry import SHIPPED
 from model.score import main
 from model.scorer import load_scorer
+from tests.model.owl_fixtures import QALIGN
 from tests.bad_images import write_zoo
 
 IMAGES = sorted(Path("tests/images").glob("*.jpg"))
@@ -121,6 +122,13 @@ def test_csv_has_the_same_numbers_as_json(command):
     row = next(csv.DictReader(command(IMAGES[0], "--format", "csv")[1].splitlines()))
     assert float(row["score"]) == pytest.approx(as_json["score"])
     assert [float(p) for p in row["probabilities"].split()] == pytest.approx(as_json["probabilities"])
+    assert "task" not in row
+
+
+def test_csv_of_another_task_says_which(command):
+    asked = ("--model", str(QALIGN / "checkpoint_safetensors"), "--task", "aesthetics", "--format", "csv")
+    row = next(csv.DictReader(command(IMAGES[0], *asked)[1].splitlines()))
+    assert list(row)[-1] == "task" and row["task"] == "aesthetics"
 
 
 def test_the_table_has_a_heading_over_its_columns(command, tmp_path):
