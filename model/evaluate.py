@@ -35,7 +35,7 @@ from model.assessment import Failure
 from model.commands import add_model_options, data_dir, progress_bars, run
 from model.datasets.reading import SPLITS, choose_split, read_dataset
 from model.errors import DataError
-from model.gallery import Scored, fitted_scores, write_gallery
+from model.gallery import RatedScore, fitted_scores, write_gallery
 from model.metrics import FIGURES, figures, rmse
 from model.paired import compare
 from model.raters import raters_worth
@@ -154,7 +154,9 @@ def some_figures(rated: Sequence[RatedImage], scores: Sequence[float], chosen) -
 
 
 def _raters(rated: Sequence[RatedImage], scores: Sequence[float]) -> dict:
-    scored = [Scored("", image.image, score, image.mos, image.std) for image, score in zip(rated, scores, strict=True)]
+    scored = [
+        RatedScore("", image.image, score, image.mos, image.std) for image, score in zip(rated, scores, strict=True)
+    ]
     counts = [image.n for image in rated]
     n = None if None in counts else counts
     try:
@@ -253,7 +255,7 @@ def _report(options: argparse.Namespace) -> int:
         report["against"] = compared(first, evaluation(options.against), rated)
     if options.gallery:
         scored = [
-            Scored(name_below(root, rated[n].image), rated[n].image, score, rated[n].mos, rated[n].std)
+            RatedScore(name_below(root, rated[n].image), rated[n].image, score, rated[n].mos, rated[n].std)
             for n, score in first.scores.items()
         ]
         print(f"gallery: {write_gallery(options.gallery, scored, report)}", file=sys.stderr)

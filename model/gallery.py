@@ -48,7 +48,7 @@ NONE = "<li>none</li>"
 
 
 @dataclass(frozen=True)
-class Scored:
+class RatedScore:
     """A picture with its score as the model gave it, and its MOS (and the raters' std, where it is known)."""
 
     name: str
@@ -58,7 +58,7 @@ class Scored:
     std: float | None = None
 
 
-def fitted_scores(scored: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray | None]:
+def fitted_scores(scored: Sequence[RatedScore]) -> tuple[np.ndarray, np.ndarray | None]:
     """The scores put on the labels' scale by the 4-parameter logistic, and its parameters; as they are, and None, where the fit
     fails."""
     scores = np.array([picture.score for picture in scored])
@@ -66,7 +66,7 @@ def fitted_scores(scored: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray | No
     return (scores if parameters is None else logistic(scores, *parameters)), parameters
 
 
-def worst_misses(scored: Sequence[Scored], count: int = MISSES) -> tuple[list[int], list[int]]:
+def worst_misses(scored: Sequence[RatedScore], count: int = MISSES) -> tuple[list[int], list[int]]:
     """Positions of the pictures that the model rates furthest too high, and too low, after the fit; the furthest first, at most
     `count` each, and only of the half that is furthest off: of few pictures not all are misses."""
     errors = fitted_scores(scored)[0] - np.array([picture.mos for picture in scored])
@@ -77,7 +77,7 @@ def worst_misses(scored: Sequence[Scored], count: int = MISSES) -> tuple[list[in
     return high, low
 
 
-def scatter(scored: Sequence[Scored], report: dict):
+def scatter(scored: Sequence[RatedScore], report: dict):
     """A plotly figure: each picture's score and MOS, and the fitted logistic where there is one; with the report's scales."""
     import plotly.graph_objects as go
 
@@ -117,7 +117,7 @@ def on(scale: Sequence[float] | None) -> str:
     return f" ({scale[0]:g} to {scale[1]:g})" if scale else ""
 
 
-def write_gallery(folder: Path, scored: Sequence[Scored], report: dict) -> Path:
+def write_gallery(folder: Path, scored: Sequence[RatedScore], report: dict) -> Path:
     """Write the page of an evaluation's `report` into `folder` and return its index.html.
 
     Raises DataError when there are no pictures, or the folder cannot be written or holds other things already.
@@ -190,7 +190,7 @@ def _against(against: dict) -> str:
     return f"<p>Against {escape(against['model'])}, on the {against['paired']['n']} pictures that both could read: {said}.</p>\n"
 
 
-def _card(picture: Scored, fitted: float, with_fit: bool, thumbnails: Path, number: int) -> str:
+def _card(picture: RatedScore, fitted: float, with_fit: bool, thumbnails: Path, number: int) -> str:
     image = open_image(picture.path)
     image.thumbnail((SIDE, SIDE))
     image.save(thumbnails / f"{number}.jpg", quality=88)

@@ -129,11 +129,6 @@ def digits(mos: float, decimals: int = 2) -> tuple[str, ...]:
     return tuple(written)
 
 
-def binary_index(mos: float, scale: tuple[float, float]) -> int:
-    """Q-Bench's two levels: 1 ("good") from the middle of the scale on, else 0 ("poor")."""
-    return interval_index(mos, scale, 2)
-
-
 def comparison_index(mos_a: float, mos_b: float, std_a: float, std_b: float) -> int:
     """Compare2Score's label of the first picture against the second, as an index into COMPARISONS: how many standard deviations of the
     difference lie between their MOS; up to one is "similar", up to two "better" or "worse"."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model import biq2021
-from model.datasets.mixing import normalise
 from model.rated import RatedImage
 from model.systems import CLAIMS, TABLES, THREE, Claim, Row
 
@@ -127,4 +126,4 @@ def read_setup(folder: Path, name: str) -> Setup:
 def _of_subset(item: RatedImage) -> RatedImage:
     """A picture of a subset as one of a data set with a scale of its own: its MOS put where that set's raters would have put it."""
     shifted = replace(item, mos=item.mos_on(SHIFTED[item.part]), dataset=item.part)
-    return normalise([shifted], biq2021.SCALE)[0]
+    return shifted.on(biq2021.SCALE)

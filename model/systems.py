@@ -6,13 +6,14 @@ them. model/system_learner.py makes a system of nano. Plain data, no torch.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from model.labels import BINARY_WORDS, COMPARISONS, COUNTS, LEVEL_WORDS, WORD_SETS, score_tokens
 
 PAPER_HIDDEN_SIZE = 4096
 PARTS = ("encoder", "connector", "embeddings", "decoder", "lm_head", "head")
-LABELS = ("interval", "soft", "word_then_token", "digits", "comparison", "none")
-READOUTS = ("regressed", "weighted", "digits", "comparison")
+Label = Literal["interval", "soft", "word_then_token", "digits", "comparison", "none"]
+Readout = Literal["regressed", "weighted", "digits", "comparison"]
 Q_SCORER = {"cross_entropy": 1.0, "squared_error": 1.0}  # eqs. 10 and 11
 
 
@@ -30,11 +31,11 @@ class System:
 
     name: str
     tokens: tuple[str, ...] = score_tokens(5)
-    label: str = "interval"
-    readout: str = "regressed"
+    label: Label = "interval"
+    readout: Readout = "regressed"
     widths: tuple[int, ...] = (2048, 1024)
     hyper_units: int = 0
-    variance: str = ""
+    variance: Literal["head", "tokens", ""] = ""
     by_area: bool = True
     losses: Mapping[str, float] = field(default_factory=lambda: dict(Q_SCORER))
     trains: tuple[str, ...] = PARTS

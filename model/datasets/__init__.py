@@ -1,1 +1,1 @@
-"""Image quality data sets: from the folders in which they are published to lists of rated images, and how sets are mixed."""
+"""Image quality data sets: from the folders in which they are published to lists of rated images, and to other programs' files."""

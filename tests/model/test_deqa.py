@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from model.backbones.mplug_owl2_loading import load_model
 from model.backbones.mplug_owl2_training import TrainingBatch, answers, cross_entropy
-from model.deqa import NEXT_TOKEN_WEIGHT, binary_fidelity, off_level_mass, soft_cross_entropy, spread
+from tests.model.deqa_losses import NEXT_TOKEN_WEIGHT, binary_fidelity, off_level_mass, soft_cross_entropy, spread
 from model.labels import soft_label
 from model.layouts import find_layout
 from model.losses import EPS, fidelity, preference

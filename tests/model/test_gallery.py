@@ -7,7 +7,7 @@ import pytest
 
 
 from model.errors import DataError
-from model.gallery import Scored, scatter, worst_misses, write_gallery
+from model.gallery import RatedScore, scatter, worst_misses, write_gallery
 from model.images import open_image
 from tests.bad_images import picture
 
@@ -36,7 +36,7 @@ def scored(folder, count=40):
     for path in paths[1:]:
         path.write_bytes(paths[0].read_bytes())
     return [
-        Scored("a <b> & c.png" if n == 5 else f"{n}.png", paths[n], float(scores[n]), float(mos[n]), 0.5)
+        RatedScore("a <b> & c.png" if n == 5 else f"{n}.png", paths[n], float(scores[n]), float(mos[n]), 0.5)
         for n in range(count)
     ]
 
@@ -44,12 +44,12 @@ def scored(folder, count=40):
 def test_the_furthest_misses_come_first_on_either_side_whatever_the_scale(tmp_path):
     high, low = worst_misses(scored(tmp_path), count=3)
     assert (high[0], low[0], len(high), len(low)) == (5, 30, 3, 3)
-    flat = [Scored("a", tmp_path, 3.0, 3.0)] * 4  # no fit, no error
+    flat = [RatedScore("a", tmp_path, 3.0, 3.0)] * 4  # no fit, no error
     assert worst_misses(flat) == ([], [])
 
 
 def test_of_few_pictures_only_those_further_off_than_half_are_misses(tmp_path):
-    few = [Scored("a", tmp_path, 3.0 + miss, 3.0) for miss in (0.01, 0.6, -0.02, -0.5)]
+    few = [RatedScore("a", tmp_path, 3.0 + miss, 3.0) for miss in (0.01, 0.6, -0.02, -0.5)]
     assert worst_misses(few) == ([1], [3])
     assert worst_misses(few[:1]) == ([0], [])
 

@@ -4,10 +4,10 @@ import pytest
 
 from model.assessment import common_score
 from model.labels import (
+    BINARY_WORDS,
     COMPARISONS,
     COUNTS,
     WORD_SETS,
-    binary_index,
     comparison_index,
     digits,
     interval_index,
@@ -78,7 +78,7 @@ def test_realqa_writes_the_number_out():
 
 
 def test_q_bench_knows_two_levels():
-    assert [binary_index(m, SCALE) for m in (1, 2.99, 3, 5)] == [0, 0, 1, 1]
+    assert [BINARY_WORDS[interval_index(m, SCALE, 2)] for m in (1, 2.99, 3, 5)] == ["poor", "poor", "good", "good"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The meta JSON of Q-Scorer, DeQA-Score and Q-Align, both ways, against the files that came with the originals' fixtures."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,3 +144,21 @@ def test_what_cannot_be_written_is_said(tmp_path):
             write_meta(tmp_path / "meta.json", given, tmp_path, kind)
     with pytest.raises(DataError, match="does not lie in"):
         write_meta(tmp_path / "meta.json", images, tmp_path / "other", "q-align")
+
+
+def test_the_command_says_what_a_set_holds_and_writes_it_for_another_program(tmp_path):
+    def told(*arguments):
+        command = [sys.executable, "-m", "model.datasets", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,mos,std\na.png,10,9\nb.png,46,9\nc.png,90,8\n")
+    found = json.loads(told(tmp_path).stdout)
+    assert (found["pictures"], found["scale"], found["mos_range"], found["std_known"]) == (3, None, [10, 90], True)
+    out = tmp_path / "train.json"
+    asked = (labels, "--scale", 0, 100, "--write", "q-align", "--out", out)
+    assert told(*asked).stdout.strip() == str(out)
+    assert [one.mos for one in read_dataset(out, tmp_path)] == [10, 46, 90]
+    assert answers(out)[1] == "The quality of the image is fair."
+    again = told(*asked)
+    assert again.returncode == 2 and again.stderr.strip().endswith("give another name, or delete it first.")

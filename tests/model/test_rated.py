@@ -8,7 +8,7 @@ import pytest
 
 from model.assessment import Failure
 from model.errors import DataError
-from model.rated import RatedImage, check_enough, data_hash, split
+from model.rated import RatedImage, check_enough, data_hash, hold_out, split
 
 DIGESTS = [hashlib.sha256(bytes([n])).hexdigest() for n in range(100)]
 RATED = [RatedImage(Path(f"{n}.jpg"), 1 + n / 25, None, 1) for n in range(100)]
@@ -51,3 +51,20 @@ def test_the_hash_of_the_data_changes_with_any_rating_and_not_with_order_or_plac
 
 def test_a_mos_is_put_linearly_onto_the_scale_of_the_model():
     assert [RatedImage(Path("a"), mos, None, 1).mos_on((0, 1)) for mos in (1, 2, 5)] == [0, 0.25, 1]
+
+
+def test_contents_are_held_out_whole():
+    images = [replace(record, content=f"content {n // 5}") for n, record in enumerate(RATED)]
+    images.append(replace(RATED[0], image=Path("alone.jpg")))
+    kept, held_out = hold_out(images, 0.2, seed=3)
+    assert not {one.content for one in kept} & {one.content for one in held_out}
+    assert sorted(one.image for one in kept + held_out) == sorted(one.image for one in images)
+    assert 20 <= len(held_out) <= 25
+    assert hold_out(images, 0.2, seed=3) == (kept, held_out) != hold_out(images, 0.2, seed=4)
+
+
+def test_figures_without_a_scale_come_onto_none():
+    spaq = RatedImage(Path("a.jpg"), 75.0, 10.0, 15, (0, 100)).on((1, 5))
+    assert (spaq.mos, spaq.std, spaq.scale) == (4.0, 0.4, (1, 5))
+    with pytest.raises(DataError, match="a.jpg came without a scale"):
+        replace(spaq, scale=None).on((1, 5))

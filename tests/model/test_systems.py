@@ -1,6 +1,7 @@
 """The systems of the paper's tables: their configuration, and that each can be taught and read on a tiny nano."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from model.backbones.nano import STEM
 from model.labels import LEVEL_WORDS
 from model.objective import LOSSES
 from model.system_learner import Anchors, Batch, build_learner
-from model.systems import CLAIMS, LABELS, PARTS, READOUTS, SYSTEMS, TABLES
+from model.systems import CLAIMS, PARTS, SYSTEMS, TABLES, Label, Readout
 
 TINY = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
 # One of each way to label, read and weigh; the others differ from one of these in words or numbers only.
@@ -45,10 +46,11 @@ def ready(name: str, seed: int = 0):
 
 
 def test_systems_name_only_what_there_is():
+    labels, readouts = get_args(Label), get_args(Readout)
     for system in SYSTEMS.values():
-        assert system.label in LABELS and system.readout in READOUTS and system.variance in ("", "head", "tokens")
+        assert system.label in labels and system.readout in readouts and system.variance in ("", "head", "tokens")
         assert set(system.losses) <= set(LOSSES) and set(system.trains) <= set(PARTS)
-    for kind in LABELS:
+    for kind in labels:
         assert kind in {SYSTEMS[name].label for name in KINDS}
 
 

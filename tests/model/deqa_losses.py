@@ -1,4 +1,4 @@
-"""DeQA-Score's loss as its program computes it, on pairs of pictures; pure functions.
+"""DeQA-Score's loss as its program puts it together, on pairs of pictures, from the losses in model/losses.py.
 
 Source: You et al., "Teaching Large Language Models to Regress Accurate Image Quality Scores using Score Distribution" (DeQA-Score). Its
 soft labels are model.labels.soft_label, its fidelity loss model.losses.fidelity. Levels run from worst to best and have the values 1 to 5.
