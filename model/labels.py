@@ -82,7 +82,7 @@ def raw_soft_label(mos: float, std: float, by_area: bool, values: Sequence[float
 
 
 def soft_label(
-    mos: float, std: float, by_area: bool = True, scale: tuple[float, float] = (1.0, 5.0), count: int = 5
+    mos: float, std: float, by_area: bool = False, scale: tuple[float, float] = (1.0, 5.0), count: int = 5
 ) -> list[float]:
     """DeQA-Score's soft label (its section 3.2): probabilities of `count` levels, worst to best, for a MOS and its standard deviation in
     units of `scale`.

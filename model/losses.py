@@ -14,11 +14,17 @@ MARGIN = 0.1  # of the ranking loss, in units of the scale; the paper's is not g
 EPS = 1e-8
 
 
-def answer_cross_entropy(logits: torch.Tensor, answer_ids: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of the answer (paper eq. 10): logits [B, A, V] at the positions that predict the answer's ids [B, A].
+def cross_entropy(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of taught words (paper eq. 10): logits [..., V] at the positions that predict ids [...]; the mean over all of them in
+    nats, as language models are trained, and Q-Align, DeQA-Score and Q-Scorer with them."""
+    return F.cross_entropy(logits.flatten(0, -2), ids.flatten())
 
-    Summed over the answer and averaged over the batch, in nats a picture: the words that never change cost nothing once learned, and
-    what remains is the cross-entropy of the score token or level word.
+
+def answer_cross_entropy(logits: torch.Tensor, answer_ids: torch.Tensor) -> torch.Tensor:
+    """The same, summed over the answer: logits [B, A, V] at the positions that predict the answer's ids [B, A], in nats a picture.
+
+    This is how nano is trained: the words that never change cost nothing once learned, and what remains is the cross-entropy of the
+    score token or level word, which a mean over the answer would make A times as light beside a squared error.
     """
     return F.cross_entropy(logits.flatten(0, 1), answer_ids.flatten(), reduction="sum") / len(logits)
 

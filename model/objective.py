@@ -36,11 +36,11 @@ class Taught:
 
 def _but_token(taught: Taught) -> torch.Tensor:
     others = [n for n in range(taught.answer_ids.shape[1]) if n != taught.token_at]
-    return losses.answer_cross_entropy(taught.answer_logits[:, others], taught.answer_ids[:, others])
+    return losses.cross_entropy(taught.answer_logits[:, others], taught.answer_ids[:, others])
 
 
 LOSSES: dict[str, Callable[[Taught], torch.Tensor]] = {
-    "cross_entropy": lambda t: losses.answer_cross_entropy(t.answer_logits, t.answer_ids),
+    "cross_entropy": lambda t: losses.cross_entropy(t.answer_logits, t.answer_ids),
     "cross_entropy_but_token": _but_token,  # DeQA-Score: the soft label teaches the token
     "squared_error": lambda t: losses.squared_error(t.scores, t.mos),
     "soft_label_divergence": lambda t: losses.soft_label_divergence(t.token_logits, t.token_ids, t.soft_labels),

@@ -47,7 +47,7 @@ class Setup:
     tests: Mapping[str, list[RatedImage]]
 
 
-# The open questions: how many levels, and direct regression against levels.
+# The open questions: how many levels, direct regression against levels, and what no table of the paper has.
 QUESTIONS: tuple[Row, ...] = (
     *(Row(f"Q-Scorer, {count} score tokens", f"q-scorer-{count}", {}) for count in (1, 3, 5, 7, 9)),
     *(
@@ -57,6 +57,11 @@ QUESTIONS: tuple[Row, ...] = (
     Row("VideoScore: a linear layer, no tokens", "videoscore", {}),
     Row("Q-Scorer's regressor, no tokens", "regressor-alone", {}),
     Row("DeQA-Score", "deqa", {}),
+    Row("RealQA: the number written out", "realqa", {}),
+    Row("Q-Bench: good or poor", "q-bench", {}),
+    Row("Q-Scorer, fidelity, variance of the tokens", "q-scorer-fidelity", {}),
+    Row("Q-Scorer, fidelity, variance a second output", "q-scorer-fidelity-head", {}),
+    Row("Q-Scorer, asked for the tokens' mass", "q-scorer-mass", {}),
 )
 HYPOTHESES: tuple[Claim, ...] = (
     Claim("questions", "regressor-alone", "words-common", "direct regression does better than five levels"),
@@ -70,6 +75,11 @@ HYPOTHESES: tuple[Claim, ...] = (
         Claim("questions", "words-common", f"q-align-{count}", f"Q-Align: five levels do better than {count}")
         for count in (3, 7, 9)
     ),
+    Claim("questions", "words-common", "realqa", "five levels do better than a number written out"),
+    Claim("questions", "words-common", "q-bench", "five levels do better than two"),
+    Claim("questions", "q-scorer-fidelity", "q-scorer-fidelity-head",
+          "the tokens give a better variance than a second output (the paper's appendix C.1, without figures)"),
+    Claim("questions", "q-scorer-mass", "q-scorer-5", "asking for the score tokens' mass helps (proposed in appendix D.1)"),
 )  # fmt: skip
 ALL_ROWS: Mapping[str, tuple[Row, ...]] = {**TABLES, "questions": QUESTIONS}
 ALL_CLAIMS = (*CLAIMS, *HYPOTHESES)
@@ -125,5 +135,4 @@ def read_setup(folder: Path, name: str) -> Setup:
 
 def _of_subset(item: RatedImage) -> RatedImage:
     """A picture of a subset as one of a data set with a scale of its own: its MOS put where that set's raters would have put it."""
-    shifted = replace(item, mos=item.mos_on(SHIFTED[item.part]), dataset=item.part)
-    return shifted.on(biq2021.SCALE)
+    return replace(item, mos=item.mos_on(SHIFTED[item.part]), dataset=item.part)

@@ -30,7 +30,7 @@ TITLES = {
     "table4": "Table 4: what the parts do",
     "table5": "Table 5: how many epochs",
     "table6": "Table 6: with something of another method",
-    "questions": "How many levels, and direct regression",
+    "questions": "The open questions, and the methods that no table has",
 }
 ASSUMED_STDS = (0.4, 0.6, 0.8, 1.0)
 SCORER = ("q-scorer-5", "whole", 3)  # whose worth in raters is told
@@ -59,8 +59,9 @@ feature less its mean and by its deviation over the training pictures. There is 
 **How:** AdamW, learning rate {learning_rate:g} (warm-up over a tenth, then cosine), weight decay {weight_decay:g}, batches of {batch_size},
 3 epochs where a row does not say otherwise, the same for all systems; regressors' widths in the paper's proportion to the hidden size. The
 official training part without its validation tenth is trained on; tested is the official test part without the pictures that have a
-near-duplicate in training. BIQ2021 publishes no standard deviation: DeQA-Score's soft labels and the fidelity loss take .6 for every
-picture, a guess.
+near-duplicate in training. Losses are weighed as in the original programs: cross-entropy is a mean over the answer's words, beside a
+squared error of the same weight for Q-Scorer; DeQA-Score's are those of its training script. BIQ2021 publishes no standard deviation:
+DeQA-Score's soft labels and the fidelity loss take .6 for every picture, a guess.
 
 **Figures:** SRCC, and PLCC after the 4-parameter logistic fit, as the paper has them; beside them PLCC without the fit. In brackets a 95 %
 interval over seeds and pictures; of a single seed, over pictures alone.

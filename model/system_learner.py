@@ -217,10 +217,7 @@ class SystemLearner(nn.Module):
     def _soft_labels(self, mos: torch.Tensor, stds: torch.Tensor) -> torch.Tensor:
         count = len(self.system.tokens)
         return torch.tensor(
-            [
-                soft_label(m, s, self.system.by_area, self.scale, count)
-                for m, s in zip(mos.tolist(), stds.tolist(), strict=True)
-            ]
+            [soft_label(m, s, scale=self.scale, count=count) for m, s in zip(mos.tolist(), stds.tolist(), strict=True)]
         )
 
     def _scores(self, hidden: torch.Tensor, logits: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:

@@ -36,7 +36,6 @@ class System:
     widths: tuple[int, ...] = (2048, 1024)
     hyper_units: int = 0
     variance: Literal["head", "tokens", ""] = ""
-    by_area: bool = True
     losses: Mapping[str, float] = field(default_factory=lambda: dict(Q_SCORER))
     trains: tuple[str, ...] = PARTS
 
@@ -53,7 +52,8 @@ def _with(name: str, **more: float) -> System:
     return System(name, losses={**Q_SCORER, **more})
 
 
-_DEQA = {"cross_entropy_but_token": 0.05, "soft_label_divergence": 0.05, "fidelity": 1.0}  # its published weights
+# DeQA-Score as its training script has it: 0.05 of the next-token loss of each of a pair's two pictures, the soft label teaching the level.
+_DEQA = {"cross_entropy_but_token": 0.1, "soft_label_divergence": 0.1, "fidelity": 1.0}
 
 SYSTEMS: dict[str, System] = {
     system.name: system
@@ -65,7 +65,7 @@ SYSTEMS: dict[str, System] = {
         # Table 1. "common" is Q-Align itself, "score tokens" table 4's row without a regressor.
         *(_weighted(f"words-{name.replace(' ', '-')}", words) for name, words in WORD_SETS.items()),
         # The other methods.
-        System("deqa", LEVEL_WORDS, "soft", "weighted", variance="tokens", losses=_DEQA),
+        System("deqa", LEVEL_WORDS, "soft", "weighted", losses=_DEQA),
         System("videoscore", (), "none", widths=(), losses={"squared_error": 1.0}),
         System("regressor-alone", (), "none", losses={"squared_error": 1.0}),  # VideoScore with Q-Scorer's regressor
         System("realqa", (), "digits", "digits", losses={"cross_entropy": 1.0}),

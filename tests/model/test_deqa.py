@@ -5,11 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from model.backbones.mplug_owl2_loading import load_model
-from model.backbones.mplug_owl2_training import TrainingBatch, answers, cross_entropy
+from tests.model.owl_training import TrainingBatch, answers, cross_entropy
 from tests.model.deqa_losses import NEXT_TOKEN_WEIGHT, binary_fidelity, off_level_mass, soft_cross_entropy, spread
 from model.labels import soft_label
 from model.layouts import find_layout
 from model.losses import EPS, fidelity, preference
+from model.objective import Taught, weighted_sum
+from model.systems import SYSTEMS
 from tests.model.owl_fixtures import QALIGN, assert_near, facts, tensors
 
 PAIRS = facts(QALIGN / "deqa" / "pair_losses.json")
@@ -29,6 +31,32 @@ def test_soft_labels_are_the_originals(kind):
 def test_a_soft_label_of_a_sure_mos_lies_on_two_levels():
     assert_near(soft_label(3.25, 0.01, False), [0, 0, 0.75, 0.25, 0])
     assert_near(soft_label(1.0, 0.01, True), [1, 0, 0, 0, 0])
+
+
+def test_the_system_deqa_is_the_originals_script():
+    model = load_model(find_layout(QALIGN / "checkpoint_safetensors"))[0]
+    batch = tensors(QALIGN / "training" / "batch.safetensors")
+    first, second = torch.tensor(PAIRS["pairs_A_B"]).T
+    members, level_ids = torch.cat([first, second]), torch.tensor(PAIRS["level_ids"][::-1])
+    inputs = TrainingBatch(*(batch[name][members] for name in ("images", "input_ids", "labels")))
+    with torch.no_grad():
+        found = answers(model, inputs)
+        logits, ids = (values.unflatten(0, (len(members), -1)) for values in (found.logits, found.ids))
+        token_at = int(torch.isin(ids[0], level_ids).nonzero())
+        taught = Taught(
+            mos=torch.tensor(PAIRS["gt_scores"])[members],
+            stds=torch.tensor(PAIRS["stds"])[members],
+            answer_logits=logits,
+            answer_ids=ids,
+            token_at=token_at,
+            token_ids=level_ids,
+            soft_labels=torch.tensor(PAIRS["level_probs"]).flip(1)[members],
+            scores=spread(logits[:, token_at], level_ids)[0],
+            groups=torch.arange(len(first)).repeat(2),  # only its two pictures are a pair
+        )
+        total, _ = weighted_sum(SYSTEMS["deqa"].losses, taught)
+    assert SYSTEMS["deqa"].variance == ""
+    assert_near(total, PAIRS["cases"]["script_default"]["total_loss"])
 
 
 @pytest.mark.parametrize("name", PAIRS["cases"])

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from model.backbones.mplug_owl2_scoring import SCORE_SCALE
-from model.backbones.mplug_owl2_training import ANSWER_WEIGHT, answers
+from tests.model.owl_training import ANSWER_WEIGHT, answers
 from model.losses import (
     answer_cross_entropy,
     calibration,
+    cross_entropy,
     fidelity,
     norm_in_norm,
     pair_fidelity,
@@ -22,6 +23,7 @@ from model.losses import (
     token_mass_loss,
 )
 from model.objective import LOSSES, Taught, weighted_sum
+from model.systems import SYSTEMS
 from tests.model.owl_fixtures import QSCORER, assert_near, facts
 from tests.model.test_mplug_owl2_training import batch_of, load, score_ids
 
@@ -107,18 +109,20 @@ def test_the_released_q_scorers_loss_is_a_weighted_sum_of_ours():
     with torch.no_grad():
         found = answers(model, batch)
         regressed = torch.isin(found.ids, score_ids())
-        per_picture = len(found.ids) // len(mos)
         taught = Taught(
             mos,
-            answer_logits=found.logits.unflatten(0, (len(mos), per_picture)),
-            answer_ids=found.ids.unflatten(0, (len(mos), per_picture)),
+            answer_logits=found.logits.unflatten(0, (len(mos), -1)),
+            answer_ids=found.ids.unflatten(0, (len(mos), -1)),
             scores=model.deepmlp(found.hidden[regressed]).clamp(*SCORE_SCALE),
         )
-        # Theirs is the mean over supervised tokens, ours the sum over a picture's.
-        weights = {"cross_entropy": ANSWER_WEIGHT / per_picture, "squared_error": ANSWER_WEIGHT}
-        total, parts = weighted_sum(weights, taught)
+        total, parts = weighted_sum(dict.fromkeys(SYSTEMS["q-scorer-5"].losses, ANSWER_WEIGHT), taught)
     assert_near(total, reference["weighted_total_as_in_forward_input_type_single"])
     assert_near(parts["squared_error"], reference["mse_sum_over_batch"])
+
+
+def test_a_mean_and_a_sum_over_the_answer_differ_by_its_length():
+    logits, ids = torch.randn(4, 3, 10), torch.randint(10, (4, 3))
+    torch.testing.assert_close(3 * cross_entropy(logits, ids), answer_cross_entropy(logits, ids))
 
 
 def double(*shape) -> torch.Tensor:

@@ -7,7 +7,7 @@ from PIL import Image
 from model.backbones.mplug_owl2 import MplugOwl2Model
 from model.backbones.mplug_owl2_loading import attach_lora, load_model
 from model.backbones.mplug_owl2_processor import MplugOwl2Processor
-from model.backbones.mplug_owl2_training import (
+from tests.model.owl_training import (
     ANSWER_WEIGHT,
     TrainingBatch,
     answers,

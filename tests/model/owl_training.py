@@ -1,14 +1,11 @@
-"""The losses that Q-Align and Q-Scorer were trained with, on mPLUG-Owl2; pure functions of a model and a batch.
-
-Beside the published models for comparison and for going on from them: to the same numbers as the original programs.
-"""
+"""One training step of Q-Align's and Q-Scorer's programs, put together from our model and losses, to be held against their numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
+from model import losses
 from model.backbones.mplug_owl2 import MplugOwl2Model, image_position
 from model.backbones.mplug_owl2_prompts import NO_LABEL
 from model.backbones.mplug_owl2_scoring import SCORE_SCALE
@@ -57,7 +54,7 @@ def answers(model: MplugOwl2Model, batch: TrainingBatch) -> Answers:
 
 def cross_entropy(found: Answers) -> torch.Tensor:
     """Q-Align's loss: the mean over all supervised tokens of the batch, in nats."""
-    return F.cross_entropy(found.logits.float(), found.ids)
+    return losses.cross_entropy(found.logits.float(), found.ids)
 
 
 def squared_error(
@@ -68,8 +65,8 @@ def squared_error(
     Clamped to the scale before the difference: outside of it there is no gradient, as in the released code.
     """
     regressed = torch.isin(found.ids, score_token_ids)
-    scores = model.deepmlp(found.hidden[regressed]).float().clamp(*SCORE_SCALE)
-    return (scores - mos[found.rows[regressed]]).square().sum() / len(mos)
+    scores = model.deepmlp(found.hidden[regressed]).float()
+    return losses.squared_error(scores, mos[found.rows[regressed]], clamp_to=SCORE_SCALE)
 
 
 def q_scorer_loss(
