@@ -14,7 +14,8 @@ label_scale (null where the labels came without), and, each only where there is 
 
 * parts: the figures without intervals of each named part, such as a kind of degradation.
 * without_near_duplicates: the figures on BIQ2021's test pictures that have no near-duplicate in the training part.
-* raters: how many raters' mean the scorer is worth (model/raters.py), where the labels have std; after the logistic fit.
+* raters: how many raters' mean the scorer is worth (model/raters.py), where the labels have std; after the
+  logistic fit, but nobody's where the raw SRCC is not above 0, which a note then says.
 * against: with --against SPEC, that system's name, figures and unreadable pictures, and the paired comparison on the pictures that
   both could read (model/paired.py), in which `first` is --model.
 """
@@ -35,10 +36,10 @@ from model.assessment import Failure
 from model.commands import add_model_options, data_dir, progress_bars, run
 from model.datasets.reading import SPLITS, choose_split, read_dataset
 from model.errors import DataError
-from model.gallery import RatedScore, fitted_scores, write_gallery
+from model.gallery import RatedScore, write_gallery
 from model.metrics import FIGURES, figures, rmse
 from model.paired import compare
-from model.raters import raters_worth
+from model.raters import scorers_worth
 from model.rated import RatedImage
 from model.registry import check_name
 
@@ -154,13 +155,10 @@ def some_figures(rated: Sequence[RatedImage], scores: Sequence[float], chosen) -
 
 
 def _raters(rated: Sequence[RatedImage], scores: Sequence[float]) -> dict:
-    scored = [
-        RatedScore("", image.image, score, image.mos, image.std) for image, score in zip(rated, scores, strict=True)
-    ]
     counts = [image.n for image in rated]
     n = None if None in counts else counts
     try:
-        return raters_worth(fitted_scores(scored)[0], [p.mos for p in scored], [p.std for p in scored], n)
+        return scorers_worth(scores, [image.mos for image in rated], [image.std for image in rated], n)
     except DataError as error:
         return {"note": str(error)}
 

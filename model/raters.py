@@ -22,7 +22,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from model.errors import DataError
-from model.metrics import FEWEST_FOR_INTERVALS, RESAMPLES, finite_or_none, plcc
+from model.metrics import FEWEST_FOR_INTERVALS, RESAMPLES, finite_or_none, fit_logistic, logistic, plcc, srcc
+
+BACKWARDS = "the scores do not rank the pictures as people do (raw SRCC not above 0): the scorer is worth nobody"
 
 
 def raters_worth(
@@ -49,8 +51,7 @@ def raters_worth(
     Raises DataError when the lengths differ, a std is negative, all are 0, or the MOS spread no wider than their noise.
     """
     x, y = np.asarray(predictions, float), np.asarray(mos, float)
-    if x.shape != y.shape:
-        raise DataError(f"{len(x)} predictions and {len(y)} MOS do not pair up: give one of each per image")
+    _check_pairs(x, y)
     spread = np.broadcast_to(np.asarray(std, float), y.shape) ** 2
     noise = spread / np.broadcast_to(np.asarray(np.inf if n is None else n, float), y.shape)
     if (np.asarray(std, float) < 0).any() or not spread.sum() > 0:
@@ -75,6 +76,36 @@ def raters_worth(
         "std": float(np.sqrt(spread.mean())),
         "intervals": intervals,
     }
+
+
+def scorers_worth(
+    scores: Sequence[float],
+    mos: Sequence[float],
+    std: Sequence[float] | float,
+    n: Sequence[float] | float | None,
+    resamples: int = RESAMPLES,
+) -> dict:
+    """raters_worth of scores as a model gave them, on whatever scale: after the 4-parameter logistic of model/metrics.py.
+
+    The logistic would turn scores upright that rank backwards. Where the raw SRCC is not above 0 the scorer is worth nobody:
+    by_correlation and by_error are 0, intervals None, and `note`, a key that is not there otherwise, says so.
+
+    Raises DataError as raters_worth does, and where the fit fails.
+    """
+    x, y = np.asarray(scores, float), np.asarray(mos, float)
+    _check_pairs(x, y)
+    if not srcc(x, y) > 0:
+        found = raters_worth(x, y, std, n, resamples=1)  # what does not hang on the scores, and its errors
+        return found | {"by_correlation": 0.0, "by_error": 0.0, "intervals": None, "note": BACKWARDS}
+    parameters = fit_logistic(x, y)
+    if parameters is None:
+        raise DataError("the logistic fit of the scores failed: their worth in raters cannot be told")
+    return raters_worth(logistic(x, *parameters), y, std, n, resamples)
+
+
+def _check_pairs(x: np.ndarray, y: np.ndarray) -> None:
+    if x.shape != y.shape:
+        raise DataError(f"{len(x)} predictions and {len(y)} MOS do not pair up: give one of each per image")
 
 
 def _worth(x: np.ndarray, y: np.ndarray, spread: np.ndarray, noise: np.ndarray) -> tuple[float, float]:

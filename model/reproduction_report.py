@@ -4,12 +4,9 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from model import biq2021
 from model.errors import DataError
-from model.metrics import fit_logistic, logistic
-from model.raters import raters_worth
+from model.raters import scorers_worth
 from model.reproduction_findings import (
     NO_DATA,
     NOT_RUN,
@@ -192,17 +189,17 @@ def _raters(results: Sequence[Mapping]) -> str:
         return f"{heading}\n\nNot run."
     lines = [heading, "", RATERS.format(system=SCORER[0], data=WHOLE, raters=biq2021.RATERS)]
     for std in ASSUMED_STDS:
-        worth = [_worth(result["tests"][WHOLE], std) for result in chosen]
+        tests = [result["tests"][WHOLE] for result in chosen]
+        worth = [scorers_worth(test["scores"], test["mos"], std, biq2021.RATERS) for test in tests]
         cells = [_span(worth, name) for name in ("by_correlation", "by_error")]
         lines.append(f"| {std:g} | {' | '.join(cells)} | {_plain(worth[0]['one_rater_plcc'])} | {len(worth)} |")
+    backwards = sum("note" in one for one in worth)
+    if backwards:
+        lines += [
+            "",
+            f"{backwards} of {len(worth)} seeds rank backwards (raw SRCC not above 0) and count as worth nobody.",
+        ]
     return "\n".join(lines)
-
-
-def _worth(test: Mapping, std: float) -> dict:
-    parameters = fit_logistic(test["scores"], test["mos"])
-    if parameters is None:
-        raise DataError("the logistic fit of a scorer failed: its worth in raters cannot be told.")
-    return raters_worth(logistic(np.array(test["scores"]), *parameters), test["mos"], std, biq2021.RATERS)
 
 
 def _span(worth: Sequence[dict], name: str) -> str:
@@ -210,7 +207,7 @@ def _span(worth: Sequence[dict], name: str) -> str:
     values = [one[name] for one in worth]
     if None in values:
         return "more than these MOS can tell"
-    lows, highs = zip(*(one["intervals"][name] for one in worth), strict=True)
+    lows, highs = zip(*(one["intervals"][name] if one["intervals"] else [one[name]] * 2 for one in worth), strict=True)
     high = "no bound" if None in highs else f"{max(highs):.1f}"
     return f"{statistics.mean(values):.1f} [{min(lows):.1f}, {high}]"
 

@@ -50,7 +50,7 @@ SCORERS = {"brightness": BrightnessScorer, "darkness": DarknessScorer}
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    for name in ("figures", "compare", "raters_worth"):
+    for name in ("figures", "compare", "scorers_worth"):
         function = getattr(module, name)
         monkeypatch.setattr(
             module, name, lambda *a, function=function, **more: function(*a, **{"resamples": 50} | more)
@@ -281,6 +281,11 @@ def test_std_tells_how_many_raters_the_scorer_is_worth(command, gallery):
     assert json.loads(command().out)["raters"]["std"] == 9
     gallery.labels.write_text("image,mos\n" + "".join(f"{n}.png,{1 + n / 5}\n" for n in range(12)))
     assert "raters" not in json.loads(command().out)
+
+
+def test_a_scorer_that_ranks_backwards_is_worth_no_raters(command):
+    found = json.loads(command(model="darkness").out)["raters"]
+    assert (found["by_correlation"], found["by_error"]) == (0, 0) and "worth nobody" in found["note"]
 
 
 def test_two_systems_are_compared_on_the_pictures_that_both_could_read(command, gallery):

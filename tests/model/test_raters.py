@@ -7,7 +7,7 @@ import pytest
 
 from model.errors import DataError
 from model.metrics import plcc
-from model.raters import raters_worth
+from model.raters import raters_worth, scorers_worth
 
 
 def study(images=4000, raters=30, spread=0.7, seed=0):
@@ -51,6 +51,25 @@ def test_a_scorer_off_the_scale_loses_by_error_only_and_one_that_ranks_backwards
     assert shifted["by_correlation"] == pytest.approx(4, rel=0.08)
     assert shifted["by_error"] == pytest.approx(0.49 / (0.49 / 4 + 0.49), rel=0.08)
     assert raters_worth(6 - scores, mos, std, 30, resamples=1)["by_correlation"] == 0
+
+
+def test_a_scorer_on_any_scale_is_worth_what_it_is_after_the_fit():
+    _, mos, std, fresh = study(images=1000)
+    found = scorers_worth(np.tanh(fresh(4) / 3 - 1) * 50, mos, std, 30, resamples=20)
+    assert found["by_correlation"] == pytest.approx(4, rel=0.2) and "note" not in found
+    with pytest.raises(DataError, match="logistic fit"):
+        scorers_worth(mos[:4], mos[:4], std[:4], 30)
+    with pytest.raises(DataError, match="do not pair up"):
+        scorers_worth(mos[:-1], mos, std, 30)
+
+
+@pytest.mark.parametrize("turned", [lambda scores: -scores, np.zeros_like], ids=["backwards", "constant"])
+def test_a_scorer_that_ranks_backwards_is_worth_nobody_though_the_fit_turns_it_upright(turned):
+    _, mos, std, fresh = study(images=100)
+    found = scorers_worth(turned(fresh(5)), mos, std, 30)
+    assert (found["by_correlation"], found["by_error"], found["intervals"]) == (0, 0, None)
+    assert "worth nobody" in found["note"] and found["one_rater_plcc"] > 0.5
+    json.dumps(found, allow_nan=False)
 
 
 def test_a_scorer_that_the_mos_cannot_tell_from_perfect_has_no_number():

@@ -15,7 +15,7 @@ from model.frozen_features import WIDTH, FeatureConnector, FrozenFeatures, froze
 from model.images import open_image
 from model.reproduction_findings import NO_DATA, NOT_RUN, Measurements, finding, findings, paper_difference
 from model.reproduction_plan import ALL_CLAIMS, ALL_ROWS, SHIFTED, Run, plan, read_setup, where
-from model.reproduction_report import report
+from model.reproduction_report import SCORER, report
 from model.reproduction_runs import perform, read_results
 
 SUBSETS = ("ss03", "ss03", "ss01", "ss02")
@@ -206,6 +206,15 @@ def test_the_report_has_the_figures_of_every_run_and_is_a_pure_function():
     assert "**undecided**" in page and "10 runs" in page
     with pytest.raises(DataError, match="no results"):
         report([])
+
+
+def test_a_scorer_that_ranks_backwards_is_worth_no_raters_in_the_report():
+    good, backwards = (made_up(SCORER[0], 0.5, seed, pictures=60) for seed in range(2))
+    test = backwards["tests"]["BIQ2021"]
+    test["scores"] = [-score for score in test["scores"]]
+    alone, both = (report(results).split("## How many raters")[1] for results in ([backwards], [good, backwards]))
+    assert alone.count(" 0.0 [0.0, 0.0] |") == 8 and "1 of 1 seeds rank backwards" in alone
+    assert both.count(" [0.0, ") == 8 and " 0.0 [" not in both and "1 of 2 seeds rank backwards" in both
 
 
 def test_results_that_do_not_compare_are_refused(tmp_path):
