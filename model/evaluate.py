@@ -17,7 +17,7 @@ label_scale (null where the labels came without), and, each only where there is 
 * raters: how many raters' mean the scorer is worth (model/raters.py), where the labels have std; after the
   logistic fit, but nobody's where the raw SRCC is not above 0, which a note then says.
 * against: with --against SPEC, that system's name, figures and unreadable pictures, and the paired comparison on the pictures that
-  both could read (model/paired.py), in which `first` is --model.
+  both could read (model/paired.py), in which `first` is --model. Where that system could not be loaded: {"model", "error"}.
 """
 
 import argparse
@@ -35,8 +35,8 @@ from model import biq2021
 from model.assessment import Failure
 from model.commands import add_model_options, data_dir, progress_bars, run
 from model.datasets.reading import SPLITS, choose_split, read_dataset
-from model.errors import DataError
-from model.gallery import RatedScore, write_gallery
+from model.errors import DataError, ModelError
+from model.gallery import RatedScore, check_folder, write_gallery
 from model.metrics import FIGURES, figures, rmse
 from model.paired import compare
 from model.raters import scorers_worth
@@ -188,6 +188,18 @@ def name_below(root: str | Path, path: Path) -> str:
     return path.relative_to(root).as_posix() if root and path.is_relative_to(root) else str(path)
 
 
+def check_specs(specs: Sequence[str]) -> None:
+    """Raises ModelLoadError for a model, or a metric of pyiqa, that is not there; before anything is loaded, and without holding two."""
+    for spec in specs:
+        if not spec.startswith(PYIQA):
+            check_name(spec, data_dir() / "adapters")
+    for spec in specs:
+        if spec.startswith(PYIQA):
+            from model.pyiqa_scorer import find_metric
+
+            find_metric(spec.removeprefix(PYIQA))
+
+
 def load(spec: str, options: argparse.Namespace) -> "Scorer | PyiqaScorer":
     """The scorer of a SPEC, or the installed pyiqa's metric for pyiqa:NAME. Raises ModelError."""
     from model.scorer import choose_device, load_scorer  # torch takes seconds: a misspelt file is told before
@@ -203,7 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.evaluate",
         description=DESCRIPTION,
-        epilog="exit status: 0, 1 when some pictures could not be read, 2 when nothing could be evaluated",
+        epilog="exit status: 0, 1 when some pictures could not be read, 2 when nothing could be evaluated,\n"
+        "or --against or --gallery failed; what was evaluated is printed all the same",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     labels = parser.add_mutually_exclusive_group(required=True)
@@ -243,21 +256,26 @@ def _report(options: argparse.Namespace) -> int:
     def evaluation(spec: str) -> Evaluation:
         return evaluate(load(spec, options), rated, root, batch_size=options.batch_size, progress=True)
 
-    for spec in filter(None, (options.model, options.against)):
-        if not spec.startswith(PYIQA):
-            check_name(spec, data_dir() / "adapters")
+    if options.gallery:
+        check_folder(options.gallery)
     check_found(rated, source)
-    first = evaluation(options.model)
+    check_specs([spec for spec in (options.model, options.against) if spec])
+    first, failed = evaluation(options.model), None
     report = first.report
     if options.against:
-        report["against"] = compared(first, evaluation(options.against), rated)
+        try:
+            report["against"] = compared(first, evaluation(options.against), rated)
+        except ModelError as error:  # hours of scoring lie behind: they are printed first
+            report["against"], failed = {"model": options.against, "error": str(error)}, error
+    print(json.dumps(report, allow_nan=False), flush=True)
     if options.gallery:
         scored = [
             RatedScore(name_below(root, rated[n].image), rated[n].image, score, rated[n].mos, rated[n].std)
             for n, score in first.scores.items()
         ]
         print(f"gallery: {write_gallery(options.gallery, scored, report)}", file=sys.stderr)
-    print(json.dumps(report, allow_nan=False))
+    if failed:
+        raise failed
     return 1 if report["unreadable"] else 0
 
 

@@ -3,6 +3,7 @@
 The page is a folder that opens without a network: index.html, thumbnails, and plotly's script beside it.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -44,6 +45,7 @@ img {{ width: 100%; height: 11rem; object-fit: contain; background: #8882; }}
 </ul>
 </html>
 """
+PAGE_NAME = "index.html"
 NONE = "<li>none</li>"
 
 
@@ -117,6 +119,17 @@ def on(scale: Sequence[float] | None) -> str:
     return f" ({scale[0]:g} to {scale[1]:g})" if scale else ""
 
 
+def check_folder(folder: Path) -> None:
+    """Raises DataError where a gallery cannot be written into the folder: it holds other things, or cannot be one."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise DataError(f"{folder} cannot be written ({there} is not a folder): name another folder")
+    if not os.access(there, os.W_OK):
+        raise DataError(f"{folder} cannot be written (permission denied): name another folder")
+    if there == folder and any(folder.iterdir()) and not (folder / PAGE_NAME).exists():
+        raise DataError(f"{folder} holds other things already: name a new folder for the gallery")
+
+
 def write_gallery(folder: Path, scored: Sequence[RatedScore], report: dict) -> Path:
     """Write the page of an evaluation's `report` into `folder` and return its index.html.
 
@@ -124,10 +137,9 @@ def write_gallery(folder: Path, scored: Sequence[RatedScore], report: dict) -> P
     """
     if not scored:
         raise DataError("no picture could be scored: there is nothing to show in a gallery")
-    page = folder / "index.html"
+    check_folder(folder)
+    page = folder / PAGE_NAME
     try:
-        if folder.exists() and any(folder.iterdir()) and not page.exists():
-            raise DataError(f"{folder} holds other things already: name a new folder for the gallery")
         thumbnails = folder / "pictures"
         thumbnails.mkdir(parents=True, exist_ok=True)
         fitted, parameters = fitted_scores(scored)
@@ -178,6 +190,8 @@ def _summary(report: dict, with_fit: bool) -> str:
 
 def _against(against: dict) -> str:
     """What the comparison with another system says, as a paragraph; the misses are the first system's."""
+    if "error" in against:
+        return f"<p>Not compared with {escape(against['model'])}: {escape(against['error'])}</p>\n"
     lines = []
     for name in ("srcc", "plcc"):
         found = against["paired"][name]

@@ -9,6 +9,7 @@ directions below were read in release 0.1.16; no metric was run, since no weight
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -64,12 +65,9 @@ class PyiqaScorer:
         return float(self.metric(pixels.to(self.device)))
 
 
-def load_pyiqa(name: str, device: torch.device) -> PyiqaScorer:
-    """The installed pyiqa's metric `name`, such as niqe, in the paper's spelling or pyiqa's.
-
-    Raises ModelLoadError, in one sentence, where pyiqa is not installed, has no such metric, or the metric needs a reference picture
-    or points another way than is known of it.
-    """
+def find_metric(name: str) -> tuple[ModuleType, str]:
+    """The installed pyiqa, and its spelling of the metric `name`; no weights are loaded. Raises ModelLoadError, in one sentence, where
+    pyiqa is not installed or has no such metric."""
     name = SPELLINGS.get(name.lower(), name.lower())
     try:
         import pyiqa
@@ -81,6 +79,16 @@ def load_pyiqa(name: str, device: torch.device) -> PyiqaScorer:
     known = pyiqa.list_models()
     if name not in known:
         raise ModelLoadError(f"pyiqa has no metric '{name}': try one of {', '.join(LOWER_IS_BETTER)}.")
+    return pyiqa, name
+
+
+def load_pyiqa(name: str, device: torch.device) -> PyiqaScorer:
+    """The installed pyiqa's metric `name`, such as niqe, in the paper's spelling or pyiqa's.
+
+    Raises ModelLoadError, in one sentence, as find_metric does, and where the metric cannot be loaded, needs a reference picture or
+    points another way than is known of it.
+    """
+    pyiqa, name = find_metric(name)
     try:
         metric = pyiqa.create_metric(name, device=device)
     except Exception as error:  # whatever a download or a hundred metrics' code may raise

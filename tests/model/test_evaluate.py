@@ -306,6 +306,35 @@ def test_the_gallery_is_written_beside_the_report(command, tmp_path):
     assert json.loads(ran.out)["n"] == 12 and (tmp_path / "misses" / "index.html").is_file()
 
 
+def test_a_gallery_that_cannot_be_written_is_told_before_anything_is_scored(command, gallery, tmp_path):
+    (tmp_path / "file").write_text("x")
+    for folder in (gallery.folder, tmp_path / "file", tmp_path / "file" / "below"):
+        ran = command("--gallery", str(folder))
+        assert (ran.status, ran.out, ran.asked) == (2, "", [])
+    assert f"{tmp_path / 'file' / 'below'} cannot be written" in ran.err
+
+
+def test_what_was_scored_is_printed_though_the_gallery_fails(command, gallery, monkeypatch):
+    def full(*_):
+        raise DataError("the disk is full")
+
+    monkeypatch.setattr(module, "write_gallery", full)
+    ran = command("--gallery", "misses")
+    assert (ran.status, json.loads(ran.out)["n"]) == (2, 12) and "the disk is full" in ran.err
+
+
+def test_what_was_scored_is_printed_though_the_second_model_cannot_be_loaded(command, tmp_path, monkeypatch):
+    def broken():
+        raise ModelLoadError("its weights are gone")
+
+    monkeypatch.setitem(SCORERS, "broken", broken)
+    ran = command("--against", "broken", "--gallery", str(tmp_path / "misses"))
+    report = json.loads(ran.out)
+    assert (ran.status, report["n"]) == (2, 12) and "error: its weights are gone" in ran.err
+    assert report["against"] == {"model": "broken", "error": "its weights are gone"}
+    assert "its weights are gone" in (tmp_path / "misses" / "index.html").read_text()
+
+
 def test_a_labels_file_or_a_data_set_is_asked_for_and_not_both(command, gallery):
     for arguments in ([], ["--data", "a", "--labels", "b"]):
         with pytest.raises(SystemExit, match="2"):

@@ -62,6 +62,22 @@ def test_the_command_says_it_too(tmp_path, monkeypatch, capsys):
     assert (out, err.count("\n")) == ("", 1) and err.startswith("error: pyiqa:musiq needs the package pyiqa")
 
 
+@pytest.mark.parametrize(
+    ("installed", "name", "sentence"),
+    [(False, "niqe", "pyiqa:niqe needs the package pyiqa"), (True, "nonesuch", "pyiqa has no metric 'nonesuch'")],
+)
+def test_a_second_scorer_that_is_not_there_is_told_before_the_first_one_scores(
+    installed, name, sentence, stand_in, tmp_path, monkeypatch, capsys
+):
+    picture(48, 48).save(tmp_path / "a.png")
+    (tmp_path / "labels.csv").write_text("image,mos\na.png,3\n")
+    if not installed:
+        monkeypatch.setitem(sys.modules, "pyiqa", None)
+    monkeypatch.setattr(evaluate, "load", lambda *_: pytest.fail("a model was loaded"))
+    assert evaluate.main(["--model", "nano", "--against", f"pyiqa:{name}", "--data", str(tmp_path)]) == 2
+    assert f"error: {sentence}" in capsys.readouterr().err
+
+
 def test_a_metric_of_which_lower_is_better_is_turned_over(stand_in, tmp_path):
     for n, gain in enumerate((0.3, 0.9)):
         picture(48, 48).point(lambda value, gain=gain: round(value * gain)).save(tmp_path / f"{n}.png")
