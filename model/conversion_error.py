@@ -9,8 +9,8 @@ is raw before its correction; regression is taught the MOS itself and has neithe
 What this is not: a model that is unsure between two levels gives both some probability, and Q-Align's weighted sum then falls between
 them. The errors are those of a model that repeats its labels without a doubt, as the paper assumes.
 
-The columns of the CSV file are image or any other, mos, and where there is one, std. Pure functions here; model/conversion_figure.py
-draws them.
+The columns of the CSV file are image or any other, mos, and where there is one, std, of which cells may be empty. Pure functions here;
+model/conversion_figure.py draws them.
 """
 
 import argparse
@@ -26,7 +26,17 @@ import numpy as np
 from model.commands import run
 from model.datasets.tables import read_table
 from model.errors import DataError
-from model.labels import interval_index, intervals, level_values, middles, normal_cdf, raw_soft_label, soft_label
+from model.labels import (
+    MIN_STD,
+    digits,
+    interval_index,
+    intervals,
+    level_values,
+    middles,
+    normal_cdf,
+    raw_soft_label,
+    soft_label,
+)
 from model.metrics import plcc, srcc
 
 LEVELS = 5
@@ -57,11 +67,17 @@ def q_align_middles(mos: float, std: float, scale: tuple[float, float], count: i
 
 def deqa_raw(mos: float, std: float, scale: tuple[float, float], by_area: bool = False) -> Converted:
     """DeQA-Score's label before its correction (eqs. 2, 13). Its sum is not 1: the mean it stands for is the plain sum of value times
-    probability, and a model, whose probabilities sum to 1, learns the label divided by its sum."""
+    probability, and a model, whose probabilities sum to 1, learns the label divided by its sum. Where the std is so small that the method
+    never uses this label (least_std), the plain sum is nan: the density grows beyond all bounds there."""
     values = level_values(scale, LEVELS)
     label = raw_soft_label(mos, max(std, 1e-6 * (scale[1] - scale[0])), by_area, values)
     plain = sum(p * v for p, v in zip(label, values, strict=True))
-    return Converted(plain, *_learned(label, values))
+    return Converted(plain if std >= least_std(scale) else math.nan, *_learned(label, values))
+
+
+def least_std(scale: tuple[float, float]) -> float:
+    """The std below which DeQA-Score falls back on the two levels around the MOS: a fifth of a step between levels."""
+    return MIN_STD * (scale[1] - scale[0]) / (LEVELS - 1)
 
 
 def deqa(mos: float, std: float, scale: tuple[float, float], by_area: bool = False) -> Converted:
@@ -113,7 +129,8 @@ METHODS: dict[str, Callable[[float, float, tuple[float, float]], Converted]] = {
     "Regression, bfloat16 labels": regression_bfloat16,
     "Regression": regression,
 }
-NEEDS_STD = ("DeQA-Score, raw label", "DeQA-Score")
+RAW, REALQA = "DeQA-Score, raw label", "RealQA"
+NEEDS_STD = (RAW, "DeQA-Score")
 
 
 # Theory
@@ -154,33 +171,75 @@ def deqa_bound(mos: float, std: float, scale: tuple[float, float]) -> float:
 # A set of MOS
 
 
+def covered(name: str, mos: Sequence[float], stds: Sequence[float] | None) -> np.ndarray:
+    """Which pictures a method has a label for: [N], bool. DeQA-Score needs a std (nan: none); RealQA's form has one figure before the
+    point, and a set with a MOS that it cannot write is no set for it at all."""
+    if name in NEEDS_STD:
+        return np.isfinite(stds) if stds is not None else np.zeros(len(mos), bool)
+    return np.full(len(mos), name != REALQA or all(_writable(m) for m in mos))
+
+
+def _writable(mos: float) -> bool:
+    try:
+        digits(mos)
+    except ValueError:
+        return False
+    return True
+
+
+def left_out(mos: Sequence[float], stds: Sequence[float] | None, scale: tuple[float, float]) -> list[str]:
+    """Sentences that say which methods and pictures `conversion_errors` leaves out, and why; empty where it leaves out none."""
+    notes, n = [], len(mos)
+    if not covered(REALQA, mos, stds).all():
+        notes.append("RealQA is left out: it writes one figure before the point, and not every MOS has one")
+    chosen = covered(RAW, mos, stds)
+    if not chosen.any():
+        return [*notes, "DeQA-Score is left out: there is no std (--std gives all pictures one)"]
+    if not chosen.all():
+        notes.append(f"DeQA-Score: {n - chosen.sum()} of {n} have no std and are left out")
+    known = [(m, s) for m, s, there in zip(mos, stds, chosen, strict=True) if there]
+    small = sum(s < least_std(scale) for _, s in known)
+    if small:
+        notes.append(
+            f"{RAW}: {small} of {len(known)} have a std below {least_std(scale):g}, where the method falls back on two levels; "
+            "they are left out of label RMSE and theory"
+        )
+    empty = sum(math.isnan(deqa_raw(m, s, scale).score) for m, s in known)
+    if empty:
+        notes.append(
+            f"{RAW}: {empty} of {len(known)} have a label that is 0 everywhere, from which nothing is learned; they are left out"
+        )
+    return notes
+
+
 def conversion_errors(mos: Sequence[float], stds: Sequence[float] | None, scale: tuple[float, float]) -> list[dict]:
     """One row for each method: label_rmse, restored_rmse, restored_mean (absolute), restored_worst (absolute), std_rmse (of the predicted
     standard deviation), all in units of the scale; plcc and srcc of the restored scores with the MOS, which no model that has learned
     these labels exactly can exceed; and theory: the root of the expected squared error for MOS spread evenly over the scale or, for
-    DeQA-Score's raw label, the root mean square of the bound. What is not defined is None. Methods that need stds are left out without
-    them.
+    DeQA-Score's raw label, the root mean square of the bound. What is not defined is None. stds: nan where one is not known. Methods are
+    left out, and pictures out of a method's row, as `left_out` says.
     """
-    known = list(stds) if stds is not None else [math.nan] * len(mos)
     rows = []
     for name, convert in METHODS.items():
-        if name in NEEDS_STD and stds is None:
+        chosen = covered(name, mos, stds)
+        if not chosen.any():
             continue
-        found = [convert(m, s, scale) for m, s in zip(mos, known, strict=True)]
-        restored = np.array([c.score for c in found]) - mos
-        label = np.array([c.label for c in found]) - mos
-        scored = np.isfinite(restored)
-        scores = np.array([c.score for c in found])[scored]
+        means = np.array(mos, float)[chosen]
+        known = np.array(stds, float)[chosen] if stds is not None else np.full(len(means), math.nan)
+        found = [convert(m, s, scale) for m, s in zip(means.tolist(), known.tolist(), strict=True)]
+        scores = np.array([c.score for c in found])
+        scored = np.isfinite(scores)
+        restored = np.abs(scores - means)[scored]
         row = {
             "method": name,
-            "label_rmse": _rms(label),
-            "restored_rmse": _rms(restored[scored]),
-            "restored_mean": float(np.abs(restored[scored]).mean()),
-            "restored_worst": float(np.abs(restored[scored]).max()),
-            "std_rmse": _rms(np.array([c.std for c in found]) - known) if stds is not None else math.nan,
-            "plcc": plcc(scores, np.array(mos)[scored]),
-            "srcc": srcc(scores, np.array(mos)[scored]),
-            "theory": _theory(name, mos, known, scale),
+            "label_rmse": _rms(np.array([c.label for c in found]) - means),
+            "restored_rmse": _rms(restored),
+            "restored_mean": float(restored.mean()) if len(restored) else math.nan,
+            "restored_worst": float(restored.max()) if len(restored) else math.nan,
+            "std_rmse": _rms(np.array([c.std for c in found]) - known),
+            "plcc": plcc(scores[scored], means[scored]),
+            "srcc": srcc(scores[scored], means[scored]),
+            "theory": _theory(name, means, known, scale),
         }
         rows.append({key: None if isinstance(v, float) and math.isnan(v) else v for key, v in row.items()})
     return rows
@@ -193,7 +252,8 @@ def _theory(name: str, mos: Sequence[float], stds: Sequence[float], scale: tuple
         case "Q-Align, interval middles":
             return q_align_theory(scale, at_middles=True)
         case "DeQA-Score, raw label":
-            return _rms(np.array([deqa_bound(m, s, scale) for m, s in zip(mos, stds, strict=True) if s > 0]))
+            used = [(m, s) for m, s in zip(mos, stds, strict=True) if s >= least_std(scale)]
+            return _rms(np.array([deqa_bound(m, s, scale) for m, s in used]))
         case "RealQA":
             return 0.01 / math.sqrt(12)
         case "Regression":
@@ -202,6 +262,8 @@ def _theory(name: str, mos: Sequence[float], stds: Sequence[float], scale: tuple
 
 
 def _rms(errors: np.ndarray) -> float:
+    """Of the errors that are defined."""
+    errors = errors[np.isfinite(errors)]
     return float(np.sqrt(np.mean(errors**2))) if len(errors) else math.nan
 
 
@@ -210,7 +272,7 @@ def _rms(errors: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Opinions:
-    """A set of MOS and, where the file has them, their standard deviations."""
+    """A set of MOS and, where the file has any, their standard deviations, nan where a cell is empty."""
 
     mos: list[float]
     stds: list[float] | None
@@ -221,10 +283,12 @@ def read_opinions(path: Path) -> Opinions:
     rows = read_table(path, ["mos"])
     if not rows:
         raise DataError(f"{path} has no rows below its first line")
-    stds = [row.number("std") for row in rows] if "std" in rows[0].cells else None
-    if stds and min(stds) < 0:
-        raise rows[stds.index(min(stds))].error(f"the std is {min(stds):g}, and none can be negative")
-    return Opinions([row.number("mos") for row in rows], stds)
+    stds = [row.optional("std") for row in rows]
+    for row, std in zip(rows, stds, strict=True):
+        if std is not None and std < 0:
+            raise row.error(f"the std is {std:g}, and none can be negative")
+    known = [math.nan if std is None else std for std in stds]
+    return Opinions([row.number("mos") for row in rows], None if all(map(math.isnan, known)) else known)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -243,10 +307,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar=("LOW", "HIGH"),
         help="ends of the scale, as 1 5 (default: the least and the largest MOS, between which Q-Align and DeQA-Score cut their levels)",
     )
-    parser.add_argument("--std", type=float, metavar="STD", help="of every picture, where the file has no std")
+    parser.add_argument("--std", type=_std, metavar="STD", help="of every picture for which the file has no std")
     parser.add_argument("--format", choices=["table", "json"], default="table")
     parser.add_argument("--out", type=Path, metavar="FILE", help="draw the figure: .html, or .png or .svg with kaleido")
     return run(lambda: _report(parser.parse_args(arguments)))
+
+
+def _std(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
+    return number
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -261,9 +332,11 @@ def _report(options: argparse.Namespace) -> int:
         raise DataError(
             f"{options.labels}: a mos of {outside[0]:g} lies outside of the scale {scale[0]:g} to {scale[1]:g}"
         )
-    if opinions.stds is None and options.std is not None:
-        opinions = Opinions(opinions.mos, [options.std] * len(opinions.mos))
+    if options.std is not None:
+        stds = opinions.stds or [math.nan] * len(opinions.mos)
+        opinions = Opinions(opinions.mos, [options.std if math.isnan(std) else std for std in stds])
     rows = conversion_errors(opinions.mos, opinions.stds, scale)
+    notes = left_out(opinions.mos, opinions.stds, scale)
     if not options.scale:
         print(
             f"no --scale was given: the levels are cut between the least and the largest MOS, {scale[0]:g} and {scale[1]:g}. "
@@ -271,12 +344,11 @@ def _report(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     if options.format == "json":
-        print(json.dumps({"n": len(opinions.mos), "scale": scale, "methods": rows}, allow_nan=False))
+        print(json.dumps({"n": len(opinions.mos), "scale": scale, "methods": rows, "notes": notes}, allow_nan=False))
     else:
         print(f"{len(opinions.mos)} MOS on the scale {scale[0]:g} to {scale[1]:g}; errors in its units\n")
         print(f"{as_table(rows)}\n\n{LEGEND}")
-        if opinions.stds is None:
-            print("\nDeQA-Score is left out: the file has no column std (--std gives all pictures one).")
+        print("".join(f"\n{note}." for note in notes))
     if options.out:
         from model.conversion_figure import errors_figure, write_figure
 

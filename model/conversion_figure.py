@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 
-from model.conversion_error import LEVELS, METHODS, NEEDS_STD, Opinions
+from model.conversion_error import LEVELS, METHODS, NEEDS_STD, Opinions, covered
 from model.errors import DataError
 from model.labels import interval_index, level_values, soft_label
 
@@ -33,12 +33,15 @@ def errors_figure(rows: Sequence[dict], opinions: Opinions, scale: tuple[float, 
     figure = go.Figure()
     for row in rows:
         name = row["method"]
-        errors = [METHODS[name](m, s, scale).score - m for m, s in zip(opinions.mos, stds, strict=True)]
+        chosen = covered(name, opinions.mos, opinions.stds)
+        pairs = [pair for pair, there in zip(zip(opinions.mos, stds, strict=True), chosen, strict=True) if there]
+        errors = [METHODS[name](m, s, scale).score - m for m, s in pairs]
+        rmse = "not defined" if row["restored_rmse"] is None else f"{row['restored_rmse']:.3f}"
         figure.add_scatter(
-            x=opinions.mos,
+            x=[m for m, _ in pairs],
             y=errors,
             mode="markers",
-            name=f"{name}: RMSE {row['restored_rmse']:.3f}",
+            name=f"{name}: RMSE {rmse}",
             marker={"color": COLOURS[name], "size": 5, "opacity": 0.7},
             hovertemplate="MOS %{x:.2f}, error %{y:+.3f}<extra>" + name + "</extra>",
         )

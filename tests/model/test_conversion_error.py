@@ -14,6 +14,7 @@ from model.conversion_error import (
     deqa_bound,
     deqa_cut_off,
     deqa_raw,
+    left_out,
     main,
     q_align,
     q_align_theory,
@@ -106,6 +107,37 @@ def test_a_model_gives_what_minimises_the_divergence_from_a_label_that_does_not_
     assert score == pytest.approx(deqa(mos, std, SCALE).score, abs=2e-3)
 
 
+def test_the_raw_labels_own_error_is_told_only_where_the_method_uses_that_label():
+    # With a std of 0 the density at a level is beyond all measure; below a fifth of a step DeQA-Score falls back.
+    mos, stds = [3.0, 4.0, 2.3, 3.6, 2.5], [0.0, 0.19, 0.0, 0.5, 0.7]
+    raw, usual = (rows_of(*some)["DeQA-Score, raw label"] for some in ((mos, stds), (mos[3:], stds[3:])))
+    assert (raw["label_rmse"], raw["theory"]) == (usual["label_rmse"], usual["theory"]) and raw["label_rmse"] < 0.1
+    assert left_out(mos, stds, SCALE) == [
+        "DeQA-Score, raw label: 3 of 5 have a std below 0.2, where the method falls back on two levels; they are left out of label RMSE "
+        "and theory",
+        "DeQA-Score, raw label: 1 of 5 have a label that is 0 everywhere, from which nothing is learned; they are left out",
+    ]
+    only = rows_of([2.3, 2.4], [0.0, 0.0])["DeQA-Score, raw label"]
+    assert all(only[key] is None for key in ("label_rmse", "restored_rmse", "restored_worst", "std_rmse", "plcc"))
+
+
+def test_pictures_without_a_std_are_left_out_of_what_needs_one_and_of_nothing_else():
+    mos, stds = [1.5, 2.2, 3.9, 4.6], [0.5, math.nan, 0.6, math.nan]
+    rows, some, none = rows_of(mos, stds), rows_of(mos[::2], stds[::2]), rows_of(mos)
+    for name in ("DeQA-Score, raw label", "DeQA-Score"):
+        assert rows[name] == some[name]
+    assert rows["Q-Align"] == none["Q-Align"] | {"std_rmse": some["Q-Align"]["std_rmse"]}
+    assert left_out(mos, stds, SCALE) == ["DeQA-Score: 2 of 4 have no std and are left out"]
+    assert "DeQA-Score" not in rows_of(mos, [math.nan] * 4)
+
+
+def test_realqa_is_left_out_where_it_cannot_write_every_score():
+    for top, there in ((9.99, True), (9.996, False), (10, False), (85, False)):
+        rows = conversion_errors([3.2, top], None, (0, 100))
+        assert ("RealQA" in [row["method"] for row in rows]) == there
+        assert any(note.startswith("RealQA is left out") for note in left_out([3.2, top], None, (0, 100))) != there
+
+
 def write(path, lines):
     path.write_text("image,mos,std\n" + "".join(f"{n}.jpg,{line}\n" for n, line in enumerate(lines)))
     return path
@@ -132,6 +164,23 @@ def test_without_stds_deqa_is_left_out_and_the_table_says_so(tmp_path, capsys):
     assert "DeQA-Score is left out" in capsys.readouterr().out
     assert main([str(labels), "--std", "0.6"]) == 0
     assert "DeQA-Score, raw label" in capsys.readouterr().out
+
+
+def test_an_empty_std_is_none_and_a_negative_one_no_std(tmp_path, capsys):
+    labels = write(
+        tmp_path / "labels.csv", ["1.5,.4", "2.7,", "4.6,.1"]
+    )  # annotations.export leaves it empty for one rater
+    assert main([str(labels), "--scale", "1", "5", "--out", str(tmp_path / "e.html")]) == 0
+    shown = capsys.readouterr().out
+    assert "1 of 3 have no std and are left out" in shown and "1 of 2 have a std below 0.2" in shown
+    assert main([str(labels), "--scale", "1", "5", "--std", "0.5", "--format", "json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert len(report["notes"]) == 1 and "1 of 3 have a std below 0.2" in report["notes"][0]
+    with pytest.raises(SystemExit, match="2"):
+        main([str(labels), "--std", "-1"])
+    write(labels, ["1.5,", "2.7,"])
+    capsys.readouterr()
+    assert main([str(labels)]) == 0 and "DeQA-Score is left out" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
