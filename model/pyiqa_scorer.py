@@ -6,6 +6,7 @@ Noncommercial 1.0.0 with parts under the NTU S-Lab licence (earlier releases: CC
 directions below were read in release 0.1.16; no metric was run, since no weights were at hand.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from types import ModuleType
 
 import numpy as np
 import torch
+from PIL.Image import Image
 
 from model.assessment import Failure
 from model.errors import ImageError, ModelLoadError, first_line
@@ -30,6 +32,13 @@ LOWER_IS_BETTER = {
     "maniqa": False,
 }
 SPELLINGS = {"clip-iqa+": "clipiqa+", "db-cnn": "dbcnn"}
+REJECTIONS = (
+    RuntimeError,
+    ValueError,
+    AssertionError,
+    IndexError,
+    MemoryError,
+)  # as of a picture that is smaller than a kernel
 LICENCE = "its licence forbids commercial use"
 
 
@@ -49,20 +58,38 @@ class PyiqaScorer:
         self.name, self.metric, self.sign, self.revision, self.device = f"pyiqa:{name}", metric, sign, revision, device
 
     def assess_files(self, paths: Iterable[str | Path], batch_size: int = 1) -> Iterator[Measured | Failure]:
-        """Measure picture files one after the other at their own size, whatever batch_size says; a file that cannot be read gives a
-        Failure and the rest goes on."""
+        """Measure picture files one after the other at their own size, whatever batch_size says; a file that cannot be read, or that
+        the metric rejects, gives a Failure and the rest goes on."""
         for path in paths:
             try:
                 image = open_image(path)
             except ImageError as error:
                 yield Failure(str(path), str(error))
             else:
-                yield Measured(self.sign * self._value(image))
+                yield self._measured(str(path), image)
+
+    def _measured(self, path: str, image: Image) -> Measured | Failure:
+        try:
+            value = self._value(image)
+        except REJECTIONS as error:
+            if _out_of_memory(error):
+                size, remedy = "{} x {}".format(*image.size), "make it smaller, or choose another --device"
+                return Failure(path, f"{self.name} has too little memory for a picture of {size}: {remedy}")
+            return Failure(path, f"{self.name} cannot measure it: {first_line(error)}")
+        if not math.isfinite(value):
+            return Failure(path, f"{self.name} gives {value:g}, which is no score")
+        return Measured(self.sign * value)
 
     @torch.inference_mode()
-    def _value(self, image) -> float:
+    def _value(self, image: Image) -> float:
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).unsqueeze(0).float() / 255  # [1, 3, H, W] in 0..1
         return float(self.metric(pixels.to(self.device)))
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(
+        error
+    )  # the CPU's
 
 
 def find_metric(name: str) -> tuple[ModuleType, str]:

@@ -16,6 +16,8 @@ from model.pyiqa_scorer import LOWER_IS_BETTER, load_pyiqa
 from tests.bad_images import picture
 
 STAND_IN = """
+import torch
+
 __version__ = "0.0.stand-in"
 DIRECTIONS = {"niqe": True, "clipiqa+": False, "musiq": True, "lpips": True, "topiq_nr": False}
 
@@ -28,8 +30,16 @@ class Brightness:
         self.metric_mode = "FR" if name == "lpips" else "NR"
 
     def __call__(self, target):
+        if target.shape[-1] < 32:
+            raise RuntimeError("Calculated padded input size is too small.\\nKernel size can't be greater than actual input size")
+        if target.shape[-1] == 40:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 40.00 GiB.")
+        if target.shape[-1] == 41:
+            torch.empty(2**60)
+        if target.shape[-1] == 44:
+            raise ValueError
         assert target.dim() == 4 and target.shape[:2] == (1, 3) and 0 <= target.min() and target.max() <= 1
-        return target.mean().reshape(1, 1)
+        return (target.mean() / (target.shape[-1] != 36)).reshape(1, 1)
 
 def create_metric(name, device=None):
     if name == "topiq_nr":
@@ -89,6 +99,22 @@ def test_a_metric_of_which_lower_is_better_is_turned_over(stand_in, tmp_path):
     assert [one.score for one in down[:2]] == [-one.score for one in up[:2]]
     assert down[2] == Failure(str(paths[2]), "not an image: the file holds text")
     assert (niqe.name, clip.name, niqe.revision) == ("pyiqa:niqe", "pyiqa:clipiqa+", "0.0.stand-in")
+
+
+def test_a_picture_that_the_metric_rejects_is_a_failure_and_the_rest_goes_on(stand_in, tmp_path):
+    paths = [tmp_path / f"{side}.png" for side in (16, 40, 41, 44, 36, 48)]
+    for path in paths:
+        picture(int(path.stem), int(path.stem)).save(path)
+    *failures, measured = load_pyiqa("niqe", torch.device("cpu")).assess_files(paths)
+    assert [failure.image for failure in failures] == [str(path) for path in paths[:5]]
+    assert [failure.error for failure in failures] == [
+        "pyiqa:niqe cannot measure it: Calculated padded input size is too small",
+        "pyiqa:niqe has too little memory for a picture of 40 x 40: make it smaller, or choose another --device",
+        "pyiqa:niqe has too little memory for a picture of 41 x 41: make it smaller, or choose another --device",
+        "pyiqa:niqe cannot measure it: ValueError",
+        "pyiqa:niqe gives inf, which is no score",
+    ]
+    assert measured.score < 0
 
 
 @pytest.mark.parametrize(
