@@ -1,6 +1,7 @@
 """What the commands have in common: the options that choose a model, and how an error ends a program."""
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -33,6 +34,20 @@ def add_device_options(parser: argparse.ArgumentParser, dtype_help: str | None =
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
     dtypes = ["auto", "float32", "bfloat16", "float16", "8bit", "4bit"]
     parser.add_argument("--dtype", choices=dtypes, default="auto", help=dtype_help)
+
+
+class ScaleAction(argparse.Action):
+    """Takes LOW and HIGH for a tuple, and refuses what is no scale."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        low, high = values
+        if not -math.inf < low < high < math.inf:
+            raise argparse.ArgumentError(self, f"LOW must be below HIGH, and they are {low:g} and {high:g}")
+        setattr(namespace, self.dest, (low, high))
+
+
+def add_scale_option(parser: argparse.ArgumentParser, help: str) -> None:
+    parser.add_argument("--scale", type=float, nargs=2, action=ScaleAction, metavar=("LOW", "HIGH"), help=help)
 
 
 def positive(text: str) -> int:

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.commands import run
+from model.commands import add_scale_option, run
+from model.datasets.spread import why_no_std
 from model.datasets.tables import read_table
 from model.errors import DataError
 from model.labels import (
@@ -278,15 +279,17 @@ class Opinions:
     stds: list[float] | None
 
 
-def read_opinions(path: Path) -> Opinions:
-    """The columns mos and std of a CSV file. Raises DataError naming file and line for what is missing or no number."""
+def read_opinions(path: Path, scale: tuple[float, float] | None = None) -> Opinions:
+    """The columns mos and std of a CSV file. Raises DataError naming file and line for what is missing or no number, and for a std that no
+    ratings on the scale, if it is given, can have."""
     rows = read_table(path, ["mos"])
     if not rows:
         raise DataError(f"{path} has no rows below its first line")
     stds = [row.optional("std") for row in rows]
     for row, std in zip(rows, stds, strict=True):
-        if std is not None and std < 0:
-            raise row.error(f"the std is {std:g}, and none can be negative")
+        sentence = why_no_std(std, None, scale)
+        if sentence:
+            raise row.error(sentence)
     known = [math.nan if std is None else std for std in stds]
     return Opinions([row.number("mos") for row in rows], None if all(map(math.isnan, known)) else known)
 
@@ -300,12 +303,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("labels", type=Path, metavar="LABELS.csv", help="CSV file with the column mos and, if any, std")
-    parser.add_argument(
-        "--scale",
-        type=float,
-        nargs=2,
-        metavar=("LOW", "HIGH"),
-        help="ends of the scale, as 1 5 (default: the least and the largest MOS, between which Q-Align and DeQA-Score cut their levels)",
+    add_scale_option(
+        parser,
+        "ends of the scale, as 1 5 (default: the least and the largest MOS, between which Q-Align and DeQA-Score cut their levels)",
     )
     parser.add_argument("--std", type=_std, metavar="STD", help="of every picture for which the file has no std")
     parser.add_argument("--format", choices=["table", "json"], default="table")
@@ -321,12 +321,10 @@ def _std(text: str) -> float:
 
 
 def _report(options: argparse.Namespace) -> int:
-    opinions = read_opinions(options.labels)
-    scale = tuple(options.scale) if options.scale else (min(opinions.mos), max(opinions.mos))
-    if scale[0] >= scale[1]:
-        raise DataError(
-            f"{options.labels}: the scale {scale[0]:g} to {scale[1]:g} has no width; give its ends by --scale"
-        )
+    opinions = read_opinions(options.labels, options.scale)
+    scale = options.scale or (min(opinions.mos), max(opinions.mos))
+    if scale[0] == scale[1]:
+        raise DataError(f"{options.labels}: all MOS are {scale[0]:g}, a scale of no width; give its ends by --scale")
     outside = [m for m in opinions.mos if not scale[0] <= m <= scale[1]]
     if outside:
         raise DataError(

@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from model import biq2021
 from model.assessment import Failure
-from model.commands import add_model_options, data_dir, progress_bars, run
+from model.commands import add_model_options, add_scale_option, data_dir, progress_bars, run
 from model.datasets.reading import SPLITS, choose_split, read_dataset
 from model.errors import DataError, ModelError
 from model.gallery import RatedScore, check_folder, write_gallery
@@ -234,9 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="folder that names in a CSV or JSON file start from (default: its own)",
     )
-    parser.add_argument(
-        "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="scale of a CSV or JSON file's figures"
-    )
+    add_scale_option(parser, "scale of a CSV or JSON file's figures")
     parser.add_argument(
         "--split", choices=[*SPLITS, "all"], help="of a published data set (default: test where there is one, else all)"
     )
@@ -251,7 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report(options: argparse.Namespace) -> int:
     source = options.data or options.labels
     root = options.images or (source if source.is_dir() else source.parent)
-    rated = choose_split(read_dataset(source, options.images, options.scale and tuple(options.scale)), options.split)
+    rated = choose_split(read_dataset(source, options.images, options.scale), options.split)
 
     def evaluation(spec: str) -> Evaluation:
         return evaluate(load(spec, options), rated, root, batch_size=options.batch_size, progress=True)

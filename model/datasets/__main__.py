@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.commands import run
+from model.commands import add_scale_option, run
 from model.datasets.meta_json import KINDS, write_meta
 from model.datasets.reading import SPLITS, choose_split, read_dataset
 from model.errors import DataError
@@ -42,7 +42,7 @@ def main() -> int:
     )
     parser.add_argument("data", type=Path, help="a published data set's folder, a CSV file or a meta JSON")
     parser.add_argument("--images", type=Path, help="where the names in a CSV or JSON file start (default: beside it)")
-    parser.add_argument("--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of a CSV or JSON file's MOS")
+    add_scale_option(parser, "of a CSV or JSON file's MOS")
     parser.add_argument("--split", choices=[*SPLITS, "all"], default="all", help="of what is written (default: all)")
     parser.add_argument("--write", choices=KINDS, help="the program whose meta JSON to write")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="where to write it")
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def follow(arguments: argparse.Namespace) -> int:
-    rated = read_dataset(arguments.data, arguments.images, arguments.scale and tuple(arguments.scale))
+    rated = read_dataset(arguments.data, arguments.images, arguments.scale)
     if not arguments.write:
         print(json.dumps(summary(rated)))
         return 0

@@ -7,13 +7,15 @@ Traps that the table below takes care of:
   deviation: with the first two published rows, 30 integer ratings that have this mean give the figure as a population std and
   cannot give it as a variance.
 * KonIQ-10k's koniq10k_distributions_sets.csv has a `MOS` of about 0 to 100 beside an `SD` on 1 to 5. The MOS on 1 to 5 is the mean
-  of the distribution c1..c5, in that file and as `MOS` of koniq10k_scores_and_distributions.csv.
+  of the distribution c1..c5, in that file and as `MOS` of koniq10k_scores_and_distributions.csv. A row of the latter in which
+  they disagree is refused: figures that were turned over show nowhere else.
 * LIVE-Wild's first seven pictures trained the raters; they are left out, as everybody does.
 
 Where the layouts come from: KonIQ-10k from subpic/koniq (the sets file; all 10,073 rows agree with the above) and from programs that
-read the scores file; AGIQA-3K from lcysyzxdxc/AGIQA-3k-Database (its MOS span 0 to 4.49; that the scale ends at 5 is said in
-the paper and not in the file); LIVE-Wild from the README of its release; BIQ2021 from a clone. SPAQ's, KADID-10k's and CSIQ's
-archives could not be opened when this was written: their layouts are those that several independent public programs read.
+read the scores file, which itself was not at hand (its MOS could be held against c1..c5 in no real row); AGIQA-3K from
+lcysyzxdxc/AGIQA-3k-Database (its MOS span 0 to 4.49; that the scale ends at 5 is said in the paper and not in the file); LIVE-Wild
+from the README of its release; BIQ2021 from a clone. SPAQ's, KADID-10k's and CSIQ's archives could not be opened when this was
+written: their layouts are those that several independent public programs read.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +30,7 @@ from model.errors import DataError
 from model.rated import RatedImage
 
 FEW, MANY = 5, 500  # rows from which a span says something of the scale, and from which it must be wide
+AGREES = 0.02  # of KonIQ's MOS and the mean of its ratings, both on 1 to 5, whatever they were rounded to
 NARROW_OF_FEW, NARROW_OF_MANY = 0.05, 0.5  # of the scale
 
 
@@ -70,9 +73,15 @@ def koniq_rows(table: Path) -> Iterator[Row]:
     for row in read_table(table, ["image_name", *counts, "mos", "sd"]):
         given = [row.number(column) for column in counts]
         mean = sum(score * count for score, count in enumerate(given, 1)) / (sum(given) or 1)
+        mos = mean if table == sets else row.number("mos")
+        if 1 <= mos <= 5 and abs(mos - mean) > AGREES:  # one that is outside is told by check_scale
+            raise row.error(
+                f"the MOS of {row.text('image_name')} is {mos:.3f}, and the mean of its ratings c1 to c5 is {mean:.3f}: "
+                "take the published table"
+            )
         yield Row(
             row.text("image_name"),
-            mean if table == sets else row.number("mos"),
+            mos,
             row.number("sd"),
             round(row.number("c_total")) if row.text("c_total") else round(sum(given)),
             splits.get(row.text("image_name"), ""),

@@ -6,6 +6,7 @@ from pathlib import Path
 from model.datasets.labels_csv import read_labels
 from model.datasets.meta_json import read_meta
 from model.datasets.published import read_published
+from model.datasets.spread import why_no_std
 from model.errors import DataError
 from model.rated import RatedImage
 
@@ -18,9 +19,18 @@ def read_dataset(
     """Read what `path` holds: the folder of a published set, a folder with labels.csv, a CSV file or a meta JSON.
 
     images: the folder that names in a CSV or JSON file start from (default: the file's own). scale: of a CSV or JSON file's
-    figures; published sets have their own. Raises DataError in one sentence for what cannot be read.
+    figures; published sets have their own. Raises DataError in one sentence for what cannot be read, and for a std that no ratings on
+    the scale can have.
     """
-    path = Path(path)
+    rated = _read(Path(path), images, scale)
+    for image in rated:
+        sentence = why_no_std(image.std, image.n, image.scale, f"std of {image.image.name}")
+        if sentence:
+            raise DataError(f"{path}: {sentence}: is it a variance, or on another scale?")
+    return rated
+
+
+def _read(path: Path, images: str | Path | None, scale: tuple[float, float] | None) -> list[RatedImage]:
     if path.is_dir():
         labels = path / "labels.csv"
         if not labels.is_file():

@@ -190,6 +190,11 @@ def test_an_empty_std_is_none_and_a_negative_one_no_std(tmp_path, capsys):
         ("image,mos\n", [], "no rows"),
         ("mos\n3\nx\n", [], "line 3: the mos is x"),
         ("mos,std\n3,-1\n", [], "std is -1"),
+        (
+            "mos,std\n3,5\n",
+            ["--scale", "1", "5"],
+            "line 2: the std is 5, and that of any ratings on the scale 1 to 5 is at most 4",
+        ),
         ("mos\n3\n3\n", [], "no width"),
         ("mos\n3\n7\n", ["--scale", "1", "5"], "a mos of 7 lies outside"),
         ("mos\n3\n4\n", ["--out", "nowhere/e.html"], "cannot be written"),
@@ -200,6 +205,13 @@ def test_what_cannot_be_computed_is_said_in_one_sentence(tmp_path, capsys, monke
     (tmp_path / "labels.csv").write_text(content)
     assert main(["labels.csv", *options]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_scale_that_runs_downwards_is_refused(tmp_path, capsys):
+    (tmp_path / "labels.csv").write_text("mos\n3\n4\n")
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tmp_path / "labels.csv"), "--scale", "5", "1"])
+    assert "--scale: LOW must be below HIGH, and they are 5 and 1" in capsys.readouterr().err
 
 
 def test_a_folder_in_place_of_labels_is_refused_in_words(tmp_path, capsys):

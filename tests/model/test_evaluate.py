@@ -342,5 +342,8 @@ def test_a_labels_file_or_a_data_set_is_asked_for_and_not_both(command, gallery)
     ran = command("--scale", "1", "5", data=gallery.labels)  # names start beside the file, where no picture is
     assert (ran.status, ran.out, ran.asked) == (2, "", [])
     assert f"no picture {gallery.labels.parent / '0.png'}, nor any of 11 others" in ran.err and "--images" in ran.err
+    for wrong in (("5", "1"), ("3", "3"), ("nan", "5")):
+        with pytest.raises(SystemExit, match="2"):
+            command("--scale", *wrong)
     ran = command("--scale", "2", "5")
     assert (ran.status, "outside of the scale 2 to 5" in ran.err) == (2, True)

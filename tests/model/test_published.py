@@ -3,6 +3,7 @@
 The folders are built by published_sets.py: no data set is at hand. What is checked of the real files is said where it is.
 """
 
+import json
 import statistics
 import sys
 from pathlib import Path
@@ -188,6 +189,54 @@ def test_figures_in_a_corner_of_the_scale_are_refused(tmp_path):
 def test_figures_that_were_turned_over_are_refused(build, sentence, tmp_path):
     with pytest.raises(DataError, match=sentence):
         read_dataset(build(tmp_path, turned=True))
+
+
+def test_koniqs_mos_that_contradicts_its_own_ratings_is_refused(tmp_path):
+    # Turned over: no degradation is known, and only the ratings c1..c5 in the same row tell it.
+    path = sets.koniq(tmp_path) / "koniq10k_scores_and_distributions.csv"
+    header, *rows = path.read_text().splitlines()
+    cells = [row.split(",") for row in rows]
+    at = header.split(",").index("MOS")
+    turned = [[*row[:at], str(6 - float(row[at])), *row[at + 1 :]] for row in cells]
+    sets.table(path, header, turned)
+    said = "line 2: the MOS of 10004473376.jpg is 2.171, and the mean of its ratings c1 to c5 is 3.829: take the published table"
+    with pytest.raises(DataError, match=said):
+        read_dataset(tmp_path)
+    rounded = [[*row[:at], f"{float(row[at]):.2f}", *row[at + 1 :]] for row in cells]
+    sets.table(path, header, rounded)
+    assert len(read_dataset(tmp_path)) == 5
+
+
+@pytest.mark.parametrize("std", [-0.1, 2.5])
+def test_a_std_that_no_ratings_on_the_scale_can_have_is_refused_by_every_reader(std, tmp_path):
+    table = sets.kadid(tmp_path / "kadid") / "kadid10k" / "dmos.csv"
+    replace_in(table, ",0.869", f",{std}")
+    (tmp_path / "labels.csv").write_text(f"image,mos,std,n\na.png,3,{std},30\n")
+    (tmp_path / "meta.json").write_text(json.dumps([{"image": "a.png", "gt_score": 3, "std": std * 4}]))
+    for path, scale in (
+        (tmp_path / "kadid", None),
+        (tmp_path / "labels.csv", (1, 5)),
+        (tmp_path / "meta.json", (1, 5)),
+    ):
+        with pytest.raises(DataError, match=r"std") as refused:
+            read_dataset(path, scale=scale)
+        assert "negative" in str(refused.value) or "on the scale 1 to 5 is at most" in str(refused.value)
+
+
+def test_the_largest_std_hangs_on_how_many_rated(tmp_path):
+    def read(std, n, scale=(1, 5)):
+        (tmp_path / "labels.csv").write_text(f"image,mos,std,n\na.png,3,{std},{n}\n")
+        return read_dataset(tmp_path / "labels.csv", scale=scale)[0].std
+
+    assert (read(2.83, 2), read(2.03, 30), read(4, ""), read(9, 30, None)) == (
+        2.83,
+        2.03,
+        4,
+        9,
+    )  # 1 and 5; half 1, half 5
+    for std, n in ((2.9, 2), (2.1, 30), (4.1, "")):
+        with pytest.raises(DataError, match="std of a.png is .* on the scale 1 to 5 is at most"):
+            read(std, n)
 
 
 def test_a_folder_with_nothing_known_or_no_pictures_says_so(tmp_path):
