@@ -5,26 +5,26 @@
     python -m model.evaluate --model nano --data koniq10k --against pyiqa:niqe --gallery misses
 
 Prints one JSON object to stdout: model, revision, readout, scale, mos_range, the figures of model.metrics.figures (n, srcc,
-plcc, srcc_fitted, plcc_fitted, krcc, rmse, intervals, notes), rmse_raw, and unreadable, the pictures that could not be
+plcc, srcc_fitted, plcc_fitted, krcc, krcc_fitted, rmse, intervals, notes), rmse_raw, and unreadable, the pictures that could not be
 read, each {"image", "error"}. They are left out of n. rmse is taken after the logistic fit, in units of the labels;
 rmse_raw is without a fit, and null where the labels came without a scale and do not lie in the scores'.
 
 --data reads a published data set's folder, a CSV file or a meta JSON (model/datasets/). These add to the object: dataset, split,
 label_scale (null where the labels came without), and, each only where there is something to say:
 
-* parts: the figures without intervals of each named part, such as a kind of degradation.
-* without_near_duplicates: the figures on BIQ2021's test pictures that have no near-duplicate in the training part.
+* parts: the figures and rmse_raw, without intervals, of each named part, such as a kind of degradation.
+* without_near_duplicates: the same on BIQ2021's test pictures that have no near-duplicate in the training part.
 * raters: how many raters' mean the scorer is worth (model/raters.py), where the labels have std; after the
   logistic fit, but nobody's where the raw SRCC is not above 0, which a note then says.
-* against: with --against SPEC, that system's name, figures and unreadable pictures, and the paired comparison on the pictures that
-  both could read (model/paired.py), in which `first` is --model. Where that system could not be loaded: {"model", "error"}.
+* against: with --against SPEC, that system's name, figures, rmse_raw and unreadable pictures, and the paired comparison on the pictures
+  that both could read (model/paired.py), in which `first` is --model. Where that system could not be loaded: {"model", "error"}.
 """
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +52,7 @@ Score labelled pictures and print one JSON object with these figures, and more:
 
   n                       pictures that could be read
   srcc, plcc, krcc        correlations of the scores, as they are, with the labels
-  srcc_fitted, plcc_fitted
+  srcc_fitted, plcc_fitted, krcc_fitted
                           the same after a 4-parameter logistic has put the scores on the labels' scale
   rmse                    after that fit too, in units of the labels
   rmse_raw                without a fit; null where the labels' scale is not known and not the scores'
@@ -112,7 +112,7 @@ def evaluate(
         "split": " + ".join(sorted({image.split for image in rated} - {""})) or None,
         "label_scale": list(rated[0].scale) if len({image.scale for image in rated}) == 1 and rated[0].scale else None,
     }
-    return Evaluation(report | more_figures(read, list(scores.values())), scores)
+    return Evaluation(report | more_figures(read, list(scores.values()), scorer.scale), scores)
 
 
 def raw_rmse(scores: Sequence[float], rated: Sequence[RatedImage], scale: tuple[float, float] | None) -> float | None:
@@ -133,25 +133,33 @@ def raw_rmse(scores: Sequence[float], rated: Sequence[RatedImage], scale: tuple[
     return rmse([bottom + (score - low) / (high - low) * (top - bottom) for score in scores], mos)
 
 
-def more_figures(rated: Sequence[RatedImage], scores: Sequence[float]) -> dict:
-    """The keys of the report that are there only where there is something to say: see this module's docstring."""
+def more_figures(rated: Sequence[RatedImage], scores: Sequence[float], scale: tuple[float, float] | None) -> dict:
+    """scale: the scores'. The keys of the report that are there only where there is something to say: see this module's docstring."""
     more: dict = {}
     parts = sorted({image.part for image in rated} - {""})
     if len(parts) > 1:
-        more["parts"] = {part: some_figures(rated, scores, lambda image: image.part == part) for part in parts}
+        more["parts"] = {part: some_figures(rated, scores, scale, lambda image: image.part == part) for part in parts}
     if rated and {(image.dataset, image.split) for image in rated} == {(biq2021.NAME, "test")}:
         twins = biq2021.near_duplicates()
-        more["without_near_duplicates"] = some_figures(rated, scores, lambda image: image.image.name not in twins)
+        more["without_near_duplicates"] = some_figures(
+            rated, scores, scale, lambda image: image.image.name not in twins
+        )
     if rated and all(image.std is not None for image in rated):
         more["raters"] = _raters(rated, scores)
     return more
 
 
-def some_figures(rated: Sequence[RatedImage], scores: Sequence[float], chosen) -> dict:
-    """The figures, without intervals, of the images for which chosen(image) holds."""
-    pairs = [(score, image.mos) for score, image in zip(scores, rated, strict=True) if chosen(image)]
-    found = figures([score for score, _ in pairs], [mos for _, mos in pairs], resamples=1)
-    return {key: found[key] for key in ("n", *FIGURES)}
+def some_figures(
+    rated: Sequence[RatedImage],
+    scores: Sequence[float],
+    scale: tuple[float, float] | None,
+    chosen: Callable[[RatedImage], bool],
+) -> dict:
+    """The figures and rmse_raw, without intervals, of the images for which chosen(image) holds."""
+    pairs = [(score, image) for score, image in zip(scores, rated, strict=True) if chosen(image)]
+    kept, images = [score for score, _ in pairs], [image for _, image in pairs]
+    found = figures(kept, [image.mos for image in images], resamples=1)
+    return {key: found[key] for key in ("n", *FIGURES)} | {"rmse_raw": raw_rmse(kept, images, scale)}
 
 
 def _raters(rated: Sequence[RatedImage], scores: Sequence[float]) -> dict:
@@ -166,7 +174,7 @@ def _raters(rated: Sequence[RatedImage], scores: Sequence[float]) -> dict:
 def compared(first: Evaluation, second: Evaluation, rated: Sequence[RatedImage]) -> dict:
     """The report's key `against`: the second system's figures, and the paired comparison on the images that both could read."""
     both = [n for n in first.scores if n in second.scores]
-    kept = ("model", "revision", "n", *FIGURES, "intervals", "unreadable")
+    kept = ("model", "revision", "n", *FIGURES, "rmse_raw", "intervals", "unreadable")
     return {key: second.report[key] for key in kept} | {
         "paired": compare(
             [first.scores[n] for n in both], [second.scores[n] for n in both], [rated[n].mos for n in both]

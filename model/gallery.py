@@ -177,8 +177,9 @@ def _summary(report: dict, with_fit: bool) -> str:
         return "not defined" if report[key] is None else f"{report[key]:.3f}"
 
     return (
-        f"{report['n']} pictures. SRCC {shown('srcc')}, PLCC {shown('plcc')}; after the 4-parameter logistic fit "
-        f"SRCC {shown('srcc_fitted')}, PLCC {shown('plcc_fitted')}, RMSE {shown('rmse')}. "
+        f"{report['n']} pictures. SRCC {shown('srcc')}, PLCC {shown('plcc')}, KRCC {shown('krcc')}, "
+        f"RMSE {shown('rmse_raw')}; after the 4-parameter logistic fit "
+        f"SRCC {shown('srcc_fitted')}, PLCC {shown('plcc_fitted')}, KRCC {shown('krcc_fitted')}, RMSE {shown('rmse')}. "
         + (
             "Misses are counted after the fit, on the scale of the labels."
             if with_fit

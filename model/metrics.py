@@ -15,7 +15,7 @@ from model.errors import DataError
 RESAMPLES = 1000
 FEWEST_FOR_FIT = 5  # one more than the logistic has parameters
 FEWEST_FOR_INTERVALS = 10
-FIGURES = ("srcc", "plcc", "srcc_fitted", "plcc_fitted", "krcc", "rmse")
+FIGURES = ("srcc", "plcc", "srcc_fitted", "plcc_fitted", "krcc", "krcc_fitted", "rmse")
 
 
 def srcc(predictions: np.ndarray, mos: np.ndarray) -> float:
@@ -85,7 +85,7 @@ def plcc_fitted(predictions: np.ndarray, mos: np.ndarray) -> float:
 def figures(predictions: Sequence[float], mos: Sequence[float], resamples: int = RESAMPLES, seed: int = 0) -> dict:
     """All figures of one evaluation, ready for JSON: a figure that is not defined is None, and notes says why.
 
-    Keys: n, srcc, plcc, srcc_fitted, plcc_fitted, krcc, rmse, intervals, notes.
+    Keys: n, srcc, plcc, srcc_fitted, plcc_fitted, krcc, krcc_fitted, rmse, intervals, notes.
 
     * rmse is taken after the logistic fit, in units of mos, since a model's scale need not be that of the labels.
       rmse() gives the raw one where both scales are the same.
@@ -109,7 +109,7 @@ def figures(predictions: Sequence[float], mos: Sequence[float], resamples: int =
     if parameters is None:
         fitted = np.full_like(x, np.nan)
         if not notes:
-            notes.append("the logistic fit did not converge: srcc_fitted, plcc_fitted and rmse are null")
+            notes.append("the logistic fit did not converge: srcc_fitted, plcc_fitted, krcc_fitted and rmse are null")
     else:
         fitted = logistic(x, *parameters)
 
@@ -138,7 +138,7 @@ def _notes(x: np.ndarray, y: np.ndarray) -> list[str]:
     if constant:
         return [f"all {' and all '.join(constant)} are equal: {NULL}"]
     if len(x) < FEWEST_FOR_FIT:
-        return [f"fewer than {FEWEST_FOR_FIT} pictures: srcc_fitted, plcc_fitted and rmse are null"]
+        return [f"fewer than {FEWEST_FOR_FIT} pictures: srcc_fitted, plcc_fitted, krcc_fitted and rmse are null"]
     return []
 
 
@@ -150,6 +150,7 @@ def _figures_once(x: np.ndarray, fitted: np.ndarray, y: np.ndarray) -> dict[str,
         "srcc_fitted": np.nan if unfitted else srcc(fitted, y),
         "plcc_fitted": np.nan if unfitted else plcc(fitted, y),
         "krcc": krcc(x, y),
+        "krcc_fitted": np.nan if unfitted else krcc(fitted, y),
         "rmse": np.nan if unfitted else rmse(fitted, y),
     }
 

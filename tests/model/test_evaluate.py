@@ -111,7 +111,7 @@ def test_the_command_prints_one_json_object_with_all_figures(command):
     assert (report["model"], report["revision"], report["scale"]) == ("brightness", "1", [0, 255])
     assert (report["n"], report["mos_range"]) == (12, [1, 3.2])
     assert (report["srcc"], report["krcc"]) == pytest.approx((1, 1))
-    for name in ("srcc", "plcc", "srcc_fitted", "plcc_fitted", "krcc", "rmse"):
+    for name in ("srcc", "plcc", "srcc_fitted", "plcc_fitted", "krcc", "krcc_fitted", "rmse"):
         low, high = report["intervals"][name]
         assert low - 1e-9 <= report[name] <= high + 1e-9
     assert report["unreadable"] == []
@@ -270,8 +270,10 @@ def test_a_published_set_is_evaluated_on_its_test_split_with_what_is_known_of_it
 def test_parts_and_pictures_without_near_duplicates_have_figures_of_their_own(command, tmp_path):
     report = json.loads(command("--split", "all", data=published_sets.kadid(tmp_path / "kadid")).out)
     assert {part: found["n"] for part, found in report["parts"].items()} == {"01": 3, "03": 2}
+    assert all(found["rmse_raw"] > 0 for found in report["parts"].values())
     assert "intervals" not in report["parts"]["01"] and "without_near_duplicates" not in report
     report = json.loads(command(data=published_sets.biq2021(tmp_path / "biq")).out)
+    assert report["without_near_duplicates"]["rmse_raw"] > 0
     assert (report["n"], report["without_near_duplicates"]["n"]) == (2, 1)  # ss01 (151) is one that has a twin
 
 
@@ -298,6 +300,9 @@ def test_two_systems_are_compared_on_the_pictures_that_both_could_read(command, 
     assert (against["model"], against["srcc"]) == ("darkness", pytest.approx(-1))
     assert [entry["image"] for entry in against["unreadable"]] == ["3.png", "5.png"]
     assert against["paired"]["srcc"]["difference"] == pytest.approx(2)
+    assert against["rmse_raw"] > 100  # the labels' scale is not known, and they lie in the scores' 0 to 255
+    against = json.loads(command("--against", "darkness", "--scale", "1", "5").out)["against"]
+    assert 4 > against["rmse_raw"] > against["rmse"]
 
 
 def test_the_gallery_is_written_beside_the_report(command, tmp_path):

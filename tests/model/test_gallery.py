@@ -21,7 +21,10 @@ REPORT = SCALES | {
     "plcc": 0.8,
     "srcc_fitted": 0.9,
     "plcc_fitted": None,
+    "krcc": 0.7,
+    "krcc_fitted": 0.71,
     "rmse": 0.4,
+    "rmse_raw": 0.55,
 }
 
 
@@ -69,6 +72,11 @@ def test_the_page_holds_all_that_it_shows(tmp_path):
     high, low = worst_misses(scored(tmp_path))
     assert len(pictures) == len(high) + len(low) == text.count("<strong>too ")
     assert "<p>Against" not in text and "background: #fff" not in text
+    assert "KRCC 0.700, RMSE 0.550; after" in text and "KRCC 0.710, RMSE 0.400." in text
+    assert (
+        "RMSE not defined; after"
+        in write_gallery(tmp_path / "out", scored(tmp_path), REPORT | {"rmse_raw": None}).read_text()
+    )
     assert "SRCC 0.900" in text and "PLCC not defined" in text and "raters' std 0.50" in text.replace("&#x27;", "'")
 
 

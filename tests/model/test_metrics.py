@@ -43,6 +43,17 @@ def test_correlations_are_scipys_ties_included():
     assert metrics.krcc(x, y) == pytest.approx(stats.kendalltau(x, y)[0], abs=1e-12)
 
 
+def test_krcc_after_the_fit_is_kendalls_of_the_fitted_scores_and_turned_upright():
+    x, y = pairs()
+    fitted = metrics.logistic(x, *metrics.fit_logistic(x, y))
+    found, backwards = figures(x, y, resamples=50), figures(-x, y, resamples=50)
+    assert found["krcc_fitted"] == pytest.approx(stats.kendalltau(fitted, y)[0], abs=1e-12)
+    assert backwards["krcc"] == pytest.approx(-found["krcc"]) and backwards["krcc_fitted"] > 0.5
+    low, high = backwards["intervals"]["krcc_fitted"]
+    assert 0 < low < backwards["krcc_fitted"] < high
+    assert list(FIGURES) == [key for key in found if key not in ("n", "intervals", "notes")]
+
+
 def test_rmse_is_on_the_scale_of_the_labels_whatever_the_models_scale():
     x, y = pairs()
     assert metrics.rmse([1, 2], [1, 4]) == pytest.approx(2**0.5)
@@ -84,7 +95,12 @@ def test_the_same_seed_gives_the_same_intervals():
         ([2.0] * 12, list(range(12)), FIGURES, "all predictions are equal"),
         (list(range(12)), [2.0] * 12, FIGURES, "all opinion scores are equal"),
         ([2.0] * 12, [3.0] * 12, FIGURES, "all predictions and all opinion scores are equal"),
-        ([1.0, 2.0, 4.0, 3.0], [1, 2, 3, 4], ("srcc_fitted", "plcc_fitted", "rmse"), "fewer than 5 pictures"),
+        (
+            [1.0, 2.0, 4.0, 3.0],
+            [1, 2, 3, 4],
+            ("srcc_fitted", "plcc_fitted", "krcc_fitted", "rmse"),
+            "fewer than 5 pictures",
+        ),
     ],
 )
 def test_what_is_not_defined_is_null_and_said(predictions, mos, undefined, note):
@@ -98,7 +114,9 @@ def test_a_fit_that_fails_is_null_and_said(monkeypatch):
     monkeypatch.setattr(metrics, "fit_logistic", lambda *_: None)
     found = figures(*pairs(), resamples=5)
     assert found["srcc"] > 0.9 and found["plcc_fitted"] is None and found["intervals"]["plcc_fitted"] is None
-    assert found["notes"] == ["the logistic fit did not converge: srcc_fitted, plcc_fitted and rmse are null"]
+    assert found["notes"] == [
+        "the logistic fit did not converge: srcc_fitted, plcc_fitted, krcc_fitted and rmse are null"
+    ]
 
 
 def test_unpaired_or_infinite_values_are_refused():
