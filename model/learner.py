@@ -12,11 +12,12 @@ from model.losses import answer_cross_entropy, regression_loss
 from model.readouts import read_levels, read_score_token
 
 QUESTION_END = 1 + IMAGE_TOKENS + len(PROMPT.split())  # where the answer begins
+SCORED = -4  # <the position before> word . <eos>
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Rated pictures as the decoder sees them: image tokens [N, 20, D] and MOS [N] on the model's scale."""
+    """Rated pictures as the decoder sees them: image tokens [N, 24, D] and MOS [N] on the model's scale."""
 
     image_tokens: torch.Tensor
     mos: torch.Tensor
@@ -27,6 +28,19 @@ class Examples:
     def __getitem__(self, positions: Sequence[int] | np.ndarray) -> "Examples":
         picked = torch.as_tensor(positions, dtype=torch.long)
         return Examples(self.image_tokens[picked], self.mos[picked])
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Of N pictures: logits [N, A, V] at the positions that predict the answer's ids [N, A], and scores [N], not clamped, as they are read
+    at the position that predicts its first word."""
+
+    logits: torch.Tensor
+    ids: torch.Tensor
+    scores: torch.Tensor
+
+    def __getitem__(self, rows: slice) -> "Answers":
+        return Answers(self.logits[rows], self.ids[rows], self.scores[rows])
 
 
 class Learner:
@@ -42,7 +56,7 @@ class Learner:
 
     @torch.no_grad()
     def predict(self, image_tokens: torch.Tensor) -> torch.Tensor:
-        """Image tokens [N, 20, D] to scores [N], by the scorer's own readouts."""
+        """Image tokens [N, 24, D] to scores [N], by the scorer's own readouts."""
         self.model.eval()
         token_ids = self.token_ids.to(image_tokens.device)
         prompt = self.processor.prompt_ids().to(image_tokens.device)
@@ -57,14 +71,23 @@ class Learner:
             scores.append(reading.score)
         return torch.cat(scores)
 
-    def loss(self, examples: Examples) -> torch.Tensor:
-        """As in base training (model/train.py). Q-Scorer: cross-entropy of the answer + MSE at the position that predicts the score token +
-        norm-in-norm. Q-Align: the cross-entropy alone."""
+    def answers(self, examples: Examples) -> Answers:
+        """What the model makes of the right answers: the word of the MOS, a full stop, the end."""
         words = [self.tokens[interval_index(m, self.scale, len(self.tokens))] for m in examples.mos.tolist()]
         ids = torch.stack([self.processor.prompt_ids(f"{word} . <eos>") for word in words]).to(examples.mos.device)
         output = self.model.decode(examples.image_tokens, ids)
-        loss = answer_cross_entropy(output.logits[:, QUESTION_END - 1 : -1], ids[:, QUESTION_END:])
+        logits = output.logits[:, QUESTION_END - 1 : -1]
         if self.readout == "score_token":
-            scores = self.model.regressor(output.hidden[:, -4])  # <the position before> word . <eos>
-            loss = loss + regression_loss(scores, examples.mos)
+            scores = self.model.regressor(output.hidden[:, SCORED])
+        else:
+            scores = read_levels(output.logits[:, SCORED], self.token_ids, self.scale).score
+        return Answers(logits, ids[:, QUESTION_END:], scores)
+
+    def loss(self, examples: Examples) -> torch.Tensor:
+        """As in base training (model/train.py). Q-Scorer: cross-entropy of the answer + MSE at the position that predicts the score token +
+        norm-in-norm. Q-Align: the cross-entropy alone."""
+        found = self.answers(examples)
+        loss = answer_cross_entropy(found.logits, found.ids)
+        if self.readout == "score_token":
+            loss = loss + regression_loss(found.scores, examples.mos)
         return loss

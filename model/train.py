@@ -1,285 +1,263 @@
-"""Train nano, nano-qalign and the plain regressor on BIQ2021.
+"""Train nano, nano-qalign and the plain regressor on BIQ2021, together, on one image encoder.
 
-    python -m model.train --data BIQ2021 --out runs            # all three, one after the other
-    python -m model.train --data BIQ2021 --out runs --system nano
+    python -m model.train --data BIQ2021 --out runs
 
-The stem of the encoder stays as ImageNet made it, so its output is computed once a picture and kept on disk in half precision;
-everything after it is trained. A crop of that map with random height, width and place, perhaps mirrored, stands for the crop of the
-picture: neither changes how good a picture looks.
+Each of the three reads the same encoder's maps and sends its gradient back into it, so they differ in how they read and in
+nothing else. What each is taught: Q-Scorer its answer's cross-entropy, the squared error and the norm-in-norm loss; Q-Align the answer's
+cross-entropy; the plain regressor the two losses of the score. All three are shown pictures damaged on purpose too
+(model/degradations.py), which should score lower the more they are damaged: photographs with a MOS hardly show noise and
+compression alone. The first layers of the encoder stay as ImageNet made them.
 
-Interrupted, the same command goes on from the last checkpoint: order and crops are drawn from (seed, epoch, step), so the result
-is the same. After each epoch the SRCC on the validation part decides whether these weights are the best so far; the test part
-is never looked at here (python -m model.evaluate does that).
+Interrupted, the same command goes on from the last checkpoint. After each epoch the moving average of the weights is
+checked on the validation part, and the best is kept; the test part is never looked at here (python -m model.compare does that).
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.stats import pearsonr, spearmanr
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from model import biq2021
 from model.allocator import keep_freed_memory
-from model.backbones.lite_encoder import STEM_CHANNELS, LiteEncoder, load_imagenet_weights
-from model.backbones.nano import LEVEL_WORDS, SCORE_TOKENS, NanoConfig, NanoModel, NanoProcessor, build_tokenizer
+from model.backbones.lite_encoder import LiteEncoder, load_imagenet_weights
+from model.backbones.nano import (
+    LEVEL_WORDS,
+    SCORE_TOKENS,
+    NanoConfig,
+    NanoModel,
+    NanoProcessor,
+    ViewMaps,
+    build_tokenizer,
+    map_views,
+)
+from model.backbones.nano_views import together
 from model.baselines import PlainRegressor
+from model.rated import RatedImage
 from model.commands import run
 from model.images import open_image
 from model.learner import Examples, Learner
-from model.losses import regression_loss
-from model.rated import RatedImage
+from model.losses import answer_cross_entropy, regression_loss
+from model.training_pictures import BATCH_SIZE, DAMAGED, Step, epoch_steps
 
-SIDE = 320  # pixels; the area nano looks at is SIDE x SIDE
-CELLS = SIDE // 4  # the stem's map is a quarter as wide
-CROPS = (48, 56, 64, 72)  # crop sides in cells: 192 to 288 pixels
-BATCH_SIZE = 16
+SIDE = 288  # pixels; the area of the whole is SIDE x SIDE
+FROZEN_BLOCKS = 3
 ENCODER_LR, LANGUAGE_LR, WEIGHT_DECAY = 3e-4, 1e-3, 1e-2
-CHECKPOINT_EVERY = 100  # steps
+AVERAGED_OVER = 0.998  # of the moving average is kept in each step
+DROP = 0.6  # a picture ruined on purpose (severity 1) should lose this share of what it has above the worst score
+CHECKPOINT_EVERY = 50  # steps
 
 
-class StemCache:
-    """The frozen stem's maps of all pictures, float16 [N, 80, 80, 24] on disk: about 300 kB a picture."""
-
-    def __init__(self, path: Path, images: list[Path]):
-        self.index = {image: n for n, image in enumerate(images)}
-        if not path.exists():
-            self._fill(path, images)
-        self.maps = np.load(path, mmap_mode="r")
-
-    @staticmethod
-    @torch.inference_mode()
-    def _fill(path: Path, images: list[Path]) -> None:
-        encoder = LiteEncoder()
-        load_imagenet_weights(encoder)
-        encoder.to(memory_format=torch.channels_last)
-        processor = NanoProcessor(build_tokenizer(), side=SIDE)
-        unfinished = path.with_suffix(".part")
-        shape = (len(images), CELLS, CELLS, STEM_CHANNELS)
-        maps = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
-        with ThreadPoolExecutor(2) as pool:
-            for start in tqdm(range(0, len(images), 32), desc="stem", unit="batch", file=sys.stderr):
-                batch = images[start : start + 32]
-                pixels = torch.stack(list(pool.map(lambda image: processor.pixels(open_image(image)), batch)))
-                stem = encoder.forward_stem(pixels.contiguous(memory_format=torch.channels_last))
-                maps[start : start + len(batch)] = stem.permute(0, 2, 3, 1).half().numpy()
-        maps.flush()
-        unfinished.rename(path)
-
-    def batch(self, items: list[RatedImage], crop: tuple[slice, slice], mirror: bool) -> torch.Tensor:
-        """Maps [B, 24, h, w] in float32 of these pictures."""
-        rows, columns = crop
-        maps = np.stack([self.maps[self.index[item.image], rows, columns] for item in items])
-        if mirror:
-            maps = maps[:, :, ::-1]
-        return torch.from_numpy(np.ascontiguousarray(maps)).float().permute(0, 3, 1, 2)
+def nano_with(tokens: tuple[str, ...], regress: bool, encoder: LiteEncoder) -> Learner:
+    """A new nano with one of its readouts on `encoder`."""
+    processor = NanoProcessor(build_tokenizer(), side=SIDE)
+    config = NanoConfig(
+        vocab_size=len(processor.tokenizer),
+        regressor_widths=(128, 64) if regress else (),
+        readout={
+            "kind": "score_token" if regress else "level",
+            "tokens": list(tokens),
+            "scale": list(biq2021.SCALE),
+        },
+    )
+    model = NanoModel(config)
+    model.encoder = encoder
+    if regress:
+        nn.init.constant_(model.regressor.output.bias, sum(biq2021.SCALE) / 2)
+    return Learner(model, processor)
 
 
-class NanoSystem(nn.Module):
-    """nano with one of its two readouts, and the loss that teaches it."""
-
-    def __init__(self, tokens: tuple[str, ...], regress: bool):
-        super().__init__()
-        self.processor = NanoProcessor(build_tokenizer(), side=SIDE)
-        kind = "score_token" if regress else "level"
-        config = NanoConfig(
-            vocab_size=len(self.processor.tokenizer),
-            regressor_widths=(128, 64) if regress else (),
-            readout={"kind": kind, "tokens": list(tokens), "scale": list(biq2021.SCALE)},
-        )
-        self.model = NanoModel(config)
-        load_imagenet_weights(self.model.encoder)
-        if regress:
-            nn.init.constant_(self.model.regressor.output.bias, sum(biq2021.SCALE) / 2)
-        self.learner = Learner(self.model, self.processor)
-
-    @property
-    def encoder(self) -> LiteEncoder:
-        return self.model.encoder
-
-    def image_tokens(self, stem_maps: torch.Tensor) -> torch.Tensor:
-        return self.model.connector(self.encoder.forward_from_stem(stem_maps))
-
-    def loss(self, stem_maps: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
-        return self.learner.loss(Examples(self.image_tokens(stem_maps), mos))
-
-    def scores(self, stem_maps: torch.Tensor) -> torch.Tensor:
-        return self.learner.predict(self.image_tokens(stem_maps))
-
-    def save(self, folder: Path) -> None:
-        self.model.half().save_pretrained(folder)  # float16: half the size; scores move by less than .01
-        self.processor.save_pretrained(folder)
-
-
-class PlainSystem(PlainRegressor):
-    """The bar to beat: the same encoder, data, schedule and score losses, without the language model."""
+class Systems(nn.Module):
+    """The three systems on one encoder."""
 
     def __init__(self):
         super().__init__()
+        self.encoder = LiteEncoder()
         load_imagenet_weights(self.encoder)
-        nn.init.constant_(self.output.bias, sum(biq2021.SCALE) / 2)
+        for part in (self.encoder.stem, *self.encoder.blocks[:FROZEN_BLOCKS]):
+            part.requires_grad_(False)
+        self.learners = {
+            "nano": nano_with(SCORE_TOKENS, True, self.encoder),
+            "nano-qalign": nano_with(LEVEL_WORDS, False, self.encoder),
+        }
+        self.nanos = nn.ModuleDict({name: learner.model for name, learner in self.learners.items()})
+        self.plain = PlainRegressor()
+        self.plain.encoder = self.encoder
+        nn.init.constant_(self.plain.output.bias, sum(biq2021.SCALE) / 2)
+        self.to(memory_format=torch.channels_last)
 
-    def scores(self, stem_maps: torch.Tensor) -> torch.Tensor:
-        return self.score_maps(self.encoder.forward_from_stem(stem_maps))
+    def loss(self, step: Step) -> torch.Tensor:
+        """Of the three systems together."""
+        maps = map_views(self.encoder, step.views)
+        plain = self.plain.score_maps(maps)
+        total = regression_loss(plain[:BATCH_SIZE], step.mos) + damage_loss(plain, step)
+        mos = torch.cat([step.mos, step.mos[:DAMAGED], step.mos[:DAMAGED]])
+        for learner in self.learners.values():
+            found = learner.answers(Examples(learner.model.connector(maps), mos))
+            labelled = found[:BATCH_SIZE]
+            total = total + answer_cross_entropy(labelled.logits, labelled.ids) + damage_loss(found.scores, step)
+            if learner.readout == "score_token":
+                total = total + regression_loss(labelled.scores, step.mos)
+        return total
 
-    def loss(self, stem_maps: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
-        scores = self.scores(stem_maps)
-        return regression_loss(scores, mos)
+    @torch.inference_mode()
+    def scores(self, maps: ViewMaps) -> dict[str, torch.Tensor]:
+        """Scores [B] by system."""
+        by_nano = {
+            name: learner.predict(learner.model.connector(maps)).clone() for name, learner in self.learners.items()
+        }
+        return {**by_nano, "plain": self.plain.score_maps(maps)}
 
-    def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(self.state_dict(), folder / "plain.pt")
-
-
-SYSTEMS = {
-    "nano": lambda: NanoSystem(SCORE_TOKENS, regress=True),
-    "nano-qalign": lambda: NanoSystem(LEVEL_WORDS, regress=False),
-    "plain": PlainSystem,
-}
+    def save(self, name: str, folder: Path) -> None:
+        """One of the two nanos as a model of its own, in float16: half the size, and scores move by less than .01."""
+        self.nanos[name].half().save_pretrained(folder)
+        self.learners[name].processor.save_pretrained(folder)
 
 
-def epoch_batches(
-    items: list[RatedImage], seed: int, epoch: int, skip: int
-) -> Iterator[tuple[list[RatedImage], tuple[slice, slice], bool]]:
-    """The epoch's batches with their crop and whether mirrored, drawn from (seed, epoch, step) alone; the first `skip` left out."""
-    order = np.random.default_rng([seed, epoch]).permutation(len(items))
-    for step in range(skip, len(items) // BATCH_SIZE):
-        draw = np.random.default_rng([seed, epoch, step])
-        height, width = draw.choice(CROPS, 2)
-        top, left = draw.integers(CELLS - height + 1), draw.integers(CELLS - width + 1)
-        crop = slice(top, top + height), slice(left, left + width)
-        batch = [items[n] for n in order[step * BATCH_SIZE : (step + 1) * BATCH_SIZE]]
-        yield batch, crop, bool(draw.integers(2))
+def damage_loss(scores: torch.Tensor, step: Step) -> torch.Tensor:
+    """Ranking loss (paper eq. 33) of the scores of all pictures of a step: a damaged picture should lie below itself undamaged, and
+    below itself less damaged, by a margin in proportion to the difference in severity and to what there is to lose."""
+    whole, mild, severe = scores[:DAMAGED], scores[BATCH_SIZE : BATCH_SIZE + DAMAGED], scores[BATCH_SIZE + DAMAGED :]
+    to_lose = DROP * (step.mos[:DAMAGED] - biq2021.SCALE[0])
+    first, second = step.severities
+    return (F.relu(to_lose * first - (whole - mild)) + F.relu(to_lose * (second - first) - (mild - severe))).mean()
 
 
 @torch.inference_mode()
-def predict(system: nn.Module, cache: StemCache, items: list[RatedImage]) -> np.ndarray:
-    """Scores [N] of whole pictures."""
-    whole = slice(0, CELLS), slice(0, CELLS)
-    system.eval()
-    scores = [system.scores(cache.batch(items[n : n + 32], whole, False)) for n in range(0, len(items), 32)]
-    system.train()
-    return torch.cat(scores).numpy()
+def predict(systems: Systems, items: Sequence[RatedImage]) -> dict[str, torch.Tensor]:
+    """Scores [N] of whole pictures by system; they have one shape."""
+    systems.eval()
+    processor = systems.learners["nano"].processor
+    found: dict[str, list[torch.Tensor]] = {}
+    for start in tqdm(range(0, len(items), BATCH_SIZE), desc="scoring", unit="batch", file=sys.stderr, leave=False):
+        batch = [processor.views(open_image(item.image)) for item in items[start : start + BATCH_SIZE]]
+        for name, scores in systems.scores(map_views(systems.encoder, together(batch))).items():
+            found.setdefault(name, []).append(scores)
+    systems.train()
+    return {name: torch.cat(scores) for name, scores in found.items()}
 
 
 class TrainingRun:
-    """One system's training: weights, optimiser, schedule and position, kept in one checkpoint file."""
+    """One training: weights, their moving average, optimiser, schedule and position, kept in one checkpoint file."""
 
-    def __init__(self, name: str, folder: Path, steps_per_epoch: int, epochs: int, seed: int):
+    def __init__(self, folder: Path, items: Sequence[RatedImage], epochs: int, seed: int):
         torch.manual_seed(seed)
-        self.system = SYSTEMS[name]().to(memory_format=torch.channels_last)
-        self.folder, self.steps_per_epoch, self.epochs = folder, steps_per_epoch, epochs
-        encoder = self.system.encoder
-        for part in (encoder.stem, *encoder.blocks[:3]):
-            part.requires_grad_(False)
-        in_encoder = set(encoder.parameters())
-        language = [p for p in self.system.parameters() if p not in in_encoder]
-        groups = [{"params": [p for p in in_encoder if p.requires_grad]}, {"params": language}]
-        # A set has no order: sort by name so that a resumed run gives each tensor its own moments.
-        position = {p: n for n, p in enumerate(self.system.parameters())}
-        groups[0]["params"].sort(key=position.get)
-        self.optimizer = torch.optim.AdamW(groups, lr=ENCODER_LR, weight_decay=WEIGHT_DECAY)
+        self.folder, self.items, self.seed = folder, items, seed
+        self.steps_per_epoch, self.epochs = len(items) // BATCH_SIZE, epochs
+        self.systems = Systems()
+        averaging = get_ema_multi_avg_fn(AVERAGED_OVER)
+        self.average = AveragedModel(self.systems, multi_avg_fn=averaging)
+        in_encoder = set(self.systems.encoder.parameters())
+        moving = [p for p in self.systems.parameters() if p.requires_grad]  # each once, in a fixed order
+        groups = [[p for p in moving if p in in_encoder], [p for p in moving if p not in in_encoder]]
+        self.optimizer = torch.optim.AdamW([{"params": g} for g in groups], lr=ENCODER_LR, weight_decay=WEIGHT_DECAY)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, [ENCODER_LR, LANGUAGE_LR], total_steps=epochs * steps_per_epoch + 1, pct_start=0.1
+            self.optimizer, [ENCODER_LR, LANGUAGE_LR], total_steps=epochs * self.steps_per_epoch + 1, pct_start=0.1
         )
         self.step, self.log = 0, []
 
     @property
-    def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
+    def parts(self) -> dict:
+        return {"systems": self.systems, "average": self.average, "optimizer": self.optimizer, "schedule": self.schedule}
 
     def save(self) -> None:
-        state = {
-            "system": self.system.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "step": self.step,
-            "log": self.log,
-        }
-        unfinished = self.checkpoint.with_suffix(".part")
-        torch.save(state, unfinished)
-        unfinished.rename(self.checkpoint)
+        state = {name: part.state_dict() for name, part in self.parts.items()}
+        unfinished = self.folder / "checkpoint.part"
+        torch.save(state | {"step": self.step, "log": self.log}, unfinished)
+        unfinished.rename(self.folder / "checkpoint.pt")
 
     def resume(self) -> None:
-        if not self.checkpoint.exists():
-            return
-        state = torch.load(self.checkpoint, weights_only=True)
-        self.system.load_state_dict(state["system"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.step, self.log = state["step"], state["log"]
+        checkpoint = self.folder / "checkpoint.pt"
+        if checkpoint.exists():
+            state = torch.load(checkpoint, weights_only=True)
+            for name, part in self.parts.items():
+                part.load_state_dict(state[name])
+            self.step, self.log = state["step"], state["log"]
 
-    def train_epoch(self, cache: StemCache, items: list[RatedImage], seed: int, progress: tqdm) -> None:
+    def train_epoch(self, progress: tqdm) -> None:
         epoch = len(self.log)
         done = self.step - epoch * self.steps_per_epoch
-        for batch, crop, mirror in epoch_batches(items, seed, epoch, done):
-            mos = torch.tensor([item.mos for item in batch])
-            loss = self.system.loss(cache.batch(batch, crop, mirror), mos)
+        for step in epoch_steps(self.items, SIDE, self.seed, epoch, done):
+            loss = self.systems.loss(step)
             self.optimizer.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(self.system.parameters(), 5.0)
+            nn.utils.clip_grad_norm_(self.systems.parameters(), 5.0)
             self.optimizer.step()
             self.schedule.step()
+            self.average.update_parameters(self.systems)
             self.step += 1
             progress.update()
-            progress.set_postfix(
-                loss=f"{loss.item():.3f}", **{k: f"{v:.4f}" for k, v in (self.log[-1] if self.log else {}).items()}
-            )
+            progress.set_postfix(loss=f"{loss.item():.3f}")
             if self.step % CHECKPOINT_EVERY == 0:
                 self.save()
 
-    def validate(self, cache: StemCache, items: list[RatedImage]) -> None:
-        """Add this epoch's figures to the log; keep the weights if their SRCC is the best so far."""
-        scores, mos = predict(self.system, cache, items), [item.mos for item in items]
-        figures = {"srcc": float(spearmanr(scores, mos).statistic), "plcc": float(pearsonr(scores, mos).statistic)}
-        best = max((entry["srcc"] for entry in self.log), default=-1.0)
+    def validate(self, items: Sequence[RatedImage]) -> None:
+        """Add this epoch's figures to the log; keep the averaged weights if nano's SRCC is the best so far."""
+        mos, figures = [item.mos for item in items], {}
+        for name, scores in predict(self.average.module, items).items():
+            figures[name] = {
+                "srcc": float(spearmanr(scores, mos).statistic),
+                "plcc": float(pearsonr(scores, mos).statistic),
+            }
+        best = max((entry["nano"]["srcc"] for entry in self.log), default=-1.0)
         self.log.append(figures)
-        if figures["srcc"] > best or len(self.log) == 1:  # the first counts even where SRCC is undefined
-            torch.save(self.system.state_dict(), self.folder / "best.pt")
+        if figures["nano"]["srcc"] > best or len(self.log) == 1:  # the first counts even where SRCC is undefined
+            torch.save(self.average.module.state_dict(), self.folder / "best.pt")
         self.save()
         (self.folder / "log.json").write_text(json.dumps(self.log, indent=1))
 
 
-def train(name: str, data: Path, out: Path, epochs: int, seed: int = 0) -> Path:
-    """Train one system and return the folder with its best weights. Raises DataError when `data` is not BIQ2021."""
+def train(data: Path, out: Path, epochs: int, seed: int = 0) -> list[Path]:
+    """Train the systems and return the folders with the best weights of nano and nano-qalign. Raises DataError when `data` is not
+    BIQ2021."""
     keep_freed_memory()
-    train_items, validation_items = biq2021.train_and_validation(data)
-    folder = out / name
-    folder.mkdir(parents=True, exist_ok=True)
-    cache = StemCache(out / "stem.npy", biq2021.all_images(data))
-    training = TrainingRun(name, folder, len(train_items) // BATCH_SIZE, epochs, seed)
+    items, validation = biq2021.train_and_validation(data)
+    out.mkdir(parents=True, exist_ok=True)
+    training = TrainingRun(out, items, epochs, seed)
     training.resume()
     total = epochs * training.steps_per_epoch
-    with tqdm(total=total, initial=training.step, desc=name, unit="step", file=sys.stderr) as progress:
+    with tqdm(total=total, initial=training.step, desc="training", unit="step", file=sys.stderr) as progress:
         while len(training.log) < epochs:
-            training.train_epoch(cache, train_items, seed, progress)
-            training.validate(cache, validation_items)
-    training.system.load_state_dict(torch.load(folder / "best.pt", weights_only=True))
-    training.system.save(folder / "best")
-    return folder / "best"
+            training.train_epoch(progress)
+            training.validate(validation)
+    systems = best_of(data, out)
+    for name in systems.nanos:
+        systems.save(name, out / name)
+        systems.float()
+    return [out / name for name in systems.nanos]
+
+
+def best_of(data: Path, out: Path) -> Systems:
+    """The systems with the weights that validation chose. Raises DataError when they were not trained."""
+    from model.errors import DataError
+
+    best = out / "best.pt"
+    if not best.exists():
+        raise DataError(f"{best} is not there: run python -m model.train --data {data} --out {out} first.")
+    systems = Systems()
+    systems.load_state_dict(torch.load(best, weights_only=True))
+    return systems.eval()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m model.train", description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="a clone of github.com/nisarahmedrana/BIQ2021")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="where checkpoints, logs and weights go; 3 GB for the stem's maps"
-    )
-    parser.add_argument("--system", choices=SYSTEMS, action="append", help="train only this one (may be given again)")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True, help="where checkpoints, logs and weights go")
+    parser.add_argument("--epochs", type=int, default=5)
     arguments = parser.parse_args()
     return run(lambda: train_all(arguments))
 
 
 def train_all(arguments: argparse.Namespace) -> int:
-    for name in arguments.system or SYSTEMS:
-        print(train(name, arguments.data, arguments.out, arguments.epochs))
+    for folder in train(arguments.data, arguments.out, arguments.epochs):
+        print(folder)
     return 0
 
 

@@ -1,25 +1,13 @@
 """A nano seen by a scorer: a picture in, the hidden state and logits that a readout needs out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from PIL import Image
 from torch import nn
 
 from model.backbones.nano import NanoModel, NanoProcessor
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """One picture, ready for the model: pixels [3, H, W]."""
-
-    pixels: torch.Tensor
-
-    @property
-    def shape_key(self) -> torch.Size:
-        """Pictures of one shape go through the model together."""
-        return self.pixels.shape
+from model.backbones.nano_views import Views, together
 
 
 class NanoBackbone:
@@ -47,14 +35,14 @@ class NanoBackbone:
     def dtype(self) -> torch.dtype:
         return self.model.dtype
 
-    def prepare(self, image: Image.Image) -> Prepared:
+    def prepare(self, image: Image.Image) -> Views:
         """One RGB picture."""
-        return Prepared(self.processor.pixels(image))
+        return self.processor.views(image)
 
     @torch.inference_mode()
-    def last_position(self, batch: Sequence[Prepared]) -> tuple[torch.Tensor, torch.Tensor]:
+    def last_position(self, batch: Sequence[Views]) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states [B, D] and logits [B, V] at the position that predicts the score token or level word. The batch has
         one shape_key."""
-        pixels = torch.stack([prepared.pixels for prepared in batch])
-        output = self.model(pixels.to(self.device, self.dtype), self._prompt.expand(len(batch), -1))
+        seen = together(batch).to(self.device, self.dtype)
+        output = self.model.decode(self.model.encode(seen), self._prompt.expand(len(batch), -1))
         return output.hidden[:, -1], output.logits[:, -1]

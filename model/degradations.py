@@ -1,0 +1,132 @@
+"""Synthetic damage to pictures, by kind and severity: what shows a scorer noise and compression, which photographs with a MOS rarely have alone.
+
+A kind is a function of (RGB array [H, W, 3] uint8, severity, random generator) to an array of the same shape. Severity runs from 0 (hardly
+seen) to 1 (ruined); what it means for each kind stands in its line. Used to train by ranking (the damaged picture should score
+lower than the same picture unharmed) and to measure what a scorer notices.
+"""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageFilter
+from scipy.ndimage import convolve1d
+
+Degradation = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
+
+
+def between(low: float, high: float, severity: float) -> float:
+    """From `low` at severity 0 to `high` at 1, in equal ratios: what the eye takes for equal steps."""
+    return low * (high / low) ** severity
+
+
+def clipped(values: np.ndarray) -> np.ndarray:
+    return np.clip(values.round(), 0, 255).astype(np.uint8)
+
+
+def compressed(pixels: np.ndarray, **how) -> np.ndarray:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, **how)
+    return np.array(Image.open(buffer).convert("RGB"))
+
+
+def jpeg(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """JPEG at quality 50 down to 4."""
+    return compressed(pixels, format="JPEG", quality=round(between(50, 4, severity)))
+
+
+def jpeg2000(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """JPEG 2000 at 1/25 down to 1/250 of the raw size."""
+    rate = between(25, 250, severity)
+    return compressed(pixels, format="JPEG2000", quality_mode="rates", quality_layers=[rate], irreversible=True)
+
+
+def webp(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """WebP at quality 30 down to 1."""
+    return compressed(pixels, format="WEBP", quality=round(between(30, 1, severity)), method=2)
+
+
+def gaussian_noise(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """Independent noise of standard deviation 6 to 60 grey levels on each channel."""
+    return clipped(pixels + draw.normal(0, between(6, 60, severity), pixels.shape))
+
+
+def luminance_noise(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """Noise of standard deviation 6 to 60 grey levels, alike on the three channels and coarser than a pixel, as of a lifted ISO."""
+    grain = draw.normal(0, 1, (*pixels.shape[:2], 1))
+    for axis in (0, 1):
+        grain = convolve1d(grain, [0.25, 0.5, 0.25], axis, mode="nearest")
+    return clipped(pixels + between(6, 60, severity) * grain / grain.std())
+
+
+def impulse_noise(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """0.4 % to 12 % of the pixels black or white."""
+    share = between(0.004, 0.12, severity)
+    chance = draw.random(pixels.shape[:2])
+    pixels = pixels.copy()
+    pixels[chance < share / 2] = 0
+    pixels[chance > 1 - share / 2] = 255
+    return pixels
+
+
+def gaussian_blur(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """Blur of standard deviation 0.2 % to 1.4 % of the shorter side."""
+    radius = between(0.002, 0.014, severity) * min(pixels.shape[:2])
+    return np.array(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+
+
+def motion_blur(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """A smear along one axis over 0.8 % to 6 % of the shorter side."""
+    length = max(3, round(between(0.008, 0.06, severity) * min(pixels.shape[:2])))
+    kernel = np.full(length, 1 / length)
+    return clipped(convolve1d(pixels.astype(np.float32), kernel, int(draw.integers(2)), mode="nearest"))
+
+
+def enlarged(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """Taken down to 1/1.6 to 1/8 of the sides and enlarged again, bilinearly or by blocks."""
+    picture, factor = Image.fromarray(pixels), between(1.6, 8, severity)
+    small = picture.resize([max(1, round(side / factor)) for side in picture.size], Image.Resampling.BOX)
+    back = Image.Resampling.BILINEAR if draw.integers(4) else Image.Resampling.NEAREST
+    return np.array(small.resize(picture.size, back))
+
+
+def few_colours(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """24 down to 4 levels a channel."""
+    levels = round(between(24, 4, severity))
+    return clipped(np.round(pixels / 255 * (levels - 1)) / (levels - 1) * 255)
+
+
+def low_contrast(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """Contrast taken down to 60 % to 20 %."""
+    return np.array(ImageEnhance.Contrast(Image.fromarray(pixels)).enhance(between(0.6, 0.2, severity)))
+
+
+def wrong_exposure(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """One to three stops too dark or too bright, clipped where the sensor would clip."""
+    stops = (1 + 2 * severity) * draw.choice([-1, 1])
+    linear = (pixels / 255.0) ** 2.2 * 2.0**stops
+    return clipped(255 * np.clip(linear, 0, 1) ** (1 / 2.2))
+
+
+KINDS: dict[str, Degradation] = {
+    kind.__name__: kind
+    for kind in (
+        jpeg,
+        jpeg2000,
+        webp,
+        gaussian_noise,
+        luminance_noise,
+        impulse_noise,
+        gaussian_blur,
+        motion_blur,
+        enlarged,
+        few_colours,
+        low_contrast,
+        wrong_exposure,
+    )
+}
+
+
+def degrade(picture: Image.Image, kind: str, severity: float, seed: int) -> Image.Image:
+    """An RGB picture with the damage of one of KINDS, of `severity` from 0 to 1; the same seed gives the same picture."""
+    return Image.fromarray(KINDS[kind](np.array(picture), float(severity), np.random.default_rng(seed)))
