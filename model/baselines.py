@@ -5,12 +5,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from model.backbones.lite_encoder import TAP_CHANNELS, LiteEncoder, channel_statistics
-from model.backbones.nano import ViewMaps
 
 
-def pooled(maps: ViewMaps) -> torch.Tensor:
-    """The views' eight feature maps [B, C, H, W] to each channel's mean and standard deviation, side by side [B, 1984]."""
-    return torch.cat([channel_statistics(m) for m in [*maps.whole, *maps.crops]], 1)
+def pooled(maps: list[torch.Tensor]) -> torch.Tensor:
+    """Four feature maps [B, C, H, W] to each channel's mean and standard deviation over the picture, side by side [B, 992]."""
+    return torch.cat([channel_statistics(m) for m in maps], 1)
 
 
 class PlainRegressor(nn.Module):
@@ -19,10 +18,10 @@ class PlainRegressor(nn.Module):
     def __init__(self):
         super().__init__()
         self.encoder = LiteEncoder()
-        width = 4 * sum(TAP_CHANNELS)
+        width = 2 * sum(TAP_CHANNELS)
         self.norm = nn.LayerNorm(width)
         self.hidden = nn.Linear(width, 256)
         self.output = nn.Linear(256, 1)
 
-    def score_maps(self, maps: ViewMaps) -> torch.Tensor:
+    def score_maps(self, maps: list[torch.Tensor]) -> torch.Tensor:
         return self.output(F.relu(self.hidden(self.norm(pooled(maps))))).squeeze(-1)

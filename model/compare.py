@@ -4,14 +4,14 @@
 
 Takes what `python -m model.train` left in `--out`. Prints two JSON objects a system, each with the figures of
 model.metrics.figures: on the test part "without near-duplicates", and on the "official" one, which flatters, but is what
-others report. All systems see the same stem maps of whole pictures. "ridge-on-nano" is ridge regression on the encoder
-as nano's training left it: what that encoder knows, without the decoder.
+others report. "ridge" is ridge regression on the encoder as ImageNet made it, "ridge-on-trained" on the encoder as
+training left it: what that encoder knows, without a language model.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,61 +19,51 @@ import torch
 from tqdm import tqdm
 
 from model import biq2021
-from model.baselines import pooled
 from model.backbones.lite_encoder import LiteEncoder, load_imagenet_weights
+from model.backbones.nano import NanoProcessor
+from model.baselines import pooled
 from model.commands import run
-from model.errors import DataError
+from model.images import open_image
 from model.metrics import figures
 from model.rated import RatedImage
-from model.train import CELLS, SYSTEMS, StemCache, predict
+from model.train import BATCH_SIZE, best_of, predict
 
 
 @torch.inference_mode()
-def pooled_features(encoder: LiteEncoder, cache: StemCache, items: list[RatedImage]) -> np.ndarray:
-    """The encoder's pooled maps, [N, 992]."""
-    encoder.to(memory_format=torch.channels_last)
-    whole = slice(0, CELLS), slice(0, CELLS)
-    batches = [items[n : n + 32] for n in range(0, len(items), 32)]
-    features = [
-        pooled(encoder.forward_from_stem(cache.batch(batch, whole, False)))
-        for batch in tqdm(batches, desc="features", unit="batch", file=sys.stderr)
-    ]
+def pooled_features(encoder: LiteEncoder, processor: NanoProcessor, items: Sequence[RatedImage]) -> np.ndarray:
+    """The encoder's pooled maps of whole pictures, [N, 992]."""
+    features = []
+    for start in tqdm(range(0, len(items), BATCH_SIZE), desc="features", unit="batch", file=sys.stderr):
+        pixels = [processor.pixels(open_image(item.image)) for item in items[start : start + BATCH_SIZE]]
+        features.append(pooled(encoder(torch.stack(pixels).contiguous(memory_format=torch.channels_last))))
     return torch.cat(features).numpy()
 
 
-def ridge_scores(encoder: LiteEncoder, cache: StemCache, train: list[RatedImage], test: list[RatedImage]) -> np.ndarray:
+def ridge_scores(
+    encoder: LiteEncoder, processor: NanoProcessor, train: Sequence[RatedImage], test: Sequence[RatedImage]
+) -> np.ndarray:
     """Scores [N] of the test pictures by ridge regression; its strength is chosen by cross-validation in the training part."""
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    encoder.to(memory_format=torch.channels_last)
     ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11)))
-    ridge.fit(pooled_features(encoder, cache, train), [item.mos for item in train])
-    return ridge.predict(pooled_features(encoder, cache, test))
+    ridge.fit(pooled_features(encoder, processor, train), [item.mos for item in train])
+    return ridge.predict(pooled_features(encoder, processor, test))
 
 
 def test_scores(data: Path, out: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Each system's name and its scores [N] of the official test part. Raises DataError for a system that was not trained."""
-    trained = {name: best_of(name, data, out) for name in SYSTEMS}
-    cache = StemCache(out / "stem.npy", biq2021.all_images(data))
+    """Each system's name and its scores [N] of the official test part. Raises DataError when they were not trained."""
+    systems = best_of(data, out)
     train, _ = biq2021.train_and_validation(data)
     test = biq2021.read_part(data, "Test")
-    for name, system in trained.items():
-        yield name, predict(system.to(memory_format=torch.channels_last), cache, test)
+    for name, scores in predict(systems, test).items():
+        yield name, scores.numpy()
     frozen = LiteEncoder()
     load_imagenet_weights(frozen)
-    for name, encoder in (("ridge", frozen), ("ridge-on-nano", trained["nano"].encoder)):
-        yield name, ridge_scores(encoder, cache, train, test)
-
-
-def best_of(name: str, data: Path, out: Path) -> torch.nn.Module:
-    """The system with the weights that validation chose. Raises DataError when it was not trained."""
-    best = out / name / "best.pt"
-    if not best.exists():
-        raise DataError(f"{best} is not there: run python -m model.train --data {data} --out {out} first.")
-    system = SYSTEMS[name]()
-    system.load_state_dict(torch.load(best, weights_only=True))
-    return system.eval()
+    for name, encoder in (("ridge", frozen), ("ridge-on-trained", systems.encoder)):
+        yield name, ridge_scores(encoder, systems.processor, train, test)
 
 
 def main() -> int:

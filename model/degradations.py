@@ -1,4 +1,4 @@
-"""Synthetic damage to pictures, by kind and severity: what shows a scorer noise and compression, which photographs with a MOS rarely have alone.
+"""Synthetic damage to pictures, by kind and severity: it shows a scorer noise and compression, which photographs rarely have alone.
 
 A kind is a function of (RGB array [H, W, 3] uint8, severity, random generator) to an array of the same shape. Severity runs from 0 (hardly
 seen) to 1 (ruined); what it means for each kind stands in its line. Used to train by ranking (the damaged picture should score

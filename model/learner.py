@@ -17,7 +17,7 @@ SCORED = -4  # <the position before> word . <eos>
 
 @dataclass(frozen=True)
 class Examples:
-    """Rated pictures as the decoder sees them: image tokens [N, 24, D] and MOS [N] on the model's scale."""
+    """Rated pictures as the decoder sees them: image tokens [N, 20, D] and MOS [N] on the model's scale."""
 
     image_tokens: torch.Tensor
     mos: torch.Tensor
@@ -56,7 +56,7 @@ class Learner:
 
     @torch.no_grad()
     def predict(self, image_tokens: torch.Tensor) -> torch.Tensor:
-        """Image tokens [N, 24, D] to scores [N], by the scorer's own readouts."""
+        """Image tokens [N, 20, D] to scores [N], by the scorer's own readouts."""
         self.model.eval()
         token_ids = self.token_ids.to(image_tokens.device)
         prompt = self.processor.prompt_ids().to(image_tokens.device)

@@ -34,20 +34,18 @@ from model.backbones.nano import (
     NanoConfig,
     NanoModel,
     NanoProcessor,
-    ViewMaps,
     build_tokenizer,
-    map_views,
 )
-from model.backbones.nano_views import together
 from model.baselines import PlainRegressor
 from model.rated import RatedImage
 from model.commands import run
+from model.errors import DataError
 from model.images import open_image
 from model.learner import Examples, Learner
 from model.losses import answer_cross_entropy, regression_loss
 from model.training_pictures import BATCH_SIZE, DAMAGED, Step, epoch_steps
 
-SIDE = 288  # pixels; the area of the whole is SIDE x SIDE
+SIDE = 448  # pixels; the area nano looks at is SIDE x SIDE
 FROZEN_BLOCKS = 3
 ENCODER_LR, LANGUAGE_LR, WEIGHT_DECAY = 3e-4, 1e-3, 1e-2
 AVERAGED_OVER = 0.998  # of the moving average is kept in each step
@@ -87,6 +85,7 @@ class Systems(nn.Module):
             "nano": nano_with(SCORE_TOKENS, True, self.encoder),
             "nano-qalign": nano_with(LEVEL_WORDS, False, self.encoder),
         }
+        self.processor = self.learners["nano"].processor
         self.nanos = nn.ModuleDict({name: learner.model for name, learner in self.learners.items()})
         self.plain = PlainRegressor()
         self.plain.encoder = self.encoder
@@ -95,7 +94,7 @@ class Systems(nn.Module):
 
     def loss(self, step: Step) -> torch.Tensor:
         """Of the three systems together."""
-        maps = map_views(self.encoder, step.views)
+        maps = self.encoder(step.pixels.contiguous(memory_format=torch.channels_last))
         plain = self.plain.score_maps(maps)
         total = regression_loss(plain[:BATCH_SIZE], step.mos) + damage_loss(plain, step)
         mos = torch.cat([step.mos, step.mos[:DAMAGED], step.mos[:DAMAGED]])
@@ -108,8 +107,9 @@ class Systems(nn.Module):
         return total
 
     @torch.inference_mode()
-    def scores(self, maps: ViewMaps) -> dict[str, torch.Tensor]:
-        """Scores [B] by system."""
+    def scores(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Scores [B] of pictures [B, 3, H, W], by system."""
+        maps = self.encoder(pixels.contiguous(memory_format=torch.channels_last))
         by_nano = {
             name: learner.predict(learner.model.connector(maps)).clone() for name, learner in self.learners.items()
         }
@@ -118,7 +118,7 @@ class Systems(nn.Module):
     def save(self, name: str, folder: Path) -> None:
         """One of the two nanos as a model of its own, in float16: half the size, and scores move by less than .01."""
         self.nanos[name].half().save_pretrained(folder)
-        self.learners[name].processor.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
 
 
 def damage_loss(scores: torch.Tensor, step: Step) -> torch.Tensor:
@@ -134,11 +134,10 @@ def damage_loss(scores: torch.Tensor, step: Step) -> torch.Tensor:
 def predict(systems: Systems, items: Sequence[RatedImage]) -> dict[str, torch.Tensor]:
     """Scores [N] of whole pictures by system; they have one shape."""
     systems.eval()
-    processor = systems.learners["nano"].processor
     found: dict[str, list[torch.Tensor]] = {}
     for start in tqdm(range(0, len(items), BATCH_SIZE), desc="scoring", unit="batch", file=sys.stderr, leave=False):
-        batch = [processor.views(open_image(item.image)) for item in items[start : start + BATCH_SIZE]]
-        for name, scores in systems.scores(map_views(systems.encoder, together(batch))).items():
+        batch = [systems.processor.pixels(open_image(item.image)) for item in items[start : start + BATCH_SIZE]]
+        for name, scores in systems.scores(torch.stack(batch)).items():
             found.setdefault(name, []).append(scores)
     systems.train()
     return {name: torch.cat(scores) for name, scores in found.items()}
@@ -165,7 +164,12 @@ class TrainingRun:
 
     @property
     def parts(self) -> dict:
-        return {"systems": self.systems, "average": self.average, "optimizer": self.optimizer, "schedule": self.schedule}
+        return {
+            "systems": self.systems,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+        }
 
     def save(self) -> None:
         state = {name: part.state_dict() for name, part in self.parts.items()}
@@ -184,7 +188,7 @@ class TrainingRun:
     def train_epoch(self, progress: tqdm) -> None:
         epoch = len(self.log)
         done = self.step - epoch * self.steps_per_epoch
-        for step in epoch_steps(self.items, SIDE, self.seed, epoch, done):
+        for step in epoch_steps(self.items, self.systems.processor, self.seed, epoch, done):
             loss = self.systems.loss(step)
             self.optimizer.zero_grad()
             loss.backward()
@@ -236,8 +240,6 @@ def train(data: Path, out: Path, epochs: int, seed: int = 0) -> list[Path]:
 
 def best_of(data: Path, out: Path) -> Systems:
     """The systems with the weights that validation chose. Raises DataError when they were not trained."""
-    from model.errors import DataError
-
     best = out / "best.pt"
     if not best.exists():
         raise DataError(f"{best} is not there: run python -m model.train --data {data} --out {out} first.")

@@ -1,7 +1,6 @@
 """nano: a multimodal LLM small enough to ship, that scores a picture on a laptop's CPU.
 
-    picture --views--> the whole, small, and five crops --LiteEncoder--> four feature maps of each
-    feature maps --NanoConnector--> 24 image tokens of the decoder's width
+    picture [3, H, W] --LiteEncoder--> four feature maps --NanoConnector--> 20 image tokens of the decoder's width
     image tokens + words of the prompt --LlamaModel--> hidden states --lm_head--> logits over a vocabulary of words,
     level words and score tokens
 
@@ -11,6 +10,7 @@ prompt are all that a readout sees (Q-Scorer regresses from that hidden state, Q
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -29,7 +29,6 @@ from transformers import (
 from transformers.utils import ModelOutput
 
 from model.backbones.lite_encoder import TAP_CHANNELS, LiteEncoder, channel_statistics
-from model.backbones.nano_views import Views, views
 from model.regressor import Regressor
 
 PROMPT = "How would you rate the quality of this image ?"
@@ -38,7 +37,7 @@ LEVEL_WORDS = ("bad", "poor", "fair", "good", "excellent")
 SCORE_TOKENS = ("<score1>", "<score2>", "<score3>", "<score4>", "<score5>")
 IMAGE_TOKEN, BOS, EOS, PAD, UNK = "<image>", "<bos>", "<eos>", "<pad>", "<unk>"
 GRID = 4  # the coarsest map is read as GRID x GRID tokens
-IMAGE_TOKENS = 2 * len(TAP_CHANNELS) + GRID * GRID
+IMAGE_TOKENS = len(TAP_CHANNELS) + GRID * GRID
 
 
 class NanoConfig(PreTrainedConfig):
@@ -81,42 +80,20 @@ class NanoConfig(PreTrainedConfig):
         )
 
 
-@dataclass(frozen=True)
-class ViewMaps:
-    """Four feature maps of the whole [B, C, H, W], finest first, and four of the crops laid one below the other [B, C, N h, w]."""
-
-    whole: list[torch.Tensor]
-    crops: list[torch.Tensor]
-
-
-def map_views(encoder: LiteEncoder, seen: Views) -> ViewMaps:
-    """The encoder's maps of a batch of views."""
-    batch, count = seen.crops.shape[:2]
-    whole = encoder(seen.whole.contiguous(memory_format=torch.channels_last))
-    crops = encoder(seen.crops.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-    below = [m.unflatten(0, (batch, count)).transpose(1, 2).flatten(2, 3) for m in crops]
-    return ViewMaps(whole, below)
-
-
 class NanoConnector(nn.Module):
-    """The feature maps of the views to 24 tokens [B, 24, D]: one a map of the whole and one a map of the crops (its channels' mean
-    and std over the picture, or over all crops: how sharp, how noisy), then a 4 x 4 grid of the whole's coarsest map (what is
-    where). Any height and width, and any number of crops, give the same 24."""
+    """Four feature maps to 20 tokens [B, 20, D]: one a map (its channels' mean and std over the picture: how sharp, how
+    noisy), then a 4 x 4 grid of the coarsest map (what is where). Any height and width give the same 20."""
 
     def __init__(self, hidden_size: int):
         super().__init__()
-        self.whole = nn.ModuleList(nn.Linear(2 * channels, hidden_size) for channels in TAP_CHANNELS)
-        self.fine = nn.ModuleList(nn.Linear(2 * channels, hidden_size) for channels in TAP_CHANNELS)
+        self.statistics = nn.ModuleList(nn.Linear(2 * channels, hidden_size) for channels in TAP_CHANNELS)
         self.grid = nn.Linear(TAP_CHANNELS[-1], hidden_size)
         self.norm = nn.LayerNorm(hidden_size)
         self.kind = nn.Parameter(torch.zeros(IMAGE_TOKENS, hidden_size))
 
-    def forward(self, maps: ViewMaps) -> torch.Tensor:
-        tokens = [
-            project(channel_statistics(feature_map)).unsqueeze(1)
-            for project, feature_map in zip([*self.whole, *self.fine], [*maps.whole, *maps.crops], strict=True)
-        ]
-        grid = F.adaptive_avg_pool2d(maps.whole[-1], GRID).flatten(2).transpose(1, 2)
+    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        tokens = [project(channel_statistics(m)).unsqueeze(1) for project, m in zip(self.statistics, maps, strict=True)]
+        grid = F.adaptive_avg_pool2d(maps[-1], GRID).flatten(2).transpose(1, 2)
         return self.norm(torch.cat([*tokens, self.grid(grid)], 1)) + self.kind
 
 
@@ -160,20 +137,19 @@ class NanoModel(PreTrainedModel):
     def set_output_embeddings(self, value: nn.Module) -> None:
         self.lm_head = value
 
-    def encode(self, seen: Views) -> torch.Tensor:
-        """A batch of views to image tokens [B, 24, D]."""
-        return self.connector(map_views(self.encoder, seen))
+    def encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Pictures [B, 3, H, W] to image tokens [B, 20, D]."""
+        return self.connector(self.encoder(pixel_values.contiguous(memory_format=torch.channels_last)))
 
     def decode(self, image_tokens: torch.Tensor, input_ids: torch.Tensor) -> NanoOutput:
-        """Image tokens [B, 24, D] and ids [B, T] (beginning: <bos>, then 24 times <image>) to hidden states and logits."""
+        """Image tokens [B, 20, D] and ids [B, T] (beginning: <bos>, then 20 times <image>) to hidden states and logits."""
         words = self.get_input_embeddings()(input_ids)
         embeds = torch.cat([words[:, :1], image_tokens.to(words.dtype), words[:, 1 + IMAGE_TOKENS :]], 1)
         hidden = self.decoder(inputs_embeds=embeds).last_hidden_state
         return NanoOutput(hidden=hidden, logits=self.lm_head(hidden))
 
-    def forward(self, pixel_values: torch.Tensor, crop_values: torch.Tensor, input_ids: torch.Tensor) -> NanoOutput:
-        """Whole pictures [B, 3, H, W], their crops [B, N, 3, C, C] and ids [B, T]."""
-        return self.decode(self.encode(Views(pixel_values, crop_values)), input_ids)
+    def forward(self, pixel_values: torch.Tensor, input_ids: torch.Tensor) -> NanoOutput:
+        return self.decode(self.encode(pixel_values), input_ids)
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -192,16 +168,26 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
+def target_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """The size that nano looks at: the area of a `side` x `side` square in the picture's own proportions, each side a
+    multiple of 32 and at least 64. Proportions beyond 16:1 are squeezed to it."""
+    ratio = min(max(width / height, 1 / 16), 16) ** 0.5
+    return max(64, round(side * ratio / 32) * 32), max(64, round(side / ratio / 32) * 32)
+
+
 class NanoProcessor(ProcessorMixin):
     """Pictures to pixel tensors, text to ids."""
 
-    def __init__(self, tokenizer=None, side: int = 288, **kwargs):
+    def __init__(self, tokenizer=None, side: int = 320, **kwargs):
         self.side = side
         super().__init__(tokenizer, **kwargs)
 
-    def views(self, picture: Image.Image) -> Views:
-        """What nano looks at in an RGB picture of any size."""
-        return views(picture, self.side)
+    def pixels(self, picture: Image.Image) -> torch.Tensor:
+        """An RGB picture of any size to [3, H, W] float32, (rgb - 127) / 128, H and W by `target_size`."""
+        size = target_size(*picture.size, self.side)
+        # reducing_gap lets a photograph of many megapixels be box-filtered down first; at 3 the result looks the same.
+        small = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+        return (torch.from_numpy(np.array(small, dtype=np.float32)) - 127.0).div_(128.0).permute(2, 0, 1)
 
     def prompt_ids(self, answer: str = "") -> torch.Tensor:
         """Ids [T] of <bos>, the image's place, the question and the answer's stem; then `answer`, where one is given."""

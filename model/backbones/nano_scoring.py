@@ -1,13 +1,25 @@
 """A nano seen by a scorer: a picture in, the hidden state and logits that a readout needs out."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from PIL import Image
 from torch import nn
 
 from model.backbones.nano import NanoModel, NanoProcessor
-from model.backbones.nano_views import Views, together
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One picture, ready for the model: pixels [3, H, W]."""
+
+    pixels: torch.Tensor
+
+    @property
+    def shape_key(self) -> torch.Size:
+        """Pictures of one shape go through the model together."""
+        return self.pixels.shape
 
 
 class NanoBackbone:
@@ -35,14 +47,14 @@ class NanoBackbone:
     def dtype(self) -> torch.dtype:
         return self.model.dtype
 
-    def prepare(self, image: Image.Image) -> Views:
+    def prepare(self, image: Image.Image) -> Prepared:
         """One RGB picture."""
-        return self.processor.views(image)
+        return Prepared(self.processor.pixels(image))
 
     @torch.inference_mode()
-    def last_position(self, batch: Sequence[Views]) -> tuple[torch.Tensor, torch.Tensor]:
+    def last_position(self, batch: Sequence[Prepared]) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states [B, D] and logits [B, V] at the position that predicts the score token or level word. The batch has
         one shape_key."""
-        seen = together(batch).to(self.device, self.dtype)
-        output = self.model.decode(self.model.encode(seen), self._prompt.expand(len(batch), -1))
+        pixels = torch.stack([prepared.pixels for prepared in batch])
+        output = self.model(pixels.to(self.device, self.dtype), self._prompt.expand(len(batch), -1))
         return output.hidden[:, -1], output.logits[:, -1]
