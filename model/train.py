@@ -1,6 +1,7 @@
 """Train nano, nano-qalign and the plain regressor on BIQ2021, together, on one image encoder.
 
     python -m model.train --data BIQ2021 --out runs
+    python -m model.train --data BIQ2021 --out runs-without-ss02 --without ss02    # for model.compare --without ss02
 
 Each of the three reads the same encoder's maps and sends its gradient back into it, so they differ in how they read and in
 nothing else. What each is taught: Q-Scorer its answer's cross-entropy, the squared error and the norm-in-norm loss; Q-Align the answer's
@@ -218,11 +219,14 @@ class TrainingRun:
         (self.folder / "log.json").write_text(json.dumps(self.log, indent=1))
 
 
-def train(data: Path, out: Path, epochs: int, seed: int = 0) -> list[Path]:
-    """Train the systems and return the folders with the best weights of nano and nano-qalign. Raises DataError when `data` is not
-    BIQ2021."""
+def train(data: Path, out: Path, epochs: int, without: str | None = None, seed: int = 0) -> list[Path]:
+    """Train the systems, on all subsets but `without`, and return the folders with the best weights of nano and nano-qalign. Raises
+    DataError when `data` is not BIQ2021."""
     keep_freed_memory()
-    items, validation = biq2021.train_and_validation(data)
+    if without:
+        items, validation, _ = biq2021.leave_one_subset_out(data, without)
+    else:
+        items, validation = biq2021.train_and_validation(data)
     out.mkdir(parents=True, exist_ok=True)
     training = TrainingRun(out, items, epochs, seed)
     training.resume()
@@ -252,13 +256,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m model.train", description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="a clone of github.com/nisarahmedrana/BIQ2021")
     parser.add_argument("--out", type=Path, required=True, help="where checkpoints, logs and weights go")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=4, help="default: 4")
+    parser.add_argument("--without", choices=biq2021.SUBSETS, help="a subset to leave out, to be tested on")
     arguments = parser.parse_args()
     return run(lambda: train_all(arguments))
 
 
 def train_all(arguments: argparse.Namespace) -> int:
-    for folder in train(arguments.data, arguments.out, arguments.epochs):
+    for folder in train(arguments.data, arguments.out, arguments.epochs, arguments.without):
         print(folder)
     return 0
 
