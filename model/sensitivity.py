@@ -1,0 +1,98 @@
+"""What a model notices: how its score falls as pictures are damaged on purpose, kind by kind.
+
+    python -m model.sensitivity photos --model nano
+
+Each picture is scored as it is and with each kind of damage (model/degradations.py) at four severities. Prints the mean scores, and
+
+* noticed: the share of pictures that score lower when ruined than as they are; half is chance.
+* SRCC: of severity and score within each picture, from 0 (as it is) to 1 (ruined), turned over so that 1 is a score that falls at every
+  step; the mean over the pictures.
+
+The pictures should be good ones: what is ruined already has nothing to lose. --format json prints one JSON object.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.stats import spearmanr
+from tqdm import tqdm
+
+from model.commands import add_model_options, data_dir, progress_bars, run
+from model.degradations import KINDS, degrade
+from model.errors import DataError
+from model.images import find_images, open_image
+from model.registry import check_name
+
+if TYPE_CHECKING:
+    from model.scorer import Scorer
+
+SEVERITIES = (0.25, 0.5, 0.75, 1.0)
+
+
+def damaged_scores(scorer: "Scorer", path: Path, seed: int, batch_size: int) -> dict[str, list[float]]:
+    """A picture's scores by kind: undamaged, then at each of SEVERITIES. seed: of the damage."""
+    picture = open_image(path)
+    shown = [picture, *(degrade(picture, kind, severity, seed) for kind in KINDS for severity in SEVERITIES)]
+    whole, *rest = (found.score for found in scorer.assess(shown, batch_size=batch_size))
+    steps = len(SEVERITIES)
+    return {kind: [whole, *rest[n * steps : (n + 1) * steps]] for n, kind in enumerate(KINDS)}
+
+
+def summarise(scores: Sequence[dict[str, list[float]]]) -> Iterator[dict]:
+    """One object a kind: kind, mean scores by severity, noticed and srcc."""
+    for kind in KINDS:
+        found = np.array([of_picture[kind] for of_picture in scores])
+        falls = [0.0 if np.ptp(row) == 0 else -spearmanr((0, *SEVERITIES), row).statistic for row in found]
+        yield {
+            "kind": kind,
+            "scores": found.mean(0).tolist(),
+            "noticed": float((found[:, -1] < found[:, 0]).mean()),
+            "srcc": float(np.mean(falls)),
+        }
+
+
+def table(rows: Sequence[dict]) -> Iterator[str]:
+    yield f"{'damage':<18}{'none':>6}" + "".join(f"{severity:>7g}" for severity in SEVERITIES) + "   noticed  SRCC"
+    for row in rows:
+        whole, *damaged = row["scores"]
+        yield (
+            f"{row['kind'].replace('_', ' '):<18}{whole:6.2f}" + "".join(f"{score:7.2f}" for score in damaged)
+        ) + f"{row['noticed']:>10.0%}{row['srcc']:>6.2f}"
+
+
+def measure(arguments: argparse.Namespace) -> int:
+    check_name(arguments.model, data_dir() / "adapters")
+    paths, problems = find_images(arguments.paths)
+    if problems or not paths:
+        path, sentence = problems[0] if problems else (arguments.paths[0], "no pictures in this folder")
+        raise DataError(f"{path}: {sentence}")
+    from model.scorer import load_scorer  # torch, for which only scoring has to wait
+
+    chosen = (arguments.model, arguments.device, arguments.dtype, data_dir() / "adapters")
+    scorer = load_scorer(*chosen, progress=progress_bars())
+    shown = tqdm(paths, unit="picture", file=sys.stderr, disable=None)
+    rows = list(summarise([damaged_scores(scorer, path, n, arguments.batch_size) for n, path in enumerate(shown)]))
+    if arguments.format == "json":
+        print(json.dumps({"model": scorer.name, "revision": scorer.revision, "pictures": len(paths), "damage": rows}))
+    else:
+        print("\n".join(table(rows)))
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m model.sensitivity", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="image files, and folders that are searched for them")
+    add_model_options(parser)
+    parser.add_argument("--format", choices=["table", "json"], default="table")
+    return run(lambda: measure(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
