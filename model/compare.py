@@ -77,7 +77,7 @@ def test_scores(
 
 def compare(data: Path, out: Path, without: str | None = None) -> int:
     """Print the table. Raises DataError when the systems were not trained."""
-    systems = best_of(data, out)
+    systems = best_of(out)
     training, test, parts = read_parts(data, without)
     mos = np.array([item.mos for item in test])
     for name, scores in test_scores(systems, training, test):

@@ -59,9 +59,16 @@ def norm_in_norm(scores: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
     return (normalise(scores) - normalise(mos)).abs().sum() / (2 * len(scores) ** 0.5)
 
 
-def regression_loss(scores: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
-    """What teaches Q-Scorer's regressor: squared error of scores [B] against MOS [B], and half the norm-in-norm loss."""
-    return squared_error(scores, mos) + NORM_IN_NORM_WEIGHT * norm_in_norm(scores, mos)
+def regression_loss(scores: torch.Tensor, mos: torch.Tensor, groups: torch.Tensor | None = None) -> torch.Tensor:
+    """What teaches Q-Scorer's regressor: squared error of scores [B] against MOS [B], and half the norm-in-norm loss. groups [B]: which
+    data set; norm-in-norm is then taken within each, and each counts by its share of the batch."""
+    if groups is None:
+        groups = torch.zeros(len(mos), dtype=torch.long, device=mos.device)
+    within = sum(
+        norm_in_norm(scores[groups == group], mos[groups == group]) * (groups == group).float().mean()
+        for group in groups.unique()
+    )
+    return squared_error(scores, mos) + NORM_IN_NORM_WEIGHT * within
 
 
 def pairs_within(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,6 +1,7 @@
-"""Train nano, nano-qalign and the plain regressor on BIQ2021, together, on one image encoder.
+"""Train nano, nano-qalign and the plain regressor together, on one image encoder, on BIQ2021 or on any data sets.
 
     python -m model.train --data BIQ2021 --out runs
+    python -m model.train --data BIQ2021 koniq10k kadid10k --out runs-of-three
     python -m model.train --data BIQ2021 --out runs-without-ss02 --without ss02    # for model.compare --without ss02
 
 Each of the three reads the same encoder's maps and sends its gradient back into it, so they differ in how they read and in
@@ -39,11 +40,12 @@ from model.backbones.nano import (
 )
 from model.baselines import PlainRegressor
 from model.rated import RatedImage
-from model.commands import run
+from model.commands import add_scale_option, positive, run
 from model.errors import DataError
 from model.images import open_image
 from model.learner import Examples, Learner
 from model.losses import answer_cross_entropy, regression_loss
+from model.training_data import SCALE, read_training
 from model.training_pictures import BATCH_SIZE, DAMAGED, Step, epoch_steps
 
 SIDE = 448  # pixels; the area nano looks at is SIDE x SIDE
@@ -63,13 +65,13 @@ def nano_with(tokens: tuple[str, ...], regress: bool, encoder: LiteEncoder) -> L
         readout={
             "kind": "score_token" if regress else "level",
             "tokens": list(tokens),
-            "scale": list(biq2021.SCALE),
+            "scale": list(SCALE),
         },
     )
     model = NanoModel(config)
     model.encoder = encoder
     if regress:
-        nn.init.constant_(model.regressor.output.bias, sum(biq2021.SCALE) / 2)
+        nn.init.constant_(model.regressor.output.bias, sum(SCALE) / 2)
     return Learner(model, processor)
 
 
@@ -90,21 +92,21 @@ class Systems(nn.Module):
         self.nanos = nn.ModuleDict({name: learner.model for name, learner in self.learners.items()})
         self.plain = PlainRegressor()
         self.plain.encoder = self.encoder
-        nn.init.constant_(self.plain.output.bias, sum(biq2021.SCALE) / 2)
+        nn.init.constant_(self.plain.output.bias, sum(SCALE) / 2)
         self.to(memory_format=torch.channels_last)
 
     def loss(self, step: Step) -> torch.Tensor:
         """Of the three systems together."""
         maps = self.encoder(step.pixels.contiguous(memory_format=torch.channels_last))
         plain = self.plain.score_maps(maps)
-        total = regression_loss(plain[:BATCH_SIZE], step.mos) + damage_loss(plain, step)
+        total = regression_loss(plain[:BATCH_SIZE], step.mos, step.groups) + damage_loss(plain, step)
         mos = torch.cat([step.mos, step.mos[:DAMAGED], step.mos[:DAMAGED]])
         for learner in self.learners.values():
             found = learner.answers(Examples(learner.model.connector(maps), mos))
             labelled = found[:BATCH_SIZE]
             total = total + answer_cross_entropy(labelled.logits, labelled.ids) + damage_loss(found.scores, step)
             if learner.readout == "score_token":
-                total = total + regression_loss(labelled.scores, step.mos)
+                total = total + regression_loss(labelled.scores, step.mos, step.groups)
         return total
 
     @torch.inference_mode()
@@ -126,22 +128,27 @@ def damage_loss(scores: torch.Tensor, step: Step) -> torch.Tensor:
     """Ranking loss (paper eq. 33) of the scores of all pictures of a step: a damaged picture should lie below itself undamaged, and
     below itself less damaged, by a margin in proportion to the difference in severity and to what there is to lose."""
     whole, mild, severe = scores[:DAMAGED], scores[BATCH_SIZE : BATCH_SIZE + DAMAGED], scores[BATCH_SIZE + DAMAGED :]
-    to_lose = DROP * (step.mos[:DAMAGED] - biq2021.SCALE[0])
+    to_lose = DROP * (step.mos[:DAMAGED] - SCALE[0])
     first, second = step.severities
     return (F.relu(to_lose * first - (whole - mild)) + F.relu(to_lose * (second - first) - (mild - severe))).mean()
 
 
 @torch.inference_mode()
 def predict(systems: Systems, items: Sequence[RatedImage]) -> dict[str, torch.Tensor]:
-    """Scores [N] of whole pictures by system; they have one shape."""
+    """Scores [N] of whole pictures by system."""
     systems.eval()
-    found: dict[str, list[torch.Tensor]] = {}
+    found: dict[str, torch.Tensor] = {}
     for start in tqdm(range(0, len(items), BATCH_SIZE), desc="scoring", unit="batch", file=sys.stderr, leave=False):
-        batch = [systems.processor.pixels(open_image(item.image)) for item in items[start : start + BATCH_SIZE]]
-        for name, scores in systems.scores(torch.stack(batch)).items():
-            found.setdefault(name, []).append(scores)
+        by_shape: dict[torch.Size, list[tuple[int, torch.Tensor]]] = {}
+        for n, item in enumerate(items[start : start + BATCH_SIZE], start):
+            pixels = systems.processor.pixels(open_image(item.image))
+            by_shape.setdefault(pixels.shape, []).append((n, pixels))
+        for members in by_shape.values():
+            positions, pixels = zip(*members, strict=True)
+            for name, scores in systems.scores(torch.stack(pixels)).items():
+                found.setdefault(name, torch.empty(len(items)))[list(positions)] = scores
     systems.train()
-    return {name: torch.cat(scores) for name, scores in found.items()}
+    return found
 
 
 class TrainingRun:
@@ -219,14 +226,20 @@ class TrainingRun:
         (self.folder / "log.json").write_text(json.dumps(self.log, indent=1))
 
 
-def train(data: Path, out: Path, epochs: int, without: str | None = None, seed: int = 0) -> list[Path]:
-    """Train the systems, on all subsets but `without`, and return the folders with the best weights of nano and nano-qalign. Raises
-    DataError when `data` is not BIQ2021."""
+def train(
+    data: Sequence[Path],
+    out: Path,
+    epochs: int,
+    scale: tuple[float, float] | None = None,
+    without: str | None = None,
+    seed: int = 0,
+) -> list[Path]:
+    """Train the systems on data sets (see read_training) and return the folders with the best weights of nano and nano-qalign. Raises
+    DataError as read_training does."""
     keep_freed_memory()
-    if without:
-        items, validation, _ = biq2021.leave_one_subset_out(data, without)
-    else:
-        items, validation = biq2021.train_and_validation(data)
+    items, validation = read_training(data, scale, without)
+    if len(items) < BATCH_SIZE:
+        raise DataError(f"{len(items)} pictures are too few to train on: at least {BATCH_SIZE} make a step.")
     out.mkdir(parents=True, exist_ok=True)
     training = TrainingRun(out, items, epochs, seed)
     training.resume()
@@ -235,18 +248,18 @@ def train(data: Path, out: Path, epochs: int, without: str | None = None, seed: 
         while len(training.log) < epochs:
             training.train_epoch(progress)
             training.validate(validation)
-    systems = best_of(data, out)
+    systems = best_of(out)
     for name in systems.nanos:
         systems.save(name, out / name)
         systems.float()
     return [out / name for name in systems.nanos]
 
 
-def best_of(data: Path, out: Path) -> Systems:
+def best_of(out: Path) -> Systems:
     """The systems with the weights that validation chose. Raises DataError when they were not trained."""
     best = out / "best.pt"
     if not best.exists():
-        raise DataError(f"{best} is not there: run python -m model.train --data {data} --out {out} first.")
+        raise DataError(f"{best} is not there: run python -m model.train --out {out} first.")
     systems = Systems()
     systems.load_state_dict(torch.load(best, weights_only=True))
     return systems.eval()
@@ -254,16 +267,25 @@ def best_of(data: Path, out: Path) -> Systems:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m model.train", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="a clone of github.com/nisarahmedrana/BIQ2021")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="PATH",
+        help="a clone of github.com/nisarahmedrana/BIQ2021, another published data set's folder, a CSV file or a meta JSON; or several",
+    )
+    add_scale_option(parser, "of the MOS in a CSV or JSON file")
     parser.add_argument("--out", type=Path, required=True, help="where checkpoints, logs and weights go")
-    parser.add_argument("--epochs", type=int, default=4, help="default: 4")
-    parser.add_argument("--without", choices=biq2021.SUBSETS, help="a subset to leave out, to be tested on")
+    parser.add_argument("--epochs", type=positive, default=3, help="default: 3")
+    parser.add_argument("--without", choices=biq2021.SUBSETS, help="a subset of BIQ2021 to leave out, to be tested on")
     arguments = parser.parse_args()
     return run(lambda: train_all(arguments))
 
 
 def train_all(arguments: argparse.Namespace) -> int:
-    for folder in train(arguments.data, arguments.out, arguments.epochs, arguments.without):
+    chosen = (arguments.data, arguments.out, arguments.epochs, arguments.scale, arguments.without)
+    for folder in train(*chosen):
         print(folder)
     return 0
 

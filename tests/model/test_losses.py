@@ -18,6 +18,7 @@ from model.losses import (
     pairs_within,
     preference,
     ranking,
+    regression_loss,
     soft_label_divergence,
     squared_error,
     token_mass_loss,
@@ -35,6 +36,13 @@ def test_norm_in_norm_is_zero_for_a_rising_line_and_one_at_worst():
     assert norm_in_norm(3 * mos - 7, mos).item() == pytest.approx(0, abs=1e-6)
     plus_minus = torch.tensor([1.0, -1.0, 1.0, -1.0])
     assert norm_in_norm(-plus_minus, plus_minus).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_norm_in_norm_of_several_data_sets_is_taken_within_each():
+    mos, groups = torch.tensor([1.0, 2.0, 3.0, 2.0, 3.0, 5.0]), torch.tensor([0, 0, 0, 1, 1, 1])
+    shifted = mos + torch.tensor([0.0, 0, 0, 1, 1, 1])
+    within, across = (regression_loss(shifted, mos, given) - squared_error(shifted, mos) for given in (groups, None))
+    assert within.item() == pytest.approx(0, abs=1e-6) and across > 0.01
 
 
 def test_answer_cross_entropy_counts_nats_a_picture():

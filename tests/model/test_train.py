@@ -13,6 +13,7 @@ from model import biq2021, compare, train
 from model.backbones.nano import NanoProcessor, build_tokenizer
 from model.errors import DataError
 from model.scorer import load_scorer
+from model.training_data import read_training
 from model.training_pictures import BATCH_SIZE, DAMAGED, epoch_steps
 
 
@@ -89,6 +90,48 @@ def test_damage_should_cost_a_score_in_proportion(data, processor):
     assert train.damage_loss(alike, step) == pytest.approx((lost * step.severities[1]).mean().item(), rel=1e-5)
 
 
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory):
+    """A data set of another scale and of other shapes, as a CSV file."""
+    folder = tmp_path_factory.mktemp("mine")
+    rows = ["image,mos"]
+    for n in range(20):
+        noise = np.random.default_rng(n).integers(0, 256, (48 + 8 * (n % 3), 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((1600 if n == 0 else 200, 150)).save(folder / f"{n}.jpg")
+        rows.append(f"{n}.jpg,{5 * n}")
+    (folder / "mine.csv").write_text("\n".join(rows))
+    return folder / "mine.csv"
+
+
+def test_several_data_sets_come_onto_one_scale_each_with_a_part_kept_apart(data, mine):
+    training, validation = read_training([data, mine], (0, 100))
+    assert {item.scale for item in (*training, *validation)} == {(1, 5)}
+    of_mine = sorted(item.mos for item in (*training, *validation) if item.dataset == "mine")
+    assert of_mine == pytest.approx([1 + n / 5 for n in range(20)])
+    assert sum(item.dataset == "mine" for item in validation) == 2
+    alone, _ = read_training([data])
+    assert alone == biq2021.train_and_validation(data)[0]
+    with pytest.raises(DataError, match="came without a scale"):
+        read_training([mine])
+    with pytest.raises(DataError, match="give BIQ2021 alone"):
+        read_training([data, mine], (0, 100), "ss01")
+
+
+def test_a_step_of_several_data_sets_is_learnt_from_and_pairs_stay_within_one(data, mine, tmp_path):
+    items = read_training([data, mine], (0, 100))[0]
+    mixed = [*items[: BATCH_SIZE // 2], *items[-BATCH_SIZE // 2 :]]
+    training = train.TrainingRun(tmp_path, mixed, epochs=1, seed=0)
+    step = next(epoch_steps(mixed, training.systems.processor, 0, 0, 0))
+    assert len(step.pixels) == BATCH_SIZE + 2 * DAMAGED and sorted(step.groups.tolist()) == [0] * 8 + [1] * 8
+    training.systems.loss(step).backward()
+    assert training.systems.plain.output.weight.grad.abs().sum() > 0
+    scores = train.predict(training.systems, mixed)["nano"]
+    (alone,) = train.predict(training.systems, mixed[-1:])["nano"]
+    assert len({item.image for item in mixed}) == len(scores) and scores[-1].item() == pytest.approx(
+        alone.item(), abs=1e-4
+    )
+
+
 class CtrlC(tqdm):
     """A progress bar whose user loses patience after the third step."""
 
@@ -101,12 +144,12 @@ class CtrlC(tqdm):
 @pytest.mark.slow
 def test_an_interrupted_training_ends_with_the_same_weights(data, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "CHECKPOINT_EVERY", 1)
-    straight = train.train(data, tmp_path / "straight", epochs=2)
+    straight = train.train([data], tmp_path / "straight", epochs=2)
     with monkeypatch.context() as impatient:
         impatient.setattr(train, "tqdm", CtrlC)
         with pytest.raises(KeyboardInterrupt):
-            train.train(data, tmp_path / "resumed", epochs=2)
-    resumed = train.train(data, tmp_path / "resumed", epochs=2)
+            train.train([data], tmp_path / "resumed", epochs=2)
+    resumed = train.train([data], tmp_path / "resumed", epochs=2)
     for one, other in zip(straight, resumed, strict=True):
         assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
     assert [load_scorer(str(folder)).readout for folder in resumed] == ["score_token", "level"]
@@ -132,7 +175,7 @@ def test_a_few_steps_lower_the_loss_and_leave_the_stem_alone(data, tmp_path):
 
 @pytest.mark.slow
 def test_all_systems_are_compared_on_the_same_test_pictures(data, tmp_path, capsys):
-    train.train(data, tmp_path, epochs=1)
+    train.train([data], tmp_path, epochs=1)
     capsys.readouterr()
     assert compare.compare(data, tmp_path) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
