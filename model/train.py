@@ -20,6 +20,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.stats import pearsonr, spearmanr
@@ -211,13 +212,17 @@ class TrainingRun:
                 self.save()
 
     def validate(self, items: Sequence[RatedImage]) -> None:
-        """Add this epoch's figures to the log; keep the averaged weights if nano's SRCC is the best so far."""
-        mos, figures = [item.mos for item in items], {}
-        for name, scores in predict(self.average.module, items).items():
-            figures[name] = {
-                "srcc": float(spearmanr(scores, mos).statistic),
-                "plcc": float(pearsonr(scores, mos).statistic),
+        """Add this epoch's figures, means over the data sets, to the log; keep the averaged weights if nano's SRCC is the best so far."""
+        scores = predict(self.average.module, items)
+        mos, of_set = np.array([item.mos for item in items]), np.array([item.dataset for item in items])
+        sets = [of_set == name for name in dict.fromkeys(of_set)]
+        figures = {
+            name: {
+                "srcc": float(np.mean([spearmanr(found[chosen], mos[chosen]).statistic for chosen in sets])),
+                "plcc": float(np.mean([pearsonr(found[chosen], mos[chosen]).statistic for chosen in sets])),
             }
+            for name, found in scores.items()
+        }
         best = max((entry["nano"]["srcc"] for entry in self.log), default=-1.0)
         self.log.append(figures)
         if figures["nano"]["srcc"] > best or len(self.log) == 1:  # the first counts even where SRCC is undefined
