@@ -27,8 +27,8 @@ NUMBERS = (
     ("Likeliest interval", "The fifth of the scale that the model finds likeliest, whatever the score is."),
     (
         "What nano overlooks",
-        "nano and nano-qalign hardly notice noise and compression, which the photographs that they learnt from rarely show alone: "
-        "trust your eyes there. Transparent parts lie over white: a fully transparent picture is judged as a white one.",
+        "nano and nano-qalign take mist and low contrast for a fault, forgive bright over-exposure, and mean little on drawings, text and "
+        "screenshots: trust your eyes there. Transparent parts lie over white: a fully transparent picture is judged as a white one.",
     ),
 )
 COMMON = (
