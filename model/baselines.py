@@ -1,4 +1,4 @@
-"""What the method is measured against: plain regressors on the same encoder, with no language model between."""
+"""What the method is measured against: a plain regressor on the same encoder, with no language model between."""
 
 import torch
 import torch.nn.functional as F

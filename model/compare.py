@@ -1,88 +1,50 @@
-"""How the trained systems do on BIQ2021's test part, beside ridge regression on the encoder: one run, one table.
+"""How the systems that were trained together do on BIQ2021's test part, and whether nano is better than the others by more than luck.
 
     python -m model.compare --data BIQ2021 --out runs
 
-Takes what `python -m model.train` left in `--out`. Prints two JSON objects a system, each with the figures of model.metrics.figures: on the
-test part "without near-duplicates", and on the "official" one, which flatters, but is what others report. With --without SUBSET, after
-a training that left it out, one object a system: on that subset. "ridge" is ridge regression on the encoder as ImageNet made it,
-"ridge-on-trained" on the encoder as training left it: what that encoder knows, without a language model.
+Takes what `python -m model.train` left in `--out`. Prints a JSON object for each system and part: the figures of model.metrics.figures on
+the test part "without near-duplicates", and on the "official" one, which flatters, but is what others report. nano comes first; the
+others' objects have `against_nano`: the paired comparison (model/paired.py) in which nano is `second`. With --without SUBSET, after a
+training that left it out, there is one part: that subset.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from tqdm import tqdm
 
-from model import biq2021
-from model.backbones.lite_encoder import LiteEncoder, load_imagenet_weights
-from model.backbones.nano import NanoProcessor
-from model.baselines import pooled
+from model import biq2021, paired
+from model.allocator import keep_freed_memory
 from model.commands import run
-from model.images import open_image
 from model.metrics import figures
 from model.rated import RatedImage
-from model.train import BATCH_SIZE, Systems, best_of, predict
+from model.train import best_of, predict
 
 
-@torch.inference_mode()
-def pooled_features(encoder: LiteEncoder, processor: NanoProcessor, items: Sequence[RatedImage]) -> np.ndarray:
-    """The encoder's pooled maps of whole pictures, [N, 992]."""
-    features = []
-    for start in tqdm(range(0, len(items), BATCH_SIZE), desc="features", unit="batch", file=sys.stderr):
-        pixels = [processor.pixels(open_image(item.image)) for item in items[start : start + BATCH_SIZE]]
-        features.append(pooled(encoder(torch.stack(pixels).contiguous(memory_format=torch.channels_last))))
-    return torch.cat(features).numpy()
-
-
-def ridge_scores(
-    encoder: LiteEncoder, processor: NanoProcessor, train: Sequence[RatedImage], test: Sequence[RatedImage]
-) -> np.ndarray:
-    """Scores [N] of the test pictures by ridge regression; its strength is chosen by cross-validation in the training part."""
-    from sklearn.linear_model import RidgeCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    encoder.to(memory_format=torch.channels_last)
-    ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11)))
-    ridge.fit(pooled_features(encoder, processor, train), [item.mos for item in train])
-    return ridge.predict(pooled_features(encoder, processor, test))
-
-
-def read_parts(data: Path, without: str | None) -> tuple[list[RatedImage], list[RatedImage], dict[str, list[bool]]]:
-    """(training, test, parts of the test by name, each saying which test pictures are in it)."""
+def read_parts(data: Path, without: str | None) -> tuple[list[RatedImage], dict[str, list[bool]]]:
+    """The test pictures, and by name the parts of them, each saying which pictures are in it."""
     if without:
-        training, _, test = biq2021.leave_one_subset_out(data, without)
-        return training, test, {without: [True] * len(test)}
-    training, _ = biq2021.train_and_validation(data)
+        *_, test = biq2021.leave_one_subset_out(data, without)
+        return test, {without: [True] * len(test)}
     test, kept = biq2021.read_part(data, "Test"), set(biq2021.test_part(data))
-    return training, test, {"without near-duplicates": [one in kept for one in test], "official": [True] * len(test)}
-
-
-def test_scores(
-    systems: Systems, training: Sequence[RatedImage], test: Sequence[RatedImage]
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Each system's name and its scores [N] of the test pictures."""
-    for name, scores in predict(systems, test).items():
-        yield name, scores.numpy()
-    frozen = LiteEncoder()
-    load_imagenet_weights(frozen)
-    for name, encoder in (("ridge", frozen), ("ridge-on-trained", systems.encoder)):
-        yield name, ridge_scores(encoder, systems.processor, training, test)
+    return test, {"without near-duplicates": [one in kept for one in test], "official": [True] * len(test)}
 
 
 def compare(data: Path, out: Path, without: str | None = None) -> int:
-    """Print the table. Raises DataError when the systems were not trained."""
+    """Print the objects. Raises DataError when the systems were not trained."""
+    keep_freed_memory()
     systems = best_of(out)
-    training, test, parts = read_parts(data, without)
+    test, parts = read_parts(data, without)
     mos = np.array([item.mos for item in test])
-    for name, scores in test_scores(systems, training, test):
+    scores = {name: found.numpy() for name, found in predict(systems, test).items()}
+    for name, found in scores.items():
         for part, chosen in parts.items():
-            print(json.dumps({"system": name, "part": part, **figures(scores[chosen], mos[chosen])}), flush=True)
+            report = {"system": name, "part": part, **figures(found[chosen], mos[chosen])}
+            if name != "nano":
+                report["against_nano"] = paired.compare(found[chosen], scores["nano"][chosen], mos[chosen])
+            print(json.dumps(report), flush=True)
     return 0
 
 
