@@ -12,6 +12,7 @@ import torch.nn.functional as F
 NORM_IN_NORM_WEIGHT = 0.5  # paper appendix C.2
 MARGIN = 0.1  # of the ranking loss, in units of the scale; the paper's is not given in our copy of it
 EPS = 1e-8
+LEAST_NORM = 1e-3  # of norm-in-norm, in units of the scale
 
 
 def cross_entropy(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
@@ -48,13 +49,13 @@ def soft_label_divergence(logits: torch.Tensor, token_ids: torch.Tensor, labels:
 def norm_in_norm(scores: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
     """The norm-in-norm loss of scores [B] against MOS [B] (paper eqs. 29 and 30; Li, Jiang & Jiang 2020, with p = 1, q = 2).
 
-    Both are centred and divided by their L2 norm; the mean absolute difference is scaled so that 1 is its upper bound. It is 0
-    when scores are a rising linear function of the MOS.
+    Both are centred and divided by their L2 norm; the mean absolute difference is scaled so that 1 is its upper bound. It is 0 when scores
+    are a rising linear function of the MOS. LEAST_NORM keeps the gradient finite where all scores are equal.
     """
 
     def normalise(values: torch.Tensor) -> torch.Tensor:
         values = values - values.mean()
-        return values / (values.norm() + EPS)
+        return values / (values.square().sum() + LEAST_NORM**2).sqrt()
 
     return (normalise(scores) - normalise(mos)).abs().sum() / (2 * len(scores) ** 0.5)
 

@@ -9,6 +9,7 @@ import torch
 from model.backbones.mplug_owl2_scoring import SCORE_SCALE
 from tests.model.owl_training import ANSWER_WEIGHT, answers
 from model.losses import (
+    LEAST_NORM,
     answer_cross_entropy,
     calibration,
     cross_entropy,
@@ -36,6 +37,12 @@ def test_norm_in_norm_is_zero_for_a_rising_line_and_one_at_worst():
     assert norm_in_norm(3 * mos - 7, mos).item() == pytest.approx(0, abs=1e-6)
     plus_minus = torch.tensor([1.0, -1.0, 1.0, -1.0])
     assert norm_in_norm(-plus_minus, plus_minus).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_norm_in_norm_of_equal_scores_has_a_gradient_that_leaves_room_for_others():
+    scores = torch.full((3,), 2.0, requires_grad=True)
+    norm_in_norm(scores, torch.tensor([1.0, 2.0, 3.0])).backward()
+    assert 0 < scores.grad.norm() < 1 / LEAST_NORM
 
 
 def test_norm_in_norm_of_several_data_sets_is_taken_within_each():
