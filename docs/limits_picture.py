@@ -57,7 +57,7 @@ def no_photographs(scorer: Scorer) -> list[Shown]:
     pictures = {
         "a drawing": drawing,
         "a page of text": page,
-        "a screenshot": open_image(ROOT / "docs" / "page.png"),
+        "a screenshot": open_image(ROOT / "docs" / "phone.png"),
         "one colour": Image.new("RGB", (640, 480), "#7f8c9b"),
     }
     found = scorer.assess(list(pictures.values()))
@@ -83,8 +83,8 @@ def sheet(rows: list[tuple[str, list[Shown]]]) -> Image.Image:
 def main() -> None:
     scorer = load_scorer("nano")
     pairs = [shown for pair in overlooked(scorer) for shown in pair]
-    rows = [("Damage that nano minds least, beside the picture without it", pairs)]
-    rows.append(("No photographs, all of them flawless", no_photographs(scorer)))
+    rows = [(f"Damage of severity {SEVERITY} that nano minds least, beside the picture without it", pairs)]
+    rows.append(("Not photographs, but all of them flawless", no_photographs(scorer)))
     target = ROOT / "docs" / "limits.jpg"
     sheet(rows).save(target, quality=88, optimize=True)
     print(target)

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from model.commands import add_model_options, data_dir, progress_bars, run
 from model.degradations import KINDS, degrade
-from model.errors import DataError
+from model.errors import DataError, ImageError
 from model.images import find_images, open_image
 from model.registry import check_name
 
@@ -36,7 +36,10 @@ SEVERITIES = (0.25, 0.5, 0.75, 1.0)
 
 def damaged_scores(scorer: "Scorer", path: Path, seed: int, batch_size: int) -> dict[str, list[float]]:
     """A picture's scores by kind: undamaged, then at each of SEVERITIES. seed: of the damage."""
-    picture = open_image(path)
+    try:
+        picture = open_image(path)
+    except ImageError as error:
+        raise DataError(f"{path}: {error}") from error
     shown = [picture, *(degrade(picture, kind, severity, seed) for kind in KINDS for severity in SEVERITIES)]
     whole, *rest = (found.score for found in scorer.assess(shown, batch_size=batch_size))
     steps = len(SEVERITIES)

@@ -34,6 +34,7 @@ from model.backbones.lite_encoder import LiteEncoder, load_imagenet_weights
 from model.backbones.nano import (
     LEVEL_WORDS,
     SCORE_TOKENS,
+    SIDE,
     NanoConfig,
     NanoModel,
     NanoProcessor,
@@ -49,7 +50,6 @@ from model.losses import answer_cross_entropy, regression_loss
 from model.training_data import SCALE, read_training
 from model.training_pictures import BATCH_SIZE, DAMAGED, Step, epoch_steps
 
-SIDE = 448  # pixels; the area nano looks at is SIDE x SIDE
 FROZEN_BLOCKS = 3
 ENCODER_LR, LANGUAGE_LR, WEIGHT_DECAY = 3e-4, 1e-3, 1e-2
 AVERAGED_OVER = 0.998  # of the moving average is kept in each step
@@ -244,7 +244,9 @@ def train(
     keep_freed_memory()
     items, validation = read_training(data, scale, without)
     if len(items) < BATCH_SIZE:
-        raise DataError(f"{len(items)} pictures are too few to train on: at least {BATCH_SIZE} make a step.")
+        raise DataError(
+            f"{len(items)} pictures are left to train on beside those that choose the epoch: give at least {BATCH_SIZE}."
+        )
     out.mkdir(parents=True, exist_ok=True)
     training = TrainingRun(out, items, epochs, seed)
     training.resume()

@@ -36,6 +36,7 @@ STEM = "The quality of the image is"
 LEVEL_WORDS = ("bad", "poor", "fair", "good", "excellent")
 SCORE_TOKENS = ("<score1>", "<score2>", "<score3>", "<score4>", "<score5>")
 IMAGE_TOKEN, BOS, EOS, PAD, UNK = "<image>", "<bos>", "<eos>", "<pad>", "<unk>"
+SIDE = 448  # pixels; the area that nano looks at is SIDE x SIDE
 GRID = 4  # the coarsest map is read as GRID x GRID tokens
 IMAGE_TOKENS = len(TAP_CHANNELS) + GRID * GRID
 
@@ -178,7 +179,7 @@ def target_size(width: int, height: int, side: int) -> tuple[int, int]:
 class NanoProcessor(ProcessorMixin):
     """Pictures to pixel tensors, text to ids."""
 
-    def __init__(self, tokenizer=None, side: int = 320, **kwargs):
+    def __init__(self, tokenizer=None, side: int = SIDE, **kwargs):
         self.side = side
         super().__init__(tokenizer, **kwargs)
 

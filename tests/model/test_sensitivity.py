@@ -54,3 +54,6 @@ def test_nano_notices_blur_and_sees_the_undamaged_picture_alike_in_each_kind(tmp
 def test_what_cannot_be_read_is_named(tmp_path):
     missing = told(tmp_path / "absent.png")
     assert missing.returncode == 2 and "absent.png: no such file" in missing.stderr
+    (tmp_path / "notes.txt").write_text("not a picture")
+    text = told(tmp_path / "notes.txt")
+    assert text.returncode == 2 and "notes.txt: not an image" in text.stderr
