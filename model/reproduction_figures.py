@@ -1,5 +1,6 @@
 """Figures of the reproduction, as plotly figures from its findings."""
 
+import re
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -17,7 +18,9 @@ FAMILIES = {"Q-Scorer": "#2f9e6e", "Q-Align": "#e0762e"}
 def claims_figure(found: Sequence[Finding]) -> go.Figure:
     """Each claim that was tested: the difference of merits with its interval, coloured by the verdict, and the paper's as a diamond."""
     shown = [one for one in found if one.found]
-    names = [f"{one.claim.table.replace('table', 'T')}: {one.claim.says}" for one in shown]
+    names = [
+        f"{one.claim.says} ({one.claim.table.replace('table', 'T')})".removesuffix(" (questions)") for one in shown
+    ]
     figure = go.Figure()
     for name, colour in COLOURS.items():
         rows = [(label, one.found) for label, one in zip(names, shown, strict=True) if one.verdict == name]
@@ -39,18 +42,19 @@ def claims_figure(found: Sequence[Finding]) -> go.Figure:
     )
     figure.add_vline(x=0, line={"color": INK, "width": 1})
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], automargin=True)
-    title = "Above zero: as the paper claims (95 % intervals over seeds and pictures)"
-    return _dress(figure, title, "Difference of merit: mean of SRCC and fitted PLCC", "", 170 + 26 * len(shown))
+    title = "Merit, mean of SRCC and fitted PLCC: above zero is as claimed (95 % intervals over seeds and pictures)"
+    return _dress(figure, title, "Difference of merit", "", 170 + 26 * len(shown))
 
 
 def levels_figure(measured: Measurements) -> go.Figure:
     """SRCC on BIQ2021 by the number of tokens, for Q-Scorer and Q-Align."""
     figure = go.Figure()
     for family, colour in FAMILIES.items():
-        rows = [row_figures(row, "whole", WHOLE, measured) for row in QUESTIONS if row.title.startswith(f"{family},")]
-        rows = [row for row in rows if row.srcc]
+        counts = [(re.match(rf"{family}, (\d+)", row.title), row) for row in QUESTIONS]
+        found = [(int(count[1]), row_figures(row, "whole", WHOLE, measured)) for count, row in counts if count]
+        rows = [row for _, row in found if row.srcc]
         figure.add_scatter(
-            x=[int(row.row.title.split()[1]) for row in rows],
+            x=[count for count, row in found if row.srcc],
             y=[row.srcc.mean for row in rows],
             error_y={"array": [row.srcc.high - row.srcc.mean for row in rows], "thickness": 1.5, "width": 4},
             mode="lines+markers",

@@ -77,9 +77,9 @@ HYPOTHESES: tuple[Claim, ...] = (
     ),
     Claim("questions", "words-common", "realqa", "five levels do better than a number written out"),
     Claim("questions", "words-common", "q-bench", "five levels do better than two"),
-    Claim("questions", "q-scorer-fidelity", "q-scorer-fidelity-head",
-          "the tokens give a better variance than a second output (the paper's appendix C.1, without figures)"),
-    Claim("questions", "q-scorer-mass", "q-scorer-5", "asking for the score tokens' mass helps (proposed in appendix D.1)"),
+    # Appendix C.1 says the first without figures, appendix D.1 proposes the second.
+    Claim("questions", "q-scorer-fidelity", "q-scorer-fidelity-head", "the tokens give a better variance than a second output"),
+    Claim("questions", "q-scorer-mass", "q-scorer-5", "asking for the score tokens' mass helps"),
 )  # fmt: skip
 ALL_ROWS: Mapping[str, tuple[Row, ...]] = {**TABLES, "questions": QUESTIONS}
 ALL_CLAIMS = (*CLAIMS, *HYPOTHESES)

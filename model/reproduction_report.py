@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from model import biq2021
 from model.errors import DataError
@@ -70,8 +70,8 @@ seeds. In simulations with no true difference it was wrong in 5 to 8 % of cases.
 without substance, one will be decided by luck."""
 
 CROSS = """\
-On other data: BIQ2021's subsets stand for data sets, {sets}; nothing stands for LIVE-Wild, AGIQA-3K and CSIQ. Trained on one, tested on the
-others, all pictures of which are unseen."""
+On other data: BIQ2021's subsets stand for data sets, {sets}; nothing stands for LIVE-Wild, AGIQA-3K and CSIQ. Trained on
+one, tested on the others, all pictures of which are unseen."""
 SEVERAL = """\
 BIQ2021's subsets stand for data sets, {sets}. So that the same MOS means another quality in another set, as between real data sets, each
 has a scale of its own: {scales}. A set that is not trained on is tested as a whole, others by their official test part, so that the ss02
@@ -120,9 +120,14 @@ Of the paper's {papers.total()} claims: **{counts}**.
 
 ![How far the first system of each claim is above the second, here and in the paper]({CLAIMS_FIGURE}.png)
 
-**{len(seeds)} of the {len(wanted)} trainings that the tables need were run**, with {min(seeds.values())} to
-{max(seeds.values())} seeds each: {len(results)} runs stand behind this page. One epoch took {seconds[0]:.0f} to {seconds[-1]:.0f} s
+**{len(seeds)} of the {len(wanted)} trainings that the tables need were run**, with {_range(seeds.values())} seeds
+each: {len(results)} runs stand behind this page. One epoch took {seconds[0]:.0f} to {seconds[-1]:.0f} s
 (median {statistics.median(seconds):.0f} s), on one thread of a machine that other programs used too."""
+
+
+def _range(numbers: Iterable[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _section(table: str, measured: Measurements, found: Sequence[Finding]) -> str:

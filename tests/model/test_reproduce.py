@@ -13,6 +13,7 @@ from model import biq2021, reproduce, reproduction_runs
 from model.errors import DataError
 from model.frozen_features import WIDTH, FeatureConnector, FrozenFeatures, frozen_encoder, look, summarise
 from model.images import open_image
+from model.reproduction_figures import levels_figure
 from model.reproduction_findings import NO_DATA, NOT_RUN, Measurements, finding, findings, paper_difference
 from model.reproduction_plan import ALL_CLAIMS, ALL_ROWS, SHIFTED, Run, plan, read_setup, where
 from model.reproduction_report import SCORER, report
@@ -206,6 +207,12 @@ def test_the_report_has_the_figures_of_every_run_and_is_a_pure_function():
     assert "**undecided**" in page and "10 runs" in page
     with pytest.raises(DataError, match="no results"):
         report([])
+
+
+def test_the_figure_of_levels_takes_the_rows_that_have_a_number_of_them():
+    results = [made_up(row.system, 0.4, 0) for row in ALL_ROWS["questions"]]
+    figure = levels_figure(Measurements(results))
+    assert [(line.name, line.x) for line in figure.data] == [("Q-Scorer", (1, 3, 5, 7, 9)), ("Q-Align", (3, 5, 7, 9))]
 
 
 def test_a_scorer_that_ranks_backwards_is_worth_no_raters_in_the_report():
