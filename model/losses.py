@@ -12,7 +12,7 @@ import torch.nn.functional as F
 NORM_IN_NORM_WEIGHT = 0.5  # paper appendix C.2
 MARGIN = 0.1  # of the ranking loss, in units of the scale; the paper's is not given in our copy of it
 EPS = 1e-8
-LEAST_NORM = 1e-3  # of norm-in-norm, in units of the scale
+LEAST_NORM = 1e-4  # of norm-in-norm, in units of the scale
 
 
 def cross_entropy(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
