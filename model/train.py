@@ -50,7 +50,7 @@ from model.losses import answer_cross_entropy, regression_loss
 from model.training_data import SCALE, read_training
 from model.training_pictures import BATCH_SIZE, DAMAGED, Step, epoch_steps
 
-FROZEN_BLOCKS = 3
+FROZEN_BLOCKS = 3  # and the stem: they see edges and noise, and stay as ImageNet made them
 ENCODER_LR, LANGUAGE_LR, WEIGHT_DECAY = 3e-4, 1e-3, 1e-2
 AVERAGED_OVER = 0.998  # of the moving average is kept in each step
 DROP = 0.6  # a picture ruined on purpose (severity 1) should lose this share of what it has above the worst score

@@ -21,8 +21,6 @@ STAGES = (
 )
 TAPS = (2, 4, 10, 15)  # the blocks after which each resolution ends: 1/4, 1/8, 1/16 and 1/32 of the picture's side
 TAP_CHANNELS = (24, 40, 112, 320)
-STEM_BLOCKS = 3  # stem and blocks 0..2 see edges and noise; training leaves them as ImageNet made them
-STEM_CHANNELS = 24
 BATCH_NORM_EPS = 1e-3
 
 
@@ -69,24 +67,14 @@ class LiteEncoder(nn.Module):
             for n in range(repeats)
         )
 
-    def forward_stem(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Pictures [B, 3, H, W] to the first tap [B, 24, H/4, W/4]; the part that training keeps frozen."""
+    def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
         x = F.relu6(self.stem(pixels), inplace=True)
-        for block in self.blocks[:STEM_BLOCKS]:
-            x = block(x)
-        return x
-
-    def forward_from_stem(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """The first tap [B, 24, H/4, W/4] to all four taps, with TAP_CHANNELS channels each."""
-        taps = [x]
-        for number, block in enumerate(self.blocks[STEM_BLOCKS:], start=STEM_BLOCKS):
+        taps = []
+        for number, block in enumerate(self.blocks):
             x = block(x)
             if number in TAPS:
                 taps.append(x)
         return taps
-
-    def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
-        return self.forward_from_stem(self.forward_stem(pixels))
 
 
 def channel_statistics(feature_map: torch.Tensor) -> torch.Tensor:
