@@ -15,7 +15,8 @@ from tqdm import tqdm
 from model import biq2021
 from model.comparisons import choose_anchors
 from model.errors import DataError
-from model.frozen_features import FeatureConnector, FrozenFeatures
+from model.backbones.nano_connector import NanoConnector
+from model.frozen_features import FrozenFeatures
 from model.json_files import read_json, write_json
 from model.rated import RatedImage
 from model.reproduction_plan import Run, Setup
@@ -68,7 +69,8 @@ def train(run: Run, items: Sequence[RatedImage], features: FrozenFeatures) -> Sy
     system = replace(SYSTEMS[run.system], trains=tuple(part for part in SYSTEMS[run.system].trains if part in TRAINED))
     learner = build_learner(system, biq2021.SCALE, run.seed, **DECODER)
     pictures = [item.image for item in items]
-    learner.model.connector = FeatureConnector(DECODER["hidden_size"], features.of(pictures))
+    learner.model.connector = NanoConnector(DECODER["hidden_size"])
+    learner.model.connector.standardised.fit(features.of(pictures))
     weights = [weight for weight in learner.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, weight_decay=WEIGHT_DECAY)
     steps = max(1, len(items) // BATCH_SIZE)

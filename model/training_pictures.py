@@ -20,7 +20,7 @@ from model.rated import RatedImage
 
 BATCH_SIZE = 16
 DAMAGED = 4  # of a batch are shown twice more, damaged mildly and severely
-SHARES = (0.5, 0.6, 0.7, 0.8)  # of the picture's height and width that a step looks at
+SHARES = (0.75, 1.0)  # of the picture's height and width that a step looks at
 LARGEST = 1024  # pixels of a picture's longer side
 AHEAD = 3  # steps that are made ready while one is computed
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
@@ -28,7 +27,8 @@ from transformers import (
 )
 from transformers.utils import ModelOutput
 
-from model.backbones.lite_encoder import TAP_CHANNELS, LiteEncoder, channel_statistics
+from model.backbones.lite_encoder import LiteEncoder
+from model.backbones.nano_connector import IMAGE_TOKENS, NanoConnector, summarise
 from model.regressor import Regressor
 
 PROMPT = "How would you rate the quality of this image ?"
@@ -36,9 +36,7 @@ STEM = "The quality of the image is"
 LEVEL_WORDS = ("bad", "poor", "fair", "good", "excellent")
 SCORE_TOKENS = ("<score1>", "<score2>", "<score3>", "<score4>", "<score5>")
 IMAGE_TOKEN, BOS, EOS, PAD, UNK = "<image>", "<bos>", "<eos>", "<pad>", "<unk>"
-SIDE = 448  # pixels; the area that nano looks at is SIDE x SIDE
-GRID = 4  # the coarsest map is read as GRID x GRID tokens
-IMAGE_TOKENS = len(TAP_CHANNELS) + GRID * GRID
+SIDE = 384  # pixels; the area that nano looks at is SIDE x SIDE
 
 
 class NanoConfig(PreTrainedConfig):
@@ -79,23 +77,6 @@ class NanoConfig(PreTrainedConfig):
             max_position_embeddings=128,
             use_cache=False,
         )
-
-
-class NanoConnector(nn.Module):
-    """Four feature maps to 20 tokens [B, 20, D]: one a map (its channels' mean and std over the picture: how sharp, how
-    noisy), then a 4 x 4 grid of the coarsest map (what is where). Any height and width give the same 20."""
-
-    def __init__(self, hidden_size: int):
-        super().__init__()
-        self.statistics = nn.ModuleList(nn.Linear(2 * channels, hidden_size) for channels in TAP_CHANNELS)
-        self.grid = nn.Linear(TAP_CHANNELS[-1], hidden_size)
-        self.norm = nn.LayerNorm(hidden_size)
-        self.kind = nn.Parameter(torch.zeros(IMAGE_TOKENS, hidden_size))
-
-    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
-        tokens = [project(channel_statistics(m)).unsqueeze(1) for project, m in zip(self.statistics, maps, strict=True)]
-        grid = F.adaptive_avg_pool2d(maps[-1], GRID).flatten(2).transpose(1, 2)
-        return self.norm(torch.cat([*tokens, self.grid(grid)], 1)) + self.kind
 
 
 @dataclass
@@ -140,7 +121,8 @@ class NanoModel(PreTrainedModel):
 
     def encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Pictures [B, 3, H, W] to image tokens [B, 20, D]."""
-        return self.connector(self.encoder(pixel_values.contiguous(memory_format=torch.channels_last)))
+        maps = self.encoder(pixel_values.contiguous(memory_format=torch.channels_last))
+        return self.connector(summarise(maps))
 
     def decode(self, image_tokens: torch.Tensor, input_ids: torch.Tensor) -> NanoOutput:
         """Image tokens [B, 20, D] and ids [B, T] (beginning: <bos>, then 20 times <image>) to hidden states and logits."""

@@ -11,7 +11,8 @@ from PIL import Image, ImageFilter
 
 from model import biq2021, reproduce, reproduction_runs
 from model.errors import DataError
-from model.frozen_features import WIDTH, FeatureConnector, FrozenFeatures, frozen_encoder, look, summarise
+from model.backbones.nano_connector import WIDTH, NanoConnector, summarise
+from model.frozen_features import FrozenFeatures, frozen_encoder, look
 from model.images import open_image
 from model.reproduction_figures import levels_figure
 from model.reproduction_findings import NO_DATA, NOT_RUN, Measurements, finding, findings, paper_difference
@@ -63,8 +64,7 @@ def test_features_are_what_the_encoder_sees(features, data):
     )  # 10 x 10 cells of 32 pixels, of which each of the 4 x 4 is a mean of some 3 x 3
     torch.testing.assert_close(of_it[0, -320 * 16 : -320 * 15], first_cell, rtol=1e-2, atol=2e-3)
     torch.testing.assert_close(of_it, summarise(maps), rtol=1e-2, atol=2e-3)
-    connector = FeatureConnector(32, features.of(biq2021.all_images(data)))
-    assert connector(of_it).shape == (1, 20, 32)
+    assert NanoConnector(32)(of_it).shape == (1, 20, 32)
 
 
 def test_features_of_another_encoder_are_not_read(data, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
-from model import biq2021, compare, train
+from model import biq2021, compare, train, trio
 from model.backbones.nano import NanoProcessor, build_tokenizer
 from model.errors import DataError
 from model.scorer import load_scorer
@@ -83,11 +83,11 @@ def test_a_step_shows_pictures_and_some_of_them_damaged_twice(data, processor):
 
 def test_damage_should_cost_a_score_in_proportion(data, processor):
     step = drawn(biq2021.train_and_validation(data)[0], processor, 0)[0]
-    lost = train.DROP * (step.mos[:DAMAGED] - 1)
+    lost = trio.DROP * (step.mos[:DAMAGED] - 1)
     falling = torch.cat([step.mos, *(step.mos[:DAMAGED] - lost * severity for severity in step.severities)])
-    assert train.damage_loss(falling, step) < 1e-6
+    assert trio.damage_loss(falling, step) < 1e-6
     alike = torch.cat([step.mos, step.mos[:DAMAGED], step.mos[:DAMAGED]])
-    assert train.damage_loss(alike, step) == pytest.approx((lost * step.severities[1]).mean().item(), rel=1e-5)
+    assert trio.damage_loss(alike, step) == pytest.approx((lost * step.severities[1]).mean().item(), rel=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -121,12 +121,12 @@ def test_a_step_of_several_data_sets_is_learnt_from_and_pairs_stay_within_one(da
     items = read_training([data, mine], (0, 100))[0]
     mixed = [*items[: BATCH_SIZE // 2], *items[-BATCH_SIZE // 2 :]]
     training = train.TrainingRun(tmp_path, mixed, epochs=1, seed=0)
-    step = next(epoch_steps(mixed, training.systems.processor, 0, 0, 0))
+    step = next(epoch_steps(mixed, training.trio.processor, 0, 0, 0))
     assert len(step.pixels) == BATCH_SIZE + 2 * DAMAGED and sorted(step.groups.tolist()) == [0] * 8 + [1] * 8
-    training.systems.loss(step).backward()
-    assert training.systems.plain.output.weight.grad.abs().sum() > 0
-    scores = train.predict(training.systems, mixed)["nano"]
-    (alone,) = train.predict(training.systems, mixed[-1:])["nano"]
+    training.trio.loss(step).backward()
+    assert training.trio.plain.output.weight.grad.abs().sum() > 0
+    scores = train.predict(training.trio, mixed)["nano"]
+    (alone,) = train.predict(training.trio, mixed[-1:])["nano"]
     assert len({item.image for item in mixed}) == len(scores) and scores[-1].item() == pytest.approx(
         alone.item(), abs=1e-4
     )
@@ -159,18 +159,57 @@ def test_an_interrupted_training_ends_with_the_same_weights(data, tmp_path, monk
 def test_a_few_steps_lower_the_loss_and_leave_the_stem_alone(data, tmp_path):
     items, _ = biq2021.train_and_validation(data)
     training = train.TrainingRun(tmp_path, items, epochs=3, seed=0)
-    stem_before = training.systems.encoder.stem.weight.clone()
-    step = next(epoch_steps(items, training.systems.processor, 0, 0, 0))
+    training.begin()
+    training.trio.adaptable.requires_grad_(True)
+    encoder = training.trio.encoder
+    stem_before, last_before = encoder.stem.weight.clone(), encoder.blocks[-1].project.weight.clone()
+    for group in training.optimizer.param_groups:
+        group["lr"] = 1e-3
+    step = next(epoch_steps(items, training.trio.processor, 0, 0, 0))
     losses = []
     for _ in range(6):
-        loss = training.systems.loss(step)
+        loss = training.trio.loss(step)
         training.optimizer.zero_grad()
         loss.backward()
         training.optimizer.step()
-        training.schedule.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
-    assert torch.equal(stem_before, training.systems.encoder.stem.weight)
+    assert torch.equal(stem_before, encoder.stem.weight)
+    assert not torch.equal(last_before, encoder.blocks[-1].project.weight)
+
+
+@pytest.mark.slow
+def test_in_the_first_epoch_the_encoder_is_only_read(data, tmp_path):
+    items, validation = biq2021.train_and_validation(data)
+    training = train.TrainingRun(tmp_path, items, epochs=2, seed=0)
+    training.resume()
+    before = {name: weight.clone() for name, weight in training.trio.encoder.state_dict().items()}
+    changed = []
+    for _ in range(2):
+        training.train_epoch(tqdm(disable=True))
+        training.validate(validation)
+        after = training.trio.encoder.state_dict()
+        changed.append({name for name in before if not torch.equal(before[name], after[name])})
+    assert not changed[0]
+    assert changed[1] and {name.split(".")[1] for name in changed[1]} <= {str(n) for n in range(3, 16)}
+
+
+def test_features_are_taken_by_their_mean_and_std_over_the_first_pictures(data, tmp_path):
+    items, _ = biq2021.train_and_validation(data)
+    training = train.TrainingRun(tmp_path, items, epochs=1, seed=0)
+    training.begin()
+    steps = epoch_steps(items, training.trio.processor, 0, 0, 0)
+    features = torch.cat([training.trio.features(step.pixels[:BATCH_SIZE]) for step in steps])
+    taken = training.trio.learners["nano"].model.connector.standardised(features)
+    varies = features.std(0) > 0.05
+    assert taken.mean(0).abs().max() < 1e-3
+    torch.testing.assert_close(taken.std(0, correction=0)[varies], torch.ones(varies.sum()), rtol=0.03, atol=0)
+
+
+def test_a_learning_rate_waits_rises_and_falls():
+    rate = [train.rise_and_fall(step, first=100, last=200) for step in range(201)]
+    assert rate[:101] == [0.0] * 101 and rate[105] == pytest.approx(0.5) and rate[110] == 1.0
+    assert rate[110:] == sorted(rate[110:], reverse=True) and rate[200] == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.slow
