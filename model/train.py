@@ -5,7 +5,7 @@
     python -m model.train --data BIQ2021 --out runs-without-ss02 --without ss02    # for model.compare --without ss02
 
 Each of the three reads the same encoder's maps and sends its gradient back into it, so they differ in how they read and in
-nothing else. In the first epoch they learn to read the encoder as ImageNet made it; then it learns with them, ten times slower, but for its
+nothing else. In the first epoch they learn to read the encoder as ImageNet made it; then it learns with them, five times slower, but for its
 first layers. What each is taught: Q-Scorer its answer's cross-entropy, the squared error and the norm-in-norm loss; Q-Align the answer's
 cross-entropy; the plain regressor the two losses of the score. All three are shown pictures damaged on purpose too
 (model/degradations.py), which should score lower the more they are damaged: photographs with a MOS hardly show noise and
@@ -42,7 +42,7 @@ from model.training_pictures import BATCH_SIZE, epoch_steps
 from model.trio import Trio
 
 READING_EPOCHS = 1  # the first: the systems learn to read the encoder as ImageNet made it
-ENCODER_LR, LANGUAGE_LR, WEIGHT_DECAY = 1e-4, 1e-3, 1e-2
+ENCODER_LR, LANGUAGE_LR, WEIGHT_DECAY = 2e-4, 1e-3, 1e-2
 WARM_UP = 0.1  # of a learning rate's steps, in which it rises
 AVERAGED_OVER = 0.998  # of the moving average is kept in each step
 CHECKPOINT_EVERY = 50  # steps
