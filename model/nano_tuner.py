@@ -12,7 +12,7 @@ from PIL import Image
 
 from model.adapter import check_base, load_onto, read_card, save_peft, wrap
 from model.backbones.nano import NanoModel, NanoProcessor
-from model.learner import Examples, Learner
+from model.nano_learner import Examples, Learner
 from model.nano_loading import load_nano
 from model.registry import Spec
 from model.tuning import Encoded, Options

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from model.comparisons import preferences, score_against_anchors
+from model.compare2score import preferences, score_against_anchors
 from model.distributions import Distribution, Normal, Pieces
 from model.labels import intervals, level_values
 from model.regressor import Regressor

@@ -13,7 +13,7 @@ from torch import nn
 from tqdm import tqdm
 
 from model import biq2021
-from model.comparisons import choose_anchors
+from model.compare2score import choose_anchors
 from model.errors import DataError
 from model.backbones.nano_connector import NanoConnector
 from model.frozen_features import FrozenFeatures

@@ -4,9 +4,10 @@
     python -m model.train --data BIQ2021 koniq10k kadid10k --out runs-of-three
     python -m model.train --data BIQ2021 --out runs-without-ss02 --without ss02    # for model.compare --without ss02
 
-Each of the three reads the same encoder's maps and sends its gradient back into it, so they differ in how they read and in
-nothing else. In the first epoch they learn to read the encoder as ImageNet made it; then it learns with them, five times slower, but for its
-first layers. What each is taught: Q-Scorer its answer's cross-entropy, the squared error and the norm-in-norm loss; Q-Align the answer's
+Each of the three reads the same encoder's maps and sends its gradient back into it, so they differ in how they read and in nothing else.
+In the first epoch they learn to read the encoder as ImageNet made it; then all but its first blocks learns with them, five times slower.
+
+What each is taught: Q-Scorer its answer's cross-entropy, the squared error and the norm-in-norm loss; Q-Align the answer's
 cross-entropy; the plain regressor the two losses of the score. All three are shown pictures damaged on purpose too
 (model/degradations.py), which should score lower the more they are damaged: photographs with a MOS hardly show noise and
 compression alone.

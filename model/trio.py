@@ -11,12 +11,14 @@ from model.backbones.lite_encoder import LiteEncoder, load_imagenet_weights
 from model.backbones.nano import LEVEL_WORDS, SCORE_TOKENS, SIDE, NanoConfig, NanoModel, NanoProcessor, build_tokenizer
 from model.backbones.nano_connector import NanoConnector, summarise
 from model.baselines import PlainRegressor
-from model.learner import Examples, Learner
+from model.nano_learner import Examples, Learner
 from model.losses import answer_cross_entropy, regression_loss
 from model.training_data import SCALE
 from model.training_pictures import BATCH_SIZE, DAMAGED, Step
 
-FROZEN_BLOCKS = 5  # and the stem: they see edges, noise and texture at up to an eighth of the side, and stay as ImageNet made them
+FROZEN_BLOCKS = (
+    5  # and the stem: they see edges, noise and texture at up to an eighth of the side, and stay as ImageNet made them
+)
 DROP = 0.6  # a picture ruined on purpose (severity 1) should lose this share of what it has above the worst score
 
 

@@ -1,4 +1,4 @@
-"""A learner of any VLM: from rated pictures to the loss, in the manner of model/learner.py."""
+"""A learner of any VLM: from rated pictures to the loss, in the manner of model/nano_learner.py."""
 
 from collections.abc import Sequence
 

@@ -57,5 +57,6 @@ def test_loading_takes_little_more_memory_than_the_model(tmp_path):
     command = [sys.executable, "-c", PROGRAM, str(BASE), *map(str, folders)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    for size, taken in zip(sizes, map(int, result.stdout.split()), strict=True):
+    for kind, size, taken in zip(("safetensors", "bin"), sizes, map(int, result.stdout.split()), strict=True):
+        print(f"{kind}: {size / 1e6:.0f} MB of weights, {taken / size:.2f} of that at most while loading")
         assert size < taken < 1.5 * size

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from model import lora
 from model.adapter import WEIGHTS, load_onto
 from model.errors import DataError, ModelLoadError
-from model.learner import Learner
+from model.nano_learner import Learner
 from model.nano_loading import load_nano
 from model.lora import Options, finetune
 from model.nano_tuner import NanoTuner, attach

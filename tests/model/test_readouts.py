@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from model.comparisons import choose_anchors, preferences, score_against_anchors
+from model.compare2score import choose_anchors, preferences, score_against_anchors
 from model.distributions import Normal, Pieces
 from model.readouts import (
     read_comparisons,
