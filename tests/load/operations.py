@@ -1,6 +1,8 @@
-"""How many operations one picture takes at mPLUG-Owl2's shapes, by the single forward and by the plain way, counted without weights.
+"""How many operations one picture takes at mPLUG-Owl2's shapes, by the single forward and by the plain way.
 
-python tests/load/operations.py
+    python tests/load/operations.py
+
+Counts them on torch's meta device, so that eight billion weights need no memory.
 """
 
 import sys

@@ -1,7 +1,9 @@
 """The bench: what it counts is right, both ways give one score, and the command reports all it promises. Nothing is timed."""
 
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from model.scorer import Scorer
 from tests.model.owl_fixtures import FIXTURES, facts
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parent.parent.parent
 TINY_OWL = bench_models.OWL_7B | {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -127,6 +130,13 @@ def test_full_shape_has_as_many_numbers_as_the_published_model():
     with torch.device("meta"):
         model = bench_models.MplugOwl2Model(MplugOwl2Config(**bench_models.OWL_7B))
     assert sum(p.numel() for p in model.parameters()) == 8_208_390_145
+
+
+@pytest.mark.slow
+def test_the_operations_in_the_docs_are_those_that_are_counted():
+    counted = subprocess.run([sys.executable, ROOT / "tests/load/operations.py"], capture_output=True, text=True)
+    assert counted.returncode == 0, counted.stderr
+    assert counted.stdout in (ROOT / "docs/performance.md").read_text(encoding="utf-8")
 
 
 def test_too_little_memory_is_said_before_weights_are_drawn(monkeypatch):
