@@ -49,7 +49,8 @@ class Setup:
 
 # The open questions: how many levels, direct regression against levels, and what no table of the paper has.
 QUESTIONS: tuple[Row, ...] = (
-    *(Row(f"Q-Scorer, {count} score tokens", f"q-scorer-{count}", {}) for count in (1, 3, 5, 7, 9)),
+    Row("Q-Scorer, 1 score token", "q-scorer-1", {}),
+    *(Row(f"Q-Scorer, {count} score tokens", f"q-scorer-{count}", {}) for count in (3, 5, 7, 9)),
     *(
         Row(f"Q-Align, {count} levels", "words-common" if count == 5 else f"q-align-{count}", {})
         for count in (3, 5, 7, 9)

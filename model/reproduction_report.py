@@ -36,14 +36,15 @@ CLAIMS_FIGURE, LEVELS_FIGURE = "reproduction-claims", "reproduction-levels"
 
 METHOD = """\
 The paper's systems, trained side by side on one small backbone with BIQ2021. Written by
-`python -m model.reproduce report --out runs` from the results of single runs; nothing here is typed in by hand but the words.
+`python -m model.reproduce` from the results of single runs; nothing here is typed in by hand but the words.
 
 **What this can say, and what not.** The paper fine-tunes mPLUG-Owl2, 7 billion parameters that have read the internet, with LoRA on
 KonIQ-10k. Here a decoder of {decoder} is trained from nothing on features of a frozen encoder, with BIQ2021. So:
 
 - **Words mean nothing to this decoder.** It has never read a sentence, so that "excellent", "apple" and `<score5>` are names of equally
-  empty vectors. Table 1's orderings are about meanings, and cannot appear here: its five rows are one system under five names, and serve
-  as a check of the method, which ought to find no difference. "Undecided" there says nothing against the paper.
+  empty vectors. Table 1's orderings are about meanings, and cannot appear here: its five rows are one system under five names (the
+  first of them is Q-Align), and serve as a check of the method, which ought to find no difference. "Undecided" there says nothing
+  against the paper.
 - **Nothing can be forgotten** by training either, so that what the paper calls post-tuning confusion is not tested.
 - What can appear is what labels, readouts and losses do: conversion error, regression against weighted levels, how quickly each learns,
   and what several data sets on different scales do to each.
@@ -51,7 +52,8 @@ KonIQ-10k. Here a decoder of {decoder} is trained from nothing on features of a 
 **Trained in every run:** {trained} (each as far as the system has it). **Not trained in any run:** the image encoder, nano's
 LiteEncoder with ImageNet's weights (revision `{encoder}`), which has seen no opinion score. Its features of each whole picture at 320 x 320
 were computed once and kept: mean and standard deviation of each channel of four maps, and the coarsest map in 4 x 4 cells, each
-feature less its mean and by its deviation over the training pictures. There is no augmentation.
+feature standardised by its mean and deviation over the training pictures. There is no augmentation. (The `nano` that ships is larger, looks
+at more pixels, adapts most of its encoder, and is shown damaged pictures too: its figures are in README.)
 
 **How:** AdamW, learning rate {learning_rate:g} (warm-up over a tenth, then cosine), weight decay {weight_decay:g}, batches of {batch_size},
 3 epochs where a row does not say otherwise, the same for all systems; regressors' widths in the paper's proportion to the hidden size. The
@@ -67,7 +69,7 @@ interval over seeds and pictures; of a single seed, over pictures alone.
 pictures; the variance over seeds and that over 400 bootstrap draws of the pictures add up, and Student's interval of the mean difference
 (model/verdicts.py) decides: all above zero, *confirmed*; all below, *refuted*; else *undecided*, as is every claim with fewer than {fewest}
 seeds. In simulations with no true difference it was wrong in 5 to 8 % of cases. Nothing corrects for the number of claims: of twenty
-without substance, one will be decided by luck."""
+without substance, one or two will be decided by luck."""
 
 CROSS = """\
 On other data: BIQ2021's subsets stand for data sets, {sets}; nothing stands for LIVE-Wild, AGIQA-3K and CSIQ. Trained on
@@ -120,7 +122,7 @@ Of the paper's {papers.total()} claims: **{counts}**.
 
 ![How far the first system of each claim is above the second, here and in the paper]({CLAIMS_FIGURE}.png)
 
-**{len(seeds)} of the {len(wanted)} trainings that the tables need were run**, with {_range(seeds.values())} seeds
+**{len(seeds)} of the {len(wanted)} trainings that the tables below need were run**, with {_range(seeds.values())} seeds
 each: {len(results)} runs stand behind this page. One epoch took {seconds[0]:.0f} to {seconds[-1]:.0f} s
 (median {statistics.median(seconds):.0f} s), on one thread of a machine that other programs used too."""
 
@@ -222,12 +224,16 @@ def _go_on() -> str:
 ## To run it, or more of it
 
 ```sh
+pip install -r requirements-train.txt
+git clone https://github.com/nisarahmedrana/BIQ2021
 python -m model.reproduce table1 --seeds 5 --data BIQ2021 --out runs    # or table2 ... table6, questions, all
 python -m model.reproduce report --out runs                             # this page again, without training
 python docs/reproduction_figures.py runs                                # its figures (needs a Chromium)
 ```
 
-Each run is one file in `runs/reproduction`. What is there is not run again, so that an interrupted table goes on, and tables share rows."""
+Each run is one file in `runs/reproduction`. What is there is not run again, so that an interrupted table goes on, and tables share rows.
+The page is written anew **from the runs in `--out` alone**, into `docs`; `--docs FOLDER` leaves this one as it is. The results behind it
+are not in the repository."""
 
 
 def _with_interval(found: Estimate, signed: bool = False) -> str:

@@ -205,8 +205,8 @@ CLAIMS: tuple[Claim, ...] = (
         for worse in ("reversed", "number", "random")
     ),
     *(
-        Claim("table2", "q-scorer-5", worse, f"Q-Scorer does better than {worse}")
-        for worse in ("words-common", "deqa", "compare2score")
+        Claim("table2", "q-scorer-5", worse, f"Q-Scorer does better than {name}")
+        for worse, name in (("words-common", "Q-Align"), ("deqa", "DeQA-Score"), ("compare2score", "Compare2Score"))
     ),
     Claim("table2", "q-scorer-5", "words-common", "Q-Scorer does better than Q-Align on other data", data=OTHER),
     Claim("table2", "q-scorer-1", "q-scorer-5", "on one data set, one score token does better than five"),
