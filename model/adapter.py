@@ -4,7 +4,7 @@
     card.json                                         AdapterCard, for programs
     README.md                                         the same for people
 
-Listing and reading cards needs no torch; only `apply_adapter` and `load_onto` do.
+Listing and reading cards needs no torch; the rest does.
 """
 
 import json

@@ -91,9 +91,9 @@ def test_part(folder: Path) -> list[RatedImage]:
     return [item for item in read_part(folder, "Test") if item.image.name not in dropped]
 
 
-def train_and_validation(folder: Path, seed: int = 0) -> tuple[list[RatedImage], list[RatedImage]]:
+def train_and_validation(folder: Path) -> tuple[list[RatedImage], list[RatedImage]]:
     """The official training part, split at random into training and a tenth for validation, near-duplicates kept together."""
-    return hold_out(read_part(folder, "Train"), VALIDATION_SHARE, seed)
+    return hold_out(read_part(folder, "Train"), VALIDATION_SHARE)
 
 
 def leave_one_subset_out(

@@ -18,9 +18,11 @@ import numpy as np
 from model import biq2021, paired
 from model.allocator import keep_freed_memory
 from model.commands import run
+from model.errors import DataError
+from model.json_files import read_json
 from model.metrics import figures
 from model.rated import RatedImage
-from model.train import best_of, predict
+from model.train import TRAINING, best_of, predict
 
 
 def read_parts(data: Path, without: str | None) -> tuple[list[RatedImage], dict[str, list[bool]]]:
@@ -33,9 +35,13 @@ def read_parts(data: Path, without: str | None) -> tuple[list[RatedImage], dict[
 
 
 def compare(data: Path, out: Path, without: str | None = None) -> int:
-    """Print the objects. Raises DataError when the systems were not trained."""
+    """Print the objects. Raises DataError when the systems were not trained, or with another subset left out."""
     keep_freed_memory()
     systems = best_of(out)
+    left_out = read_json(out / TRAINING)["without"]
+    if left_out != without:
+        how = f"--without {left_out}" if left_out else "without --without"
+        raise DataError(f"{out} was trained otherwise, and has seen pictures of this test: run this {how}.")
     test, parts = read_parts(data, without)
     mos = np.array([item.mos for item in test])
     scores = {name: found.numpy() for name, found in predict(systems, test).items()}

@@ -14,17 +14,16 @@ import torch
 from model.labels import COMPARISONS, interval_index, middles
 
 WEIGHTS = tuple(n / (len(COMPARISONS) - 1) for n in range(len(COMPARISONS)))  # inferior 0 ... superior 1
+ANCHORS = 5
 HALVINGS = 40  # of an interval three scales wide: exact to float32
 
 
-def choose_anchors(
-    mos: Sequence[float], stds: Sequence[float] | None, scale: tuple[float, float], count: int = 5
-) -> list[int]:
-    """Positions of at most `count` anchors, worst to best: in each of as many intervals of the scale the picture on which raters agree most
+def choose_anchors(mos: Sequence[float], stds: Sequence[float] | None, scale: tuple[float, float]) -> list[int]:
+    """Positions of at most ANCHORS anchors, worst to best: in each of as many intervals of the scale the picture on which raters agree most
     (lowest std; Compare2Score section 3.3), or without stds the one nearest to the middle. An interval without pictures gives none."""
-    centres, best = middles(scale, count), {}
+    centres, best = middles(scale, ANCHORS), {}
     for n, value in enumerate(mos):
-        place = interval_index(value, scale, count)
+        place = interval_index(value, scale, ANCHORS)
         fault = stds[n] if stds is not None else abs(value - centres[place])
         if place not in best or fault < best[place][0]:
             best[place] = (fault, n)

@@ -34,7 +34,7 @@ from tqdm import tqdm
 from model import biq2021
 from model.assessment import Failure
 from model.commands import add_model_options, add_scale_option, data_dir, progress_bars, run
-from model.datasets.reading import SPLITS, choose_split, read_dataset
+from model.datasets.reading import SPLITS, choose_split, is_published, read_dataset
 from model.errors import DataError, ModelError
 from model.gallery import RatedScore, check_folder, write_gallery
 from model.metrics import FIGURES, figures, rmse
@@ -186,8 +186,9 @@ def check_found(rated: Sequence[RatedImage], source: Path) -> None:
     """Raises DataError when not one of the pictures is there, as where their folder was not given."""
     if not any(os.path.exists(image.image) for image in rated):
         more = f", nor any of {len(rated) - 1} others" if len(rated) > 1 else ""
-        published = source.is_dir() and not (source / "labels.csv").is_file()
-        remedy = "copy the pictures there" if published else "say by --images which folder the names start from"
+        remedy = (
+            "copy the pictures there" if is_published(source) else "say by --images which folder the names start from"
+        )
         raise DataError(f"{source}: there is no picture {rated[0].image}{more}: {remedy}")
 
 

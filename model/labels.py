@@ -8,22 +8,13 @@ import math
 from collections.abc import Sequence
 
 COUNTS = (1, 3, 5, 7, 9)  # of score tokens; the paper's are 5 and 1
-LEVEL_WORDS = (
-    "bad",
-    "poor",
-    "fair",
-    "good",
-    "excellent",
-)  # the five points of absolute category rating (ITU-T P.910, ITU-R BT.500)
+# The five points of absolute category rating (ITU-T P.910, ITU-R BT.500).
+LEVEL_WORDS = ("bad", "poor", "fair", "good", "excellent")
 BINARY_WORDS = ("poor", "good")  # Q-Bench
 DIGITS = tuple("0123456789")
-COMPARISONS = (
-    "inferior",
-    "worse",
-    "similar",
-    "better",
-    "superior",
-)  # Compare2Score: of the first picture to the second
+DECIMALS = 2  # that RealQA writes
+# Compare2Score: what the first picture is, beside the second.
+COMPARISONS = ("inferior", "worse", "similar", "better", "superior")
 
 MIN_STD, MAX_SHIFT = 0.2, 0.1  # in level steps; below and above these a soft label is interpolated between two levels
 
@@ -120,11 +111,11 @@ def neighbour_label(place: float, count: int) -> list[float]:
     return [max(0.0, 1 - abs(inside - n)) for n in range(1, count + 1)]
 
 
-def digits(mos: float, decimals: int = 2) -> tuple[str, ...]:
+def digits(mos: float) -> tuple[str, ...]:
     """RealQA's label: the score written out, 3.456 as "3", ".", "4", "6". The paper's form has one figure before the point: raises
     ValueError below 0 and from 10 on, after rounding."""
-    written = f"{mos:.{decimals}f}"
-    if mos < 0 or len(written) > decimals + 2:
+    written = f"{mos:.{DECIMALS}f}"
+    if mos < 0 or len(written) > DECIMALS + 2:
         raise ValueError(f"{mos} cannot be written with one figure before the point")
     return tuple(written)
 

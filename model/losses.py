@@ -1,7 +1,7 @@
 """What training minimises; pure functions of tensors, each a mean over the batch.
 
 Scores, MOS and standard deviations are in units of one scale; logits are of the open vocabulary V. Nothing is rounded or clamped unless
-said. model/systems.py names them and weighs them.
+said. model/objective.py names them, model/systems.py weighs them.
 """
 
 import math
@@ -80,14 +80,12 @@ def pairs_within(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return first[same], second[same]
 
 
-def ranking(
-    scores: torch.Tensor, mos: torch.Tensor, groups: torch.Tensor | None = None, margin: float = MARGIN
-) -> torch.Tensor:
+def ranking(scores: torch.Tensor, mos: torch.Tensor, groups: torch.Tensor | None = None) -> torch.Tensor:
     """The ranking loss (paper eq. 33, after RankIQA) over all pairs of a batch with unequal MOS: how far, on the mean, the better picture's
-    score [B] falls short of the worse one's plus `margin`. 0 where there is no such pair."""
+    score [B] falls short of the worse one's plus MARGIN. 0 where there is no such pair."""
     a, b = pairs_within(groups if groups is not None else torch.zeros_like(mos))
     sign = (mos[a] - mos[b]).sign()
-    short = F.relu(margin - sign * (scores[a] - scores[b]))[sign != 0]
+    short = F.relu(MARGIN - sign * (scores[a] - scores[b]))[sign != 0]
     return short.mean() if len(short) else scores.sum() * 0
 
 

@@ -29,7 +29,7 @@ from model.backbones.mplug_owl2_scoring import SCORE_SCALE, MplugOwl2Backbone
 from model.convert import difference
 from model.errors import ModelLoadError
 from model.json_files import write_json
-from model.labels import interval_index
+from model.labels import interval_index, score_tokens
 from model.layouts import BASE, CONFIG, CONVERTED, IGNORED, NON_LORA, Layout, find_layout, fingerprint
 from model.loading import load_mplug_owl2
 from model.losses import answer_cross_entropy, regression_loss
@@ -38,7 +38,7 @@ from model.scorer import read
 from model.tuning import LARGE_MODELS, Encoded, make_ready
 
 ADAPTED = re.compile(r"model\.layers\.\d+\.self_attn\.(q_proj|v_proj\.multiway\.1)")
-SCORE_TOKENS = tuple(f"<score{n}>" for n in range(1, 6))
+SCORE_TOKENS = score_tokens(5)
 
 
 class MovingRows(nn.Module):

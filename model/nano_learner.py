@@ -1,9 +1,7 @@
 """A learner: nano seen from its training, from image tokens to scores and to the loss, with its readout."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from model.backbones.nano import IMAGE_TOKENS, PROMPT, NanoModel, NanoProcessor
@@ -13,21 +11,6 @@ from model.readouts import read_levels, read_score_token
 
 QUESTION_END = 1 + IMAGE_TOKENS + len(PROMPT.split())  # where the answer begins
 SCORED = -4  # <the position before> word . <eos>
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Rated pictures as the decoder sees them: image tokens [N, 20, D] and MOS [N] on the model's scale."""
-
-    image_tokens: torch.Tensor
-    mos: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.mos)
-
-    def __getitem__(self, positions: Sequence[int] | np.ndarray) -> "Examples":
-        picked = torch.as_tensor(positions, dtype=torch.long)
-        return Examples(self.image_tokens[picked], self.mos[picked])
 
 
 @dataclass(frozen=True)
@@ -71,11 +54,11 @@ class Learner:
             scores.append(reading.score)
         return torch.cat(scores)
 
-    def answers(self, examples: Examples) -> Answers:
-        """What the model makes of the right answers: the word of the MOS, a full stop, the end."""
-        words = [self.tokens[interval_index(m, self.scale, len(self.tokens))] for m in examples.mos.tolist()]
-        ids = torch.stack([self.processor.prompt_ids(f"{word} . <eos>") for word in words]).to(examples.mos.device)
-        output = self.model.decode(examples.image_tokens, ids)
+    def answers(self, image_tokens: torch.Tensor, mos: torch.Tensor) -> Answers:
+        """What the model makes of image tokens [N, 20, D] and the right answers to them: the word of the MOS [N], a full stop, the end."""
+        words = [self.tokens[interval_index(m, self.scale, len(self.tokens))] for m in mos.tolist()]
+        ids = torch.stack([self.processor.prompt_ids(f"{word} . <eos>") for word in words]).to(mos.device)
+        output = self.model.decode(image_tokens, ids)
         logits = output.logits[:, QUESTION_END - 1 : -1]
         if self.readout == "score_token":
             scores = self.model.regressor(output.hidden[:, SCORED])
@@ -83,11 +66,11 @@ class Learner:
             scores = read_levels(output.logits[:, SCORED], self.token_ids, self.scale).score
         return Answers(logits, ids[:, QUESTION_END:], scores)
 
-    def loss(self, examples: Examples) -> torch.Tensor:
-        """As in base training (model/train.py). Q-Scorer: cross-entropy of the answer + MSE at the position that predicts the score token +
-        norm-in-norm. Q-Align: the cross-entropy alone."""
-        found = self.answers(examples)
+    def loss(self, image_tokens: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
+        """As base training on undamaged pictures (model/trio.py). Q-Scorer: cross-entropy of the answer + MSE at the position that
+        predicts the score token + half of norm-in-norm. Q-Align: the cross-entropy alone."""
+        found = self.answers(image_tokens, mos)
         loss = answer_cross_entropy(found.logits, found.ids)
         if self.readout == "score_token":
-            loss = loss + regression_loss(found.scores, examples.mos)
+            loss = loss + regression_loss(found.scores, mos)
         return loss

@@ -12,7 +12,7 @@ from PIL import Image
 
 from model.adapter import check_base, load_onto, read_card, save_peft, wrap
 from model.backbones.nano import NanoModel, NanoProcessor
-from model.nano_learner import Examples, Learner
+from model.nano_learner import Learner
 from model.nano_loading import load_nano
 from model.registry import Spec
 from model.tuning import Encoded, Options
@@ -72,7 +72,7 @@ class NanoTuner:
         return self.adapted.peft_config["default"].r
 
     def loss(self, batch: Sequence[Encoded], mos: torch.Tensor) -> torch.Tensor:
-        return self.learner.loss(Examples(self._stacked(batch), mos.to(self.model.device)))
+        return self.learner.loss(self._stacked(batch), mos.to(self.model.device))
 
     def save(self, folder: Path, origin: dict) -> None:
         save_peft(self.adapted, folder, origin["base"], origin["base_revision"])

@@ -66,10 +66,11 @@ def split(digests: Sequence[str], seen_before: Sequence[str] = ()) -> Split:
     What an adapter that is continued was trained on (`seen_before`) is never held out: figures on it would flatter;
     then fewer than three, even none, may be left.
     """
-    unseen = sorted((digest, position) for position, digest in enumerate(digests) if digest not in set(seen_before))
+    seen = set(seen_before)
+    unseen = sorted((digest, position) for position, digest in enumerate(digests) if digest not in seen)
     count = max(MIN_HELD_OUT, round(HELD_OUT_SHARE * len(digests)))
-    held_out = sorted(position for _, position in unseen[:count])
-    return Split([position for position in range(len(digests)) if position not in set(held_out)], held_out)
+    held_out = {position for _, position in unseen[:count]}
+    return Split([position for position in range(len(digests)) if position not in held_out], sorted(held_out))
 
 
 def hold_out(images: Sequence[RatedImage], share: float, seed: int = 0) -> tuple[list[RatedImage], list[RatedImage]]:

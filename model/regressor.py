@@ -10,7 +10,7 @@ LEAST_VARIANCE = 1e-4  # squared units of the scale
 
 
 class Regressor(nn.Module):
-    """Hidden states [..., D] to scores [...]: linear and ReLU for each width, then one number (paper section 4; FACTS 5.1).
+    """Hidden states [..., D] to scores [...]: linear and ReLU for each width, then one number (paper section 4).
 
     A block whose two widths agree adds its input (the released code's rule; never so for the published 2048, 1024). No widths: one linear
     layer, as VideoScore has. with_variance: a second number beside the score, from which `score_and_variance` makes its variance

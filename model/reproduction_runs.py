@@ -30,7 +30,9 @@ DECIMALS = 5
 
 
 def settings(encoder: str) -> dict:
-    """All that decides a run's result but what its `Run` says. encoder: the revision of the frozen one."""
+    """What two results must have in common to be compared. encoder: the revision of the frozen one.
+
+    After a change of anything else, such as a system's losses, the results are to be deleted."""
     return {
         "encoder": encoder,
         "trained": list(TRAINED),

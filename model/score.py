@@ -104,8 +104,9 @@ def find_files(given: Sequence[str], task: str) -> tuple[list[Path], list[tuple[
 def score(arguments: argparse.Namespace) -> int:
     check_name(arguments.model, data_dir() / "adapters")
     paths, problems = find_files(arguments.paths, arguments.task)
+    printer = partial(print_csv, task=arguments.task) if arguments.format == "csv" else PRINTERS[arguments.format]
     if not paths:
-        PRINTERS[arguments.format](Failure(str(path), sentence) for path, sentence in problems)
+        printer(Failure(str(path), sentence) for path, sentence in problems)
         return 1
     from model.scorer import load_scorer  # torch, for which only scoring has to wait
 
@@ -122,7 +123,6 @@ def score(arguments: argparse.Namespace) -> int:
             failed += isinstance(result, Failure)
             yield result
 
-    printer = partial(print_csv, task=arguments.task) if arguments.format == "csv" else PRINTERS[arguments.format]
     printer(results())
     if arguments.check_steps:
         for path, word in scorer.check_steps(paths):

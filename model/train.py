@@ -17,6 +17,7 @@ checked on the validation part, and the best is kept; the test part is never loo
 """
 
 import argparse
+import hashlib
 import json
 import math
 import sys
@@ -38,6 +39,7 @@ from model.rated import RatedImage
 from model.commands import add_scale_option, positive, run
 from model.errors import DataError
 from model.images import open_image
+from model.json_files import read_json, write_json
 from model.training_data import read_training
 from model.training_pictures import BATCH_SIZE, epoch_steps
 from model.trio import Trio
@@ -47,6 +49,7 @@ ENCODER_LR, LANGUAGE_LR, WEIGHT_DECAY = 2e-4, 1e-3, 1e-2
 WARM_UP = 0.1  # of a learning rate's steps, in which it rises
 AVERAGED_OVER = 0.998  # of the moving average is kept in each step
 CHECKPOINT_EVERY = 50  # steps
+TRAINING = "training.json"  # in --out: what was trained
 SHOWN_FIRST = 32  # steps whose pictures tell each feature's mean and std
 
 
@@ -158,9 +161,11 @@ class TrainingRun:
             }
             for name, found in scores.items()
         }
-        best = max((entry["nano"]["srcc"] for entry in self.log), default=-1.0)
+        known = [srcc for entry in self.log if math.isfinite(srcc := entry["nano"]["srcc"])]
         self.log.append(figures)
-        if figures["nano"]["srcc"] > best or len(self.log) == 1:  # the first counts even where SRCC is undefined
+        if (
+            figures["nano"]["srcc"] > max(known, default=-1.0) or len(self.log) == 1
+        ):  # the first even where SRCC is undefined
             torch.save(self.average.module.state_dict(), self.folder / "best.pt")
         self.save()
         (self.folder / "log.json").write_text(json.dumps(self.log, indent=1))
@@ -182,7 +187,7 @@ def train(
         raise DataError(
             f"{len(items)} pictures are left to train on beside those that choose the epoch: give at least {BATCH_SIZE}."
         )
-    out.mkdir(parents=True, exist_ok=True)
+    claim(out, items, epochs, without, seed)
     training = TrainingRun(out, items, epochs, seed)
     training.resume()
     total = epochs * training.steps_per_epoch
@@ -193,8 +198,20 @@ def train(
     trio = best_of(out)
     for name in trio.nanos:
         trio.save(name, out / name)
-        trio.float()
     return [out / name for name in trio.nanos]
+
+
+def claim(out: Path, items: Sequence[RatedImage], epochs: int, without: str | None, seed: int) -> None:
+    """Make the folder, and say in it of what its training is. Raises DataError where it holds another one."""
+    out.mkdir(parents=True, exist_ok=True)
+    shown = hashlib.sha256(json.dumps([(item.dataset, item.image.name, item.mos) for item in items]).encode())
+    mine = {"pictures": shown.hexdigest(), "epochs": epochs, "without": without, "seed": seed}
+    said = out / TRAINING
+    if said.exists() and read_json(said) != mine:
+        raise DataError(
+            f"{out} holds a training on other pictures or of other epochs: give another --out, or delete it."
+        )
+    write_json(said, mine)
 
 
 def best_of(out: Path) -> Trio:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model import biq2021
-from model.datasets.reading import read_dataset
+from model.datasets.reading import is_published, read_dataset
 from model.errors import DataError
 from model.rated import RatedImage, hold_out
 
@@ -34,7 +34,7 @@ def read_training(
 
 
 def _read(folder: Path, scale: tuple[float, float] | None) -> tuple[list[RatedImage], list[RatedImage]]:
-    rated = read_dataset(folder, scale=None if folder.is_dir() else scale)
+    rated = read_dataset(folder, scale=None if is_published(folder) else scale)
     by_split = {
         name: [picture for picture in rated if picture.split == name] for name in ("", "training", "validation")
     }

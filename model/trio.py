@@ -1,5 +1,6 @@
 """nano, nano-qalign and the plain regressor as they are trained: three systems that read what one image encoder sees."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +12,14 @@ from model.backbones.lite_encoder import LiteEncoder, load_imagenet_weights
 from model.backbones.nano import LEVEL_WORDS, SCORE_TOKENS, SIDE, NanoConfig, NanoModel, NanoProcessor, build_tokenizer
 from model.backbones.nano_connector import NanoConnector, summarise
 from model.baselines import PlainRegressor
-from model.nano_learner import Examples, Learner
+from model.nano_learner import Learner
 from model.losses import answer_cross_entropy, regression_loss
 from model.training_data import SCALE
 from model.training_pictures import BATCH_SIZE, DAMAGED, Step
+from model.weight_files import share
 
-FROZEN_BLOCKS = (
-    5  # and the stem: they see edges, noise and texture at up to an eighth of the side, and stay as ImageNet made them
-)
+# And the stem: they see edges, noise and texture at up to an eighth of the side, and stay as ImageNet made them.
+FROZEN_BLOCKS = 5
 DROP = 0.6  # a picture ruined on purpose (severity 1) should lose this share of what it has above the worst score
 
 
@@ -36,9 +37,7 @@ def nano_with(tokens: tuple[str, ...], regress: bool, encoder: LiteEncoder) -> L
     )
     model = NanoModel(config)
     model.encoder = encoder
-    model.connector = NanoConnector(
-        config.hidden_size
-    )  # with PyTorch's first weights: transformers' are too small for it
+    model.connector = NanoConnector(config.hidden_size)  # by PyTorch's first weights: transformers' are too small
     if regress:
         nn.init.constant_(model.regressor.output.bias, sum(SCALE) / 2)
     return Learner(model, processor)
@@ -58,7 +57,6 @@ class Trio(nn.Module):
         self.processor = self.learners["nano"].processor
         self.nanos = nn.ModuleDict({name: learner.model for name, learner in self.learners.items()})
         self.plain = PlainRegressor()
-        self.plain.encoder = self.encoder
         nn.init.constant_(self.plain.output.bias, sum(SCALE) / 2)
         self.encoder.requires_grad_(False)
         self.to(memory_format=torch.channels_last)
@@ -83,11 +81,11 @@ class Trio(nn.Module):
     def loss(self, step: Step) -> torch.Tensor:
         """Of the three systems together."""
         features = self.features(step.pixels)
-        plain = self.plain.score(features)
+        plain = self.plain(features)
         total = regression_loss(plain[:BATCH_SIZE], step.mos, step.groups) + damage_loss(plain, step)
         mos = torch.cat([step.mos, step.mos[:DAMAGED], step.mos[:DAMAGED]])
         for learner in self.learners.values():
-            found = learner.answers(Examples(learner.model.connector(features), mos))
+            found = learner.answers(learner.model.connector(features), mos)
             labelled = found[:BATCH_SIZE]
             total = total + answer_cross_entropy(labelled.logits, labelled.ids) + damage_loss(found.scores, step)
             if learner.readout == "score_token":
@@ -98,15 +96,14 @@ class Trio(nn.Module):
     def scores(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         """Scores [B] of pictures [B, 3, H, W], by system."""
         features = self.features(pixels)
-        by_nano = {
-            name: learner.predict(learner.model.connector(features)).clone() for name, learner in self.learners.items()
-        }
-        return {**by_nano, "plain": self.plain.score(features)}
+        by_nano = {name: learner.predict(learner.model.connector(features)) for name, learner in self.learners.items()}
+        return {**by_nano, "plain": self.plain(features)}
 
     def save(self, name: str, folder: Path) -> None:
         """One of the two nanos as a model of its own, in float16: half the size, and scores move by less than .01."""
-        self.nanos[name].half().save_pretrained(folder)
+        copy.deepcopy(self.nanos[name]).half().save_pretrained(folder)
         self.processor.save_pretrained(folder)
+        share(folder)
 
 
 def damage_loss(scores: torch.Tensor, step: Step) -> torch.Tensor:

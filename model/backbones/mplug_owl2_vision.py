@@ -176,7 +176,7 @@ class AbstractorAttention(nn.Module):
     """Projections of the cross-attention. Positions are added to what queries and keys are made of, not to the values.
 
     The tables are in files that the original training wrote, rounded to the file's dtype, and not in the base's:
-    `fill_positions` computes them there.
+    `compute_positions` (mplug_owl2_loading.py) makes them there.
     """
 
     def __init__(self, sizes: AbstractorSizes, config: PreTrainedConfig):

@@ -29,12 +29,12 @@ from transformers.utils import ModelOutput
 
 from model.backbones.lite_encoder import LiteEncoder
 from model.backbones.nano_connector import IMAGE_TOKENS, NanoConnector, summarise
+from model.labels import LEVEL_WORDS, score_tokens
 from model.regressor import Regressor
 
 PROMPT = "How would you rate the quality of this image ?"
 STEM = "The quality of the image is"
-LEVEL_WORDS = ("bad", "poor", "fair", "good", "excellent")
-SCORE_TOKENS = ("<score1>", "<score2>", "<score3>", "<score4>", "<score5>")
+SCORE_TOKENS = score_tokens(5)
 IMAGE_TOKEN, BOS, EOS, PAD, UNK = "<image>", "<bos>", "<eos>", "<pad>", "<unk>"
 SIDE = 384  # pixels; the area that nano looks at is SIDE x SIDE
 

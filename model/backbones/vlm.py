@@ -4,7 +4,7 @@
 
 The template of the model itself builds the prompt, the stem of the answer follows, and hidden state and logits are read at
 the one position that predicts the next token: a level word (zero-shot, or as Q-ReAlign was trained) or a score token
-(model/score_tokens.py).
+(model/vlm_adapter.py).
 """
 
 import threading

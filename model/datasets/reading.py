@@ -30,14 +30,18 @@ def read_dataset(
     return rated
 
 
+def is_published(path: Path) -> bool:
+    """Whether the path is a published set's folder, which has its own scale and pictures."""
+    return path.is_dir() and not (path / "labels.csv").is_file()
+
+
 def _read(path: Path, images: str | Path | None, scale: tuple[float, float] | None) -> list[RatedImage]:
+    if is_published(path):
+        if images or scale:
+            raise DataError(f"{path} is a data set's folder: leave out its images and scale, it has its own")
+        return read_published(path)
     if path.is_dir():
-        labels = path / "labels.csv"
-        if not labels.is_file():
-            if images or scale:
-                raise DataError(f"{path} is a data set's folder: leave out its images and scale, it has its own")
-            return read_published(path)
-        path = labels
+        path = path / "labels.csv"
     images = images or path.parent
     if path.suffix.lower() == ".json":
         return read_meta(path, images, scale)

@@ -2,11 +2,13 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageFilter
+from scipy.stats import ConstantInputWarning
 from tqdm import tqdm
 
 from model import biq2021, compare, train, trio
@@ -109,6 +111,8 @@ def test_several_data_sets_come_onto_one_scale_each_with_a_part_kept_apart(data,
     of_mine = sorted(item.mos for item in (*training, *validation) if item.dataset == "mine")
     assert of_mine == pytest.approx([1 + n / 5 for n in range(20)])
     assert sum(item.dataset == "mine" for item in validation) == 2
+    (mine.parent / "labels.csv").write_text(mine.read_text())
+    assert len(read_training([mine.parent], (0, 100))[0]) == 18
     alone, _ = read_training([data])
     assert alone == biq2021.train_and_validation(data)[0]
     with pytest.raises(DataError, match="came without a scale"):
@@ -152,7 +156,13 @@ def test_an_interrupted_training_ends_with_the_same_weights(data, tmp_path, monk
     resumed = train.train([data], tmp_path / "resumed", epochs=2)
     for one, other in zip(straight, resumed, strict=True):
         assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
-    assert [load_scorer(str(folder)).readout for folder in resumed] == ["score_token", "level"]
+    scorers = [load_scorer(str(folder)) for folder in resumed]
+    assert [scorer.readout for scorer in scorers] == ["score_token", "level"]
+    items, _ = biq2021.train_and_validation(data)
+    expected = train.predict(train.best_of(tmp_path / "resumed"), items)
+    for scorer, name in zip(scorers, ("nano", "nano-qalign"), strict=True):  # float16 was enough
+        found = [assessed.score for assessed in scorer.assess_files([item.image for item in items])]
+        assert found == pytest.approx(expected[name].tolist(), abs=0.02)
 
 
 @pytest.mark.slow
@@ -220,7 +230,30 @@ def test_all_systems_are_compared_on_the_same_test_pictures(data, tmp_path, caps
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["system"] for row in rows[::2]] == ["nano", "nano-qalign", "plain"]
     assert {(row["part"], row["n"]) for row in rows} == {("without near-duplicates", 8), ("official", 9)}
+    with pytest.raises(DataError, match="was trained otherwise.*: run this without --without"):
+        compare.compare(data, tmp_path, "ss01")
     assert rows[-1]["against_nano"]["srcc"]["second"] == pytest.approx(rows[1]["srcc"])
+
+
+def test_a_folder_holds_one_training(data, tmp_path):
+    items, _ = biq2021.train_and_validation(data)
+    train.claim(tmp_path, items, 2, None, 0)
+    train.claim(tmp_path, items, 2, None, 0)
+    for other in ((items[1:], 2, None, 0), (items, 3, None, 0), (items, 2, "ss01", 0)):
+        with pytest.raises(
+            DataError, match="holds a training on other pictures or of other epochs: give another --out"
+        ):
+            train.claim(tmp_path, *other)
+
+
+def test_an_epoch_without_srcc_does_not_keep_better_ones_out(data, tmp_path):
+    _, validation = biq2021.train_and_validation(data)
+    training = train.TrainingRun(tmp_path, validation, epochs=3, seed=0)
+    with pytest.warns(ConstantInputWarning):
+        training.validate([replace(item, mos=3.0) for item in validation])
+    kept = (tmp_path / "best.pt").stat().st_mtime_ns
+    training.validate(validation)
+    assert (tmp_path / "best.pt").stat().st_mtime_ns > kept
 
 
 def test_untrained_systems_are_named(data, tmp_path):
