@@ -31,7 +31,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from model.errors import ImageError
+from model.errors import DataError, ImageError
 
 MAX_BYTES = 256 * 1024 * 1024
 MAX_PIXELS = 100_000_000
@@ -143,6 +143,15 @@ def find_images(
         else:
             problems.append((path, "no such file or folder"))
     return files, problems
+
+
+def find_all_images(paths: Iterable[str | Path]) -> list[Path]:
+    """find_images for one path or more, none of which may be left out: raises DataError for the first that has a problem."""
+    files, problems = find_images(paths)
+    if problems:
+        path, sentence = problems[0]
+        raise DataError(f"{path}: {sentence}")
+    return files
 
 
 def _walk(folder: Path, suffixes: frozenset[str]) -> tuple[list[Path], list[tuple[Path, str]]]:

@@ -13,17 +13,13 @@ from pathlib import Path
 
 from model.commands import data_dir, positive, run
 from model.errors import ModelError
-from model.images import find_images
+from model.images import find_all_images
 
 DTYPES = ("float32", "bfloat16", "float16", "8bit", "4bit")
 
 
 def precision(arguments: argparse.Namespace) -> int:
-    paths, problems = find_images(arguments.paths)
-    if problems or not paths:
-        raise ModelError(
-            f"{problems[0][0]}: {problems[0][1]}." if problems else "there are no images in these folders."
-        )
+    paths = find_all_images(arguments.paths)
     exact: list[float] = []
     for dtype in DTYPES:
         try:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from model.commands import add_model_options, data_dir, progress_bars, run
 from model.degradations import KINDS, degrade
 from model.errors import DataError, ImageError
-from model.images import find_images, open_image
+from model.images import find_all_images, open_image
 from model.registry import check_name
 
 if TYPE_CHECKING:
@@ -70,10 +70,7 @@ def table(rows: Sequence[dict]) -> Iterator[str]:
 
 def measure(arguments: argparse.Namespace) -> int:
     check_name(arguments.model, data_dir() / "adapters")
-    paths, problems = find_images(arguments.paths)
-    if problems or not paths:
-        path, sentence = problems[0] if problems else (arguments.paths[0], "no pictures in this folder")
-        raise DataError(f"{path}: {sentence}")
+    paths = find_all_images(arguments.paths)
     from model.scorer import load_scorer  # torch, for which only scoring has to wait
 
     chosen = (arguments.model, arguments.device, arguments.dtype, data_dir() / "adapters")

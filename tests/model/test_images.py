@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from model import images
-from model.errors import ImageError
-from model.images import MAX_ASPECT, MIN_SIDE, find_images, open_image
+from model.errors import DataError, ImageError
+from model.images import MAX_ASPECT, MIN_SIDE, find_all_images, find_images, open_image
 from tests.bad_images import picture, write_zoo
 
 
@@ -205,6 +205,9 @@ def test_folders_are_walked_in_order_and_problems_do_not_stop_the_rest(tmp_path)
         (tmp_path / "absent", "no such file or folder"),
         (tmp_path / "empty", "no pictures in this folder"),
     ]
+    with pytest.raises(DataError, match="absent: no such file or folder$"):
+        find_all_images(given)
+    assert find_all_images([tmp_path / "b"]) == [tmp_path / "b/1.png", tmp_path / "b/2.JPG"]
 
 
 def test_an_unreadable_folder_is_reported_and_its_neighbours_are_found(tmp_path, monkeypatch):
