@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.errors import DataError, ModelLoadError
+from model.errors import DataError, ModelLoadError, first_line
 from model.registry import Spec
 
 if TYPE_CHECKING:
@@ -169,9 +169,8 @@ def load_onto(model: "NanoModel", folder: Path, trainable: bool = False) -> "Pef
         config.inference_mode, config.base_model_name_or_path = not trainable, None
         adapted = wrap(model, config)
     except (OSError, ValueError, TypeError, KeyError, IndexError, SafetensorError) as error:
-        first = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise ModelLoadError(
-            f"{folder} cannot be read as an adapter: {first}. Copy the adapter's whole folder again."
+            f"{folder} cannot be read as an adapter: {first_line(error)}. Copy the adapter's whole folder again."
         ) from error
     expected = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     check_tensors(folder, {key: t.shape for key, t in expected.items()}, {key: t.shape for key, t in tensors.items()})

@@ -27,11 +27,17 @@ SUBSETS = ("ss01", "ss02", "ss03")
 VALIDATION_SHARE = 0.1
 SPLITS = {"Train": "training", "Test": "test"}
 HERE = Path(__file__).parent
+NEAR_DUPLICATES, TRAIN_GROUPS = "biq2021_near_duplicates.csv", "biq2021_train_groups.csv"  # by model/near_duplicates.py
+
+
+def table_of(folder: Path, part: str) -> Path:
+    """Where a clone of BIQ2021 has the table of the official part "Train" or "Test"."""
+    return folder / f"{part} (Images and MOS).csv"
 
 
 def read_part(folder: Path, part: str) -> list[RatedImage]:
     """The official part "Train" or "Test", in the file's order. Raises DataError when the folder is not a clone of BIQ2021."""
-    table = folder / f"{part} (Images and MOS).csv"
+    table = table_of(folder, part)
     if not table.is_file():
         raise DataError(
             f"{folder} is not a copy of BIQ2021: it lacks '{table.name}'. Clone github.com/nisarahmedrana/BIQ2021."
@@ -76,12 +82,12 @@ def read_column(name: str, column: str) -> list[str]:
 
 def near_duplicates() -> set[str]:
     """Names of the official test pictures that have a near-duplicate in the training part."""
-    return set(read_column("biq2021_near_duplicates.csv", "image"))
+    return set(read_column(NEAR_DUPLICATES, "image"))
 
 
 def duplicate_groups() -> dict[str, str]:
     """For each training picture that has near-duplicates within the training part, a name for its group."""
-    names, groups = (read_column("biq2021_train_groups.csv", column) for column in ("image", "group"))
+    names, groups = (read_column(TRAIN_GROUPS, column) for column in ("image", "group"))
     return {name: f"near-duplicates {group}" for name, group in zip(names, groups, strict=True)}
 
 

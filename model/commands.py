@@ -13,27 +13,42 @@ from model.errors import ModelError
 from model.progress import DOWNLOADING, Progress
 
 
+DTYPES = ("float32", "bfloat16", "float16", "8bit", "4bit")
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
+    add_spec_option(parser)
+    add_device_options(parser)
+    add_batch_size_option(parser, 8)
+
+
+def add_spec_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="nano",
         metavar="SPEC",
         help="a name (python -m model.registry lists them), a folder or a hub id, or one of these +ADAPTER (default: nano)",
     )
-    add_device_options(parser)
-    parser.add_argument(
-        "--batch-size",
-        type=positive,
-        default=8,
-        metavar="N",
-        help="images that go through the model together (default: 8)",
-    )
 
 
 def add_device_options(parser: argparse.ArgumentParser, dtype_help: str | None = None) -> None:
+    """--device and --dtype."""
+    add_device_option(parser)
+    parser.add_argument("--dtype", choices=["auto", *DTYPES], default="auto", help=dtype_help)
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
-    dtypes = ["auto", "float32", "bfloat16", "float16", "8bit", "4bit"]
-    parser.add_argument("--dtype", choices=dtypes, default="auto", help=dtype_help)
+
+
+def add_batch_size_option(parser: argparse.ArgumentParser, default: int) -> None:
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        default=default,
+        metavar="N",
+        help="images that go through the model together (default: %(default)s)",
+    )
 
 
 class ScaleAction(argparse.Action):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from annotations import RATING_SCALE, AnnotationError
 from annotations.export import collect_mos
 from model.adapter import check_name
-from model.commands import add_device_options, data_dir, run
+from model.commands import add_device_options, add_spec_option, data_dir, run
 from model.errors import DataError
 from model.rated import MIN_IMAGES, RatedImage, check_enough
 from model.registry import KNOWN
@@ -39,12 +39,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--data-dir", type=Path, default=data_dir(), help="the app's data folder (default: QSCORER_DATA, else data)"
     )
-    options.add_argument(
-        "--model",
-        default="nano",
-        metavar="SPEC",
-        help="a name (python -m model.registry lists them), a folder or a hub id, or one of these +ADAPTER (default: nano)",
-    )
+    add_spec_option(options)
     add_device_options(options)
     options.add_argument("--out", required=True, metavar="NAME", help="the new adapter's name: letters, digits, . - _")
     options.add_argument(

@@ -29,13 +29,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from model.biq2021 import HERE, NEAR_DUPLICATES, TRAIN_GROUPS, table_of
+from model.commands import run
 from model.datasets.pictures import locate
 from model.datasets.tables import read_table
-from model.errors import DataError, ModelError
+from model.errors import DataError
 from model.images import open_image
 
 THRESHOLD = 8
-HERE = Path(__file__).parent
 
 
 def perceptual_hash(image: Image.Image) -> int:
@@ -97,23 +98,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=HERE, metavar="DIR", help="folder to write the two CSV files to (default: model/)"
     )
-    options = parser.parse_args(arguments)
-    try:
-        tables = (
-            read_table(options.data / f"{part} (Images and MOS).csv", ["image name"]) for part in ("Train", "Test")
-        )
-        train, test = ([row.text("image name") for row in table] for table in tables)
-        hashes = hash_files(locate(options.data / "Images", train + test))
-    except (ModelError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return run(lambda: _write_lists(parser.parse_args(arguments)))
+
+
+def _write_lists(options: argparse.Namespace) -> int:
+    tables = (read_table(table_of(options.data, part), ["image name"]) for part in ("Train", "Test"))
+    train, test = ([row.text("image name") for row in table] for table in tables)
+    hashes = hash_files(locate(options.data / "Images", train + test))
     train_hashes, test_hashes = hashes[: len(train)], hashes[len(train) :]
     index, distance = nearest(test_hashes, train_hashes)
     dropped = [(test[i], train[index[i]], distance[i]) for i in np.flatnonzero(distance <= options.threshold)]
     groups = group_hashes(train_hashes, options.threshold)
-    _write(options.out / "biq2021_near_duplicates.csv", ("image", "train_image", "distance"), dropped)
+    _write(options.out / NEAR_DUPLICATES, ("image", "train_image", "distance"), dropped)
     members = [(train[i], number) for number, group in enumerate(groups) for i in sorted(group)]
-    _write(options.out / "biq2021_train_groups.csv", ("image", "group"), members)
+    _write(options.out / TRAIN_GROUPS, ("image", "group"), members)
     print(
         f"{len(dropped)} of {len(test)} test pictures have a near-duplicate in train, {len(test) - len(dropped)} are left; "
         f"{len(members)} of {len(train)} training pictures form {len(groups)} groups, the largest of {max(map(len, groups), default=0)}"

@@ -11,11 +11,9 @@ import json
 import sys
 from pathlib import Path
 
-from model.commands import data_dir, positive, run
+from model.commands import DTYPES, add_batch_size_option, add_device_option, add_spec_option, data_dir, run
 from model.errors import ModelError
 from model.images import find_all_images
-
-DTYPES = ("float32", "bfloat16", "float16", "8bit", "4bit")
 
 
 def precision(arguments: argparse.Namespace) -> int:
@@ -70,9 +68,9 @@ def main() -> int:
         prog="python -m model.precision", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image files, and folders that are searched for them")
-    parser.add_argument("--model", default="nano", metavar="SPEC", help="as for model.score (default: nano)")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
-    parser.add_argument("--batch-size", type=positive, default=4, metavar="N", help="images at a time (default: 4)")
+    add_spec_option(parser)
+    add_device_option(parser)
+    add_batch_size_option(parser, 4)
     arguments = parser.parse_args()
     return run(lambda: precision(arguments))
 

@@ -215,7 +215,7 @@ def read_published(folder: Path) -> list[RatedImage]:
     """
     places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     for place in places:
-        if (place / "Test (Images and MOS).csv").is_file():
+        if biq2021.table_of(place, "Test").is_file():
             return [image for part in biq2021.SPLITS for image in biq2021.read_part(place, part)]
         for published in SETS:
             for table in (place / name for name in published.tables):
