@@ -4,7 +4,7 @@ import gradio as gr
 
 from app import cards
 from model.conversion_error import deqa, q_align
-from model.conversion_figure import STDS, error_by_std, largest_std, one_picture
+from model.conversion_figure import STDS, error_by_std, largest_std_at, one_picture
 from model.labels import LEVEL_WORDS, interval_index
 
 SCALE = (1.0, 5.0)
@@ -58,7 +58,7 @@ def build() -> None:
 
 def show(mos: float, std: float) -> tuple:
     """Words and charts, for the largest spread that the mean allows where `std` is larger."""
-    possible = min(std, largest_std(mos, SCALE))
+    possible = min(std, largest_std_at(mos, SCALE))
     said = in_words(mos, possible)
     if possible < std:
         said = (
@@ -85,7 +85,7 @@ def in_words(mos: float, std: float) -> str:
 
 def where_deqa_errs(mos: float) -> str:
     """For which spreads DeQA-Score's score of a picture with this mean opinion is noticeably off."""
-    possible = [s for s in STDS if s <= largest_std(mos, SCALE)]
+    possible = [s for s in STDS if s <= largest_std_at(mos, SCALE)]
     off = [s for s in possible if abs(deqa(mos, s, SCALE).score - mos) > NOTICED]
     if not off:
         return f"at this mean it is never off by more than {NOTICED} points, however much people disagree."

@@ -57,7 +57,7 @@ def errors_figure(rows: Sequence[dict], opinions: Opinions, scale: tuple[float, 
     )
 
 
-def largest_std(mos: float, scale: tuple[float, float]) -> float:
+def largest_std_at(mos: float, scale: tuple[float, float]) -> float:
     """The largest standard deviation of opinions with this mean: that of opinions at the two ends of the scale alone."""
     return math.sqrt(max((mos - scale[0]) * (scale[1] - mos), 0.0))
 
@@ -115,7 +115,7 @@ def one_picture(mos: float, std: float, scale: tuple[float, float] = (1.0, 5.0))
 
 def error_by_std(mos: float, std: float, scale: tuple[float, float] = (1.0, 5.0)) -> go.Figure:
     """How far the restored score is from the MOS, for every spread of opinion that it allows; a line marks `std`."""
-    figure, top, limit = go.Figure(), 0.1, largest_std(mos, scale)
+    figure, top, limit = go.Figure(), 0.1, largest_std_at(mos, scale)
     stds = STDS[STDS <= limit]
     for name in (*SHOWN[:2], "DeQA-Score, raw label", SHOWN[2]):
         errors = [abs(METHODS[name](mos, s, scale).score - mos) for s in stds]

@@ -30,7 +30,7 @@ from model.metrics import finite_or_none, plcc, rmse, srcc
 from model.rated import MIN_HELD_OUT, RatedImage, Split, check_enough, data_hash, split
 from model.registry import KNOWN, Spec, resolve
 from model.scorer import choose_device, revision
-from model.tuning import WORKING, Example, Options, Tuner, check_can_learn, check_dtype, open_tuner
+from model.tuning import TRAINING_SHARE, Example, Options, Tuner, check_can_learn, check_dtype, open_tuner
 from model.weight_files import share
 
 ROOM = 4096  # positions of the LLM that go through it at once
@@ -163,7 +163,7 @@ def finetune(
     """
     where = choose_device(device)
     check_dtype(dtype)
-    check_before_download(spec, where, dtype, WORKING)
+    check_before_download(spec, where, dtype, TRAINING_SHARE)
     found = resolve(spec, out.parent)
     check_can_learn(found, dtype)
     parent = read_card(found.adapter) if found.adapter and (found.adapter / CARD).is_file() else None
@@ -260,10 +260,10 @@ def measured(parts: Split, mos: torch.Tensor, before: torch.Tensor, after: torch
     """The card's figures and note, from the scores [N] of all images before and after."""
     held_out, trained = parts.held_out, parts.train
     card = {
-        "before": figures(before[held_out], mos[held_out]),
-        "after": figures(after[held_out], mos[held_out]),
-        "before_trained": figures(before[trained], mos[trained]),
-        "after_trained": figures(after[trained], mos[trained]),
+        "before": card_figures(before[held_out], mos[held_out]),
+        "after": card_figures(after[held_out], mos[held_out]),
+        "before_trained": card_figures(before[trained], mos[trained]),
+        "after_trained": card_figures(after[trained], mos[trained]),
         "note": "",
     }
     if len(held_out) < MIN_HELD_OUT:
@@ -275,7 +275,7 @@ def measured(parts: Split, mos: torch.Tensor, before: torch.Tensor, after: torch
     return card
 
 
-def figures(scores: torch.Tensor, mos: torch.Tensor) -> dict[str, float | None]:
+def card_figures(scores: torch.Tensor, mos: torch.Tensor) -> dict[str, float | None]:
     """PLCC, SRCC and RMSE (in units of the scale), None where not defined or for fewer than MIN_HELD_OUT images."""
     values = {
         name: figure(scores.numpy(), mos.numpy()) for name, figure in (("plcc", plcc), ("srcc", srcc), ("rmse", rmse))

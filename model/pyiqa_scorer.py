@@ -43,7 +43,7 @@ LICENCE = "its licence forbids commercial use"
 
 
 @dataclass(frozen=True)
-class Measured:
+class PyiqaScore:
     """One picture's value, turned so that higher is better."""
 
     score: float
@@ -57,7 +57,7 @@ class PyiqaScorer:
     def __init__(self, name: str, metric, sign: float, revision: str, device: torch.device):
         self.name, self.metric, self.sign, self.revision, self.device = f"pyiqa:{name}", metric, sign, revision, device
 
-    def assess_files(self, paths: Iterable[str | Path], batch_size: int = 1) -> Iterator[Measured | Failure]:
+    def assess_files(self, paths: Iterable[str | Path], batch_size: int = 1) -> Iterator[PyiqaScore | Failure]:
         """Measure picture files one after the other at their own size, whatever batch_size says; a file that cannot be read, or that
         the metric rejects, gives a Failure and the rest goes on."""
         for path in paths:
@@ -68,7 +68,7 @@ class PyiqaScorer:
             else:
                 yield self._measured(str(path), image)
 
-    def _measured(self, path: str, image: Image) -> Measured | Failure:
+    def _measured(self, path: str, image: Image) -> PyiqaScore | Failure:
         try:
             value = self._value(image)
         except REJECTIONS as error:
@@ -78,7 +78,7 @@ class PyiqaScorer:
             return Failure(path, f"{self.name} cannot measure it: {first_line(error)}")
         if not math.isfinite(value):
             return Failure(path, f"{self.name} gives {value:g}, which is no score")
-        return Measured(self.sign * value)
+        return PyiqaScore(self.sign * value)
 
     @torch.inference_mode()
     def _value(self, image: Image) -> float:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NANO, MPLUG_OWL2 = "qscorer_nano", "mplug_owl2"
 DTYPES = ("auto", "float32", "bfloat16")  # in which a model may be fine-tuned; what moves is float32 in any case
 LARGE = 100e6  # parameters from which activations are computed twice rather than kept
-WORKING = 1.25  # of the weights' size: gradients and Adam's averages of what moves, and the activations of one part of a batch
+TRAINING_SHARE = 1.25  # of the weights' size: gradients and Adam's averages of what moves, and the activations of one part of a batch
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def check_room(found: Spec, device: "torch.device", dtype: "torch.dtype") -> Non
     from model.weight_files import open_weights
 
     files = open_weights(found.base, WEIGHTS) or open_weights(found.base, BIN_WEIGHTS)
-    numbers = WORKING * sum(math.prod(shape) for file in files for shape in file.shapes.values())
+    numbers = TRAINING_SHARE * sum(math.prod(shape) for file in files for shape in file.shapes.values())
     sizes = {word: numbers * loading.DTYPES[word].itemsize for word in DTYPES[1:]}
     wanted = next(word for word in sizes if loading.DTYPES[word] == dtype)
     check_memory(f"fine-tuning {found.name}", sizes, wanted, free_memory(device), str(device))

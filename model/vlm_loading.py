@@ -166,7 +166,7 @@ def check_files(folder: Path) -> None:
     for names in (TOKENIZERS, IMAGE_PROCESSORS):
         if not any((folder / name).is_file() for name in names):
             raise ModelLoadError(f"{folder} lacks {names[0]}: copy or download the whole folder again.")
-    for name in weight_files(folder):
+    for name in weight_names(folder):
         if not (folder / name).is_file():
             raise ModelLoadError(
                 f"{folder} lacks {name}, a part of its weights: copy or download the whole folder again."
@@ -183,7 +183,7 @@ def check_files(folder: Path) -> None:
 def check_fits(folder: Path, dtype: torch.dtype, device: str | torch.device) -> None:
     """Raises TooLittleMemory when the weights do not fit into what is free on the device."""
     numbers = 0
-    for name in weight_files(folder):
+    for name in weight_names(folder):
         with safe_open(folder / name, "pt") as file:
             numbers += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())
     sizes = {word: float(numbers * DTYPES[word].itemsize) for word in DTYPES}
@@ -191,7 +191,7 @@ def check_fits(folder: Path, dtype: torch.dtype, device: str | torch.device) -> 
     check_memory(str(folder), sizes, wanted, free_memory(device), str(device))
 
 
-def weight_files(folder: Path) -> list[str]:
+def weight_names(folder: Path) -> list[str]:
     """The names of the files that make up the weights. Raises ModelLoadError for an index that cannot be read and for weights
     in another format than safetensors."""
     if not (folder / INDEX).is_file():

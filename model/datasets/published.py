@@ -72,11 +72,11 @@ def koniq_rows(table: Path) -> Iterator[Row]:
     counts = [f"c{score}" for score in range(1, 6)]
     for row in read_table(table, ["image_name", *counts, "mos", "sd"]):
         given = [row.number(column) for column in counts]
-        mean = sum(score * count for score, count in enumerate(given, 1)) / (sum(given) or 1)
-        mos = mean if table == sets else row.number("mos")
-        if 1 <= mos <= 5 and abs(mos - mean) > AGREES:  # one that is outside is told by check_scale
+        rated_mean = sum(score * count for score, count in enumerate(given, 1)) / (sum(given) or 1)
+        mos = rated_mean if table == sets else row.number("mos")
+        if 1 <= mos <= 5 and abs(mos - rated_mean) > AGREES:  # one that is outside is told by check_scale
             raise row.error(
-                f"the MOS of {row.text('image_name')} is {mos:.3f}, and the mean of its ratings c1 to c5 is {mean:.3f}: "
+                f"the MOS of {row.text('image_name')} is {mos:.3f}, and the mean of its ratings c1 to c5 is {rated_mean:.3f}: "
                 "take the published table"
             )
         yield Row(
