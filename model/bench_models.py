@@ -22,9 +22,8 @@ from model.backbones.mplug_owl2_vision import AbstractorAttention
 from model.backbones.nano import SCORE_TOKENS, NanoConfig, NanoModel, NanoProcessor, build_tokenizer
 from model.backbones.nano_scoring import NanoBackbone
 from model.backbones.vlm import Q_REALIGN, VlmBackbone
-from model.errors import ModelLoadError
 from model.loading import Backbone, large_dtype
-from model.memory import WORKING, free_memory
+from model.memory import check_numbers
 
 # What the published LLaMA tokenizer makes of prompt_text("quality"), and its ids of the piece before a score token and of these.
 PROMPT_IDS = (
@@ -120,7 +119,7 @@ def random_nano(device: torch.device, dtype: torch.dtype | None) -> NanoBackbone
 
 
 def random_owl(config: MplugOwl2Config, device: torch.device, dtype: torch.dtype | None) -> MplugOwl2Backbone:
-    """A Q-Scorer of the sizes in `config`. Raises ModelLoadError where it does not fit into memory."""
+    """A Q-Scorer of the sizes in `config`. Raises TooLittleMemory where it does not fit into memory."""
     dtype = dtype or large_dtype(device)
     with torch.device("meta"):
         model = MplugOwl2Model(config).to(dtype)
@@ -139,7 +138,7 @@ def random_owl(config: MplugOwl2Config, device: torch.device, dtype: torch.dtype
 
 
 def random_vlm(text: dict, vision: dict, pixels: dict, device: torch.device, dtype: torch.dtype | None) -> VlmBackbone:
-    """A Qwen3.5 of these sizes, embeddings tied, read as Q-ReAlign is. Raises ModelLoadError where it does not fit into memory."""
+    """A Qwen3.5 of these sizes, embeddings tied, read as Q-ReAlign is. Raises TooLittleMemory where it does not fit into memory."""
     from transformers import AutoModelForImageTextToText, Qwen3_5Config, Qwen3VLProcessor
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -183,13 +182,8 @@ def few_words():
 
 
 def check_room(model: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
-    """Raises ModelLoadError when the weights of `model` (on the meta device) do not fit into what the device has free."""
-    needed, free = WORKING * dtype.itemsize * sum(p.numel() for p in model.parameters()), free_memory(device)
-    if free is not None and needed > free:
-        raise ModelLoadError(
-            f"this shape needs {needed / 1e9:.1f} GB of memory in {str(dtype).removeprefix('torch.')}, and {device} has "
-            f"{free / 1e9:.1f} GB free: choose a smaller --random-init or --dtype bfloat16."
-        )
+    """Raises TooLittleMemory when the weights of `model` (on the meta device) do not fit into what the device has free."""
+    check_numbers("this shape", sum(p.numel() for p in model.parameters()), dtype, device)
 
 
 @torch.no_grad()

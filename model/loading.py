@@ -12,7 +12,7 @@ from torch import nn
 from model.backbones.mplug_owl2_prompts import TASKS
 from model.errors import ModelError, ModelLoadError
 from model.json_files import read_json
-from model.memory import check_memory, free_memory
+from model.memory import check_numbers
 from model.progress import LOADING, Progress
 from model.registry import KNOWN, QUALITY, Spec
 
@@ -144,6 +144,4 @@ def check_before_download(name: str, device: torch.device, dtype: str, share: fl
     kept beside, of its weights."""
     known = KNOWN.get(name.partition("+")[0])
     if known and not known.ships and dtype not in BITS:
-        sizes = {word: share * known.weights(word) for word in ("float32", "bfloat16")}
-        wanted = "float32" if (DTYPES.get(dtype) or large_dtype(device)) == torch.float32 else "bfloat16"
-        check_memory(name, sizes, wanted, free_memory(device), str(device))
+        check_numbers(name, share * known.parameters * 1e6, DTYPES.get(dtype) or large_dtype(device), device)

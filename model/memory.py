@@ -8,6 +8,18 @@ from model.allocator import give_back_freed_memory
 from model.errors import TooLittleMemory
 from model.registry import WORKING
 
+COMPUTED_IN = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def check_numbers(name: str, numbers: float, dtype: torch.dtype, device: str | torch.device) -> None:
+    """Raises TooLittleMemory when so many numbers in `dtype`, one of COMPUTED_IN, do not fit into what is free on the device."""
+    sizes = {_word(kind): float(numbers * kind.itemsize) for kind in COMPUTED_IN}
+    check_memory(name, sizes, _word(dtype), free_memory(device), str(device))
+
+
+def _word(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
 
 def check_memory(name: str, sizes: dict[str, float], wanted: str, free: float | None, device: str) -> None:
     """Raises TooLittleMemory when weights of `sizes[wanted]` bytes do not fit into `free`; free None means that nobody knows.

@@ -167,16 +167,13 @@ def open_tuner(found: Spec, device: "torch.device", dtype: str) -> Tuner:
 
 def check_room(found: Spec, device: "torch.device", dtype: "torch.dtype") -> None:
     """Raises TooLittleMemory when what is free on the device is too little to fine-tune the model in `dtype`."""
-    from model import loading
     from model.layouts import BIN_WEIGHTS, WEIGHTS
-    from model.memory import check_memory, free_memory
+    from model.memory import check_numbers
     from model.weight_files import open_weights
 
     files = open_weights(found.base, WEIGHTS) or open_weights(found.base, BIN_WEIGHTS)
-    numbers = TRAINING_SHARE * sum(math.prod(shape) for file in files for shape in file.shapes.values())
-    sizes = {word: numbers * loading.DTYPES[word].itemsize for word in DTYPES[1:]}
-    wanted = next(word for word in sizes if loading.DTYPES[word] == dtype)
-    check_memory(f"fine-tuning {found.name}", sizes, wanted, free_memory(device), str(device))
+    numbers = sum(math.prod(shape) for file in files for shape in file.shapes.values())
+    check_numbers(f"fine-tuning {found.name}", TRAINING_SHARE * numbers, dtype, device)
 
 
 def make_ready(model: "nn.Module") -> None:

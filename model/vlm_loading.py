@@ -19,8 +19,7 @@ from transformers.utils import logging as transformers_logging
 from model.backbones.still_processor import load_processor
 from model.backbones.vlm import ZERO_SHOT, VlmBackbone, VlmReadout
 from model.errors import ModelLoadError, first_line
-from model.loading import DTYPES
-from model.memory import check_memory, free_memory
+from model.memory import check_numbers
 from model.progress import LOADING, Progress
 from model.vlm_adapter import READOUT, load_adapter, read_readout
 
@@ -186,9 +185,7 @@ def check_fits(folder: Path, dtype: torch.dtype, device: str | torch.device) -> 
     for name in weight_names(folder):
         with safe_open(folder / name, "pt") as file:
             numbers += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())
-    sizes = {word: float(numbers * DTYPES[word].itemsize) for word in DTYPES}
-    wanted = next(word for word, kind in DTYPES.items() if kind == dtype)
-    check_memory(str(folder), sizes, wanted, free_memory(device), str(device))
+    check_numbers(str(folder), numbers, dtype, device)
 
 
 def weight_names(folder: Path) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model import loading, registry
+from model import registry
 from model.errors import ModelError, ModelLoadError, TooLittleMemory
 from model.registry import KNOWN, Spec, resolve
 from model.scorer import load_scorer
@@ -87,7 +87,7 @@ def test_the_two_steps_of_the_original_are_checked_on_demand():
 
 
 def test_what_does_not_fit_into_memory_is_said_before_it_is_fetched(monkeypatch):
-    monkeypatch.setattr(loading, "free_memory", lambda device: 10e9)
+    monkeypatch.setattr("model.memory.free_memory", lambda device: 10e9)
     with pytest.raises(
         TooLittleMemory, match=r"one-align needs 36.1 GB of memory in float32, and cpu has 10.0 GB free"
     ):
@@ -169,7 +169,7 @@ def test_every_name_says_what_it_is():
 
 def test_the_memory_that_is_listed_is_what_the_error_asks_for(monkeypatch):
     assert "24 MB of weights" in KNOWN["nano"].words and "memory" not in KNOWN["nano"].words
-    monkeypatch.setattr(loading, "free_memory", lambda device: 1e9)
+    monkeypatch.setattr("model.memory.free_memory", lambda device: 1e9)
     with pytest.raises(TooLittleMemory, match="needs 36.1 GB of memory"):
         load_scorer("one-align", device="cpu")
     assert "needs 36 GB of memory (18 GB with --dtype bfloat16)" in KNOWN["one-align"].words
