@@ -6,16 +6,12 @@ LoRA comes with a dump of all parameters, 16 GB, of which most are the base's.
 """
 
 import argparse
-import shutil
 import sys
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from model.backbones.mplug_owl2_loading import complete_config, check_fit, empty_model, load_processor
@@ -34,7 +30,7 @@ from model.layouts import (
     find_layout,
     fingerprint,
 )
-from model.weight_files import share
+from model.new_folder import new_folder
 
 SHARD = 2 * 10**9  # bytes; a shard is in memory while it is written
 
@@ -52,32 +48,13 @@ def convert(source: Path, out: Path, base: Path | None = None) -> str:
     processor = load_processor(layout)
     config = complete_config(layout, processor)
     check_fit(layout, empty_model(config), processor)
-    with new_folder(out) as folder:
+    with new_folder(out, ModelLoadError, "free some space there, or choose another OUT") as folder:
         config.dtype = layout.pieces["lm_head.weight"][-1].read().dtype
         config.save_pretrained(folder)
         processor.save_pretrained(folder)
         if layout.lora:
             return write_adapter(layout, folder)
         return write_model(layout, empty_model(config), folder)
-
-
-@contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """A hidden folder beside `out` that becomes `out` when all went well, and is gone when not."""
-    if out.exists():
-        raise ModelLoadError(f"{out} exists already: choose another OUT, or remove it first.")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out.parent) as temporary:
-            folder = Path(temporary, "model")
-            folder.mkdir()
-            yield folder
-            share(folder)
-            shutil.move(folder, out)
-    except (OSError, SafetensorError) as error:
-        raise ModelLoadError(
-            f"{out} could not be written ({getattr(error, 'strerror', None) or error}): free some space there, or choose another OUT."
-        ) from error
 
 
 def write_model(layout: Layout, model: torch.nn.Module, folder: Path) -> str:

@@ -6,7 +6,6 @@ as it is on disk. What differs between kinds is behind model/tuning.py.
 
 import hashlib
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from tqdm import tqdm
 
@@ -27,11 +25,11 @@ from model.errors import DataError, ImageError
 from model.images import open_image
 from model.loading import check_before_download
 from model.metrics import finite_or_none, plcc, rmse, srcc
+from model.new_folder import new_folder
 from model.rated import MIN_HELD_OUT, RatedImage, Split, check_enough, data_hash, split
 from model.registry import KNOWN, Spec, resolve
 from model.scorer import choose_device, revision
 from model.tuning import TRAINING_SHARE, Example, Options, Tuner, check_can_learn, check_dtype, open_tuner
-from model.weight_files import share
 
 ROOM = 4096  # positions of the LLM that go through it at once
 KEPT = 4e9  # bytes of prepared pictures in memory; nano's 100,000 pictures take half of it, VLMs' pixels up to 50 MB a picture
@@ -171,7 +169,8 @@ def finetune(
     with in_memory(found, where):
         material = read_material(rated, tuner)
     parts = split(material.digests, parent.trained_on if parent else ())
-    with workspace(out) as folder, in_memory(found, where):
+    remedy = "free some space there or name another --data-dir"
+    with new_folder(out, DataError, remedy) as folder, in_memory(found, where):
         torch.manual_seed(seed)
         before = predict(tuner, material.examples, "scores before")
         options = options or tuner.options
@@ -205,26 +204,6 @@ def in_memory(found: Spec, device: torch.device) -> Iterator[None]:
         raise DataError(
             f"the memory of the device '{device}' ran out while {found.name} was fine-tuned: choose --dtype bfloat16, a smaller model "
             "or another --device."
-        ) from error
-
-
-@contextmanager
-def workspace(out: Path) -> Iterator[Path]:
-    """A hidden folder beside `out` that becomes `out` when all went well, and is gone when not. Raises DataError when the disk is full,
-    `out` exists or cannot be written."""
-    if out.exists():
-        raise DataError(f"{out} exists already: choose another --out, or remove that folder first.")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out.parent) as temporary:
-            folder = Path(temporary, out.name)
-            yield folder
-            share(folder)
-            folder.rename(out)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(
-            f"the adapter could not be written to {out} ({reason}): free some space there or name another --data-dir."
         ) from error
 
 

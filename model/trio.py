@@ -14,9 +14,9 @@ from model.backbones.nano_connector import NanoConnector, summarise
 from model.baselines import PlainRegressor
 from model.nano_learner import Learner
 from model.losses import answer_cross_entropy, regression_loss
+from model.new_folder import share
 from model.training_data import SCALE
 from model.training_pictures import BATCH_SIZE, DAMAGED, Step
-from model.weight_files import share
 
 # And the stem: they see edges, noise and texture at up to an eighth of the side, and stay as ImageNet made them.
 FROZEN_BLOCKS = 5

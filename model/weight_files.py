@@ -1,6 +1,5 @@
 """Files of weights, safetensors and PyTorch's .bin, read one tensor at a time so that no model is ever held twice."""
 
-import stat
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +12,6 @@ from model.json_files import read_json
 
 AGAIN = "download this file again"
 LET_GO = 2**26  # bytes read after which a mapping is dropped and made anew: what was read counts as memory until then
-
-
-def share(folder: Path) -> None:
-    """Give the safetensors files in a folder the permissions of the JSON files beside them: as written they are for their owner alone."""
-    usual = next(folder.glob("*.json")).stat().st_mode
-    for file in folder.glob("*.safetensors"):
-        file.chmod(stat.S_IMODE(usual))
 
 
 class WeightFile:
