@@ -3,8 +3,8 @@
 import gradio as gr
 
 from app import cards
-from model.conversion_error import deqa, q_align
 from model.conversion_figure import STDS, error_by_std, largest_std_at, one_picture
+from model.conversions import deqa, q_align
 from model.labels import LEVEL_WORDS, interval_index
 
 SCALE = (1.0, 5.0)

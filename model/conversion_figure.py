@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 
-from model.conversion_error import LEVELS, METHODS, NEEDS_STD, Opinions, covered
+from model.conversions import LEVELS, METHODS, NEEDS_STD, Opinions, covered
 from model.errors import DataError
 from model.labels import interval_index, level_values, soft_label
 
@@ -35,7 +35,7 @@ def errors_figure(rows: Sequence[dict], opinions: Opinions, scale: tuple[float, 
         name = row["method"]
         chosen = covered(name, opinions.mos, opinions.stds)
         pairs = [pair for pair, there in zip(zip(opinions.mos, stds, strict=True), chosen, strict=True) if there]
-        errors = [METHODS[name](m, s, scale).score - m for m, s in pairs]
+        errors = [METHODS[name].convert(m, s, scale).score - m for m, s in pairs]
         rmse = "not defined" if row["restored_rmse"] is None else f"{row['restored_rmse']:.3f}"
         figure.add_scatter(
             x=[m for m, _ in pairs],
@@ -93,7 +93,7 @@ def one_picture(mos: float, std: float, scale: tuple[float, float] = (1.0, 5.0))
             hoverinfo="skip",
         )
     for name in SHOWN:
-        score = METHODS[name](mos, std, scale).score
+        score = METHODS[name].convert(mos, std, scale).score
         figure.add_scatter(
             x=[score, score],
             y=[0, 108],
@@ -118,7 +118,7 @@ def error_by_std(mos: float, std: float, scale: tuple[float, float] = (1.0, 5.0)
     figure, top, limit = go.Figure(), 0.1, largest_std_at(mos, scale)
     stds = STDS[STDS <= limit]
     for name in (*SHOWN[:2], "DeQA-Score, raw label", SHOWN[2]):
-        errors = [abs(METHODS[name](mos, s, scale).score - mos) for s in stds]
+        errors = [abs(METHODS[name].convert(mos, s, scale).score - mos) for s in stds]
         top = max([top, *np.nan_to_num(errors)])
         figure.add_scatter(
             x=stds,

@@ -6,21 +6,22 @@ import math
 import numpy as np
 import pytest
 
-from model.conversion_error import (
-    HEADINGS,
+from model.conversion_error import HEADINGS, main
+from model.conversion_figure import error_by_std, errors_figure, one_picture
+from model.conversions import (
     METHODS,
+    Opinions,
     conversion_errors,
     deqa,
     deqa_bound,
     deqa_cut_off,
     deqa_raw,
     left_out,
-    main,
     q_align,
     q_align_theory,
     regression_bfloat16,
 )
-from model.conversion_figure import error_by_std, errors_figure, one_picture
+
 
 SCALE = (1.0, 5.0)
 EVEN = [float(m) for m in np.linspace(1, 5, 4001)]
@@ -221,8 +222,6 @@ def test_a_folder_in_place_of_labels_is_refused_in_words(tmp_path, capsys):
 
 
 def test_the_figures_have_titles_units_and_every_method():
-    from model.conversion_error import Opinions
-
     opinions = Opinions([1.5, 3.2], [0.4, 0.7])
     figure = errors_figure(conversion_errors(opinions.mos, opinions.stds, SCALE), opinions, SCALE)
     assert len(figure.data) == len(METHODS)
