@@ -20,7 +20,7 @@ from app.settings import Settings
 from model.assessment import Failure
 from model.errors import ModelError
 from model.finetune import CHANCE, FEW
-from model.registry import check_name, resolve
+from model.registry import check_spec, resolve
 from model.tuning import check_can_learn
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Bench:
         known = [base for base in bases if base == card.base or Path(base).name == card.base]
         spec = f"{known[0] if known else card.base}+{card.name}"
         try:
-            check_name(spec, self.settings.adapters)
+            check_spec(spec, self.settings.adapters)
         except ModelError:  # the table says what to do
             return ""
         return spec

@@ -18,7 +18,7 @@ from app.session import Session  # noqa: E402
 from app.settings import EXAMPLES, MAX_UPLOAD, Settings  # noqa: E402
 from app.waiting import Waiting  # noqa: E402
 from model.errors import ModelError  # noqa: E402
-from model.registry import check_name  # noqa: E402
+from model.registry import check_spec  # noqa: E402
 
 HERE = Path(__file__).parent
 FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif")
@@ -137,7 +137,7 @@ def launch(settings: Settings) -> None:
     """Open the page and serve it until interrupted. Ends with one sentence where model, data folder or port cannot be used."""
     scorers = Scorers(settings.adapters, settings.device, settings.dtype)
     try:
-        check_name(settings.model, settings.adapters)
+        check_spec(settings.model, settings.adapters)
         check_address(settings.host, settings.port)
         page = build_page(settings, scorers)
     except (ModelError, AnnotationError, CannotOpen) as error:

@@ -41,7 +41,7 @@ from model.metrics import FIGURES, figures, rmse
 from model.paired import compare
 from model.raters import scorers_worth
 from model.rated import RatedImage
-from model.registry import check_name
+from model.registry import check_spec
 
 if TYPE_CHECKING:
     from model.pyiqa_scorer import PyiqaScorer
@@ -201,7 +201,7 @@ def check_specs(specs: Sequence[str]) -> None:
     """Raises ModelLoadError for a model, or a metric of pyiqa, that is not there; before anything is loaded, and without holding two."""
     for spec in specs:
         if not spec.startswith(PYIQA):
-            check_name(spec, data_dir() / "adapters")
+            check_spec(spec, data_dir() / "adapters")
     for spec in specs:
         if spec.startswith(PYIQA):
             from model.pyiqa_scorer import find_metric

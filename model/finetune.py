@@ -21,7 +21,7 @@ from model.commands import add_device_options, add_spec_option, data_dir, run
 from model.errors import DataError
 from model.rated import MIN_IMAGES, RatedImage, check_enough
 from model.registry import KNOWN
-from model.registry import check_name as check_model
+from model.registry import check_spec
 from model.tuning import check_dtype
 
 FEW = 10  # held-out images under which a correlation says little
@@ -111,7 +111,7 @@ def finetune_command(arguments: argparse.Namespace) -> int:
             f"the adapter '{arguments.out}' exists already: choose another --out, or remove the folder {out} first."
         )
     check_dtype(arguments.dtype)
-    check_model(arguments.model, adapters)
+    check_spec(arguments.model, adapters)
     rated = rated_images(arguments.data_dir, arguments.include_revealed)
     from model.lora import finetune  # torch, which --help and these checks need not wait for
 

@@ -114,7 +114,7 @@ def resolve(spec: str, adapters: Path | None = None, fetch: Callable[[str], Path
     return Spec(spec, base, adapter, known.readout if known else None)
 
 
-def check_name(spec: str, adapters: Path | None = None) -> None:
+def check_spec(spec: str, adapters: Path | None = None) -> None:
     """Raises ModelLoadError when SPEC names nothing that could be loaded. Hub ids are taken for what they say: nothing is fetched."""
     resolve(spec, adapters, fetch=Path)
 

@@ -24,7 +24,7 @@ from model.assessment import Assessment, Failure
 from model.commands import add_model_options, data_dir, progress_bars, run
 from model.images import SUFFIXES as PICTURES
 from model.images import NOTHING, find_images
-from model.registry import QUALITY, check_name
+from model.registry import QUALITY, check_spec
 
 
 def print_json(results: Iterable[Assessment | Failure]) -> None:
@@ -102,7 +102,7 @@ def find_files(given: Sequence[str], task: str) -> tuple[list[Path], list[tuple[
 
 
 def score(arguments: argparse.Namespace) -> int:
-    check_name(arguments.model, data_dir() / "adapters")
+    check_spec(arguments.model, data_dir() / "adapters")
     paths, problems = find_files(arguments.paths, arguments.task)
     printer = partial(print_csv, task=arguments.task) if arguments.format == "csv" else PRINTERS[arguments.format]
     if not paths:

@@ -26,7 +26,7 @@ from model.commands import add_model_options, data_dir, progress_bars, run
 from model.degradations import KINDS, degrade
 from model.errors import DataError, ImageError
 from model.images import find_all_images, open_image
-from model.registry import check_name
+from model.registry import check_spec
 
 if TYPE_CHECKING:
     from model.scorer import Scorer
@@ -69,7 +69,7 @@ def table(rows: Sequence[dict]) -> Iterator[str]:
 
 
 def measure(arguments: argparse.Namespace) -> int:
-    check_name(arguments.model, data_dir() / "adapters")
+    check_spec(arguments.model, data_dir() / "adapters")
     paths = find_all_images(arguments.paths)
     from model.scorer import load_scorer  # torch, for which only scoring has to wait
 

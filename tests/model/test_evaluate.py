@@ -76,7 +76,7 @@ def command(gallery, capsys, monkeypatch):
     """Runs the command on the gallery with the brightness scorer; returns exit status, stdout and stderr."""
     asked = []
 
-    def check_name(spec, adapters):
+    def check_spec(spec, adapters):
         if spec not in SCORERS:
             raise ModelLoadError(f"there is no model '{spec}'")
 
@@ -84,7 +84,7 @@ def command(gallery, capsys, monkeypatch):
         asked.append((spec, device, dtype, adapters))
         return SCORERS[spec]()
 
-    monkeypatch.setattr(module, "check_name", check_name)
+    monkeypatch.setattr(module, "check_spec", check_spec)
     monkeypatch.setitem(
         sys.modules, "model.scorer", SimpleNamespace(load_scorer=load_scorer, choose_device=lambda word: "cpu")
     )
