@@ -20,8 +20,7 @@ from model.adapter import check_name
 from model.commands import add_device_options, add_spec_option, data_dir, run
 from model.errors import DataError
 from model.rated import MIN_IMAGES, RatedImage, check_enough
-from model.registry import KNOWN
-from model.registry import check_spec
+from model.registry import KNOWN, check_spec
 from model.tuning import check_dtype
 
 FEW = 10  # held-out images under which a correlation says little
