@@ -163,9 +163,8 @@ class TrainingRun:
         }
         known = [srcc for entry in self.log if math.isfinite(srcc := entry["nano"]["srcc"])]
         self.log.append(figures)
-        if (
-            figures["nano"]["srcc"] > max(known, default=-1.0) or len(self.log) == 1
-        ):  # the first even where SRCC is undefined
+        # The first is kept even where SRCC is undefined.
+        if len(self.log) == 1 or figures["nano"]["srcc"] > max(known, default=-1.0):
             torch.save(self.average.module.state_dict(), self.folder / "best.pt")
         self.save()
         (self.folder / "log.json").write_text(json.dumps(self.log, indent=1))

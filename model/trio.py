@@ -12,8 +12,8 @@ from model.backbones.lite_encoder import LiteEncoder, load_imagenet_weights
 from model.backbones.nano import LEVEL_WORDS, SCORE_TOKENS, SIDE, NanoConfig, NanoModel, NanoProcessor, build_tokenizer
 from model.backbones.nano_connector import NanoConnector, summarise
 from model.baselines import PlainRegressor
-from model.nano_learner import Learner
 from model.losses import answer_cross_entropy, regression_loss
+from model.nano_learner import Learner
 from model.new_folder import share
 from model.training_data import SCALE
 from model.training_pictures import BATCH_SIZE, DAMAGED, Step

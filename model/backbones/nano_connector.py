@@ -1,6 +1,8 @@
 """Between nano's encoder and its decoder: four feature maps, of a picture of any size, to 20 image tokens.
 
-maps --summarise--> features [B, 6112] --NanoConnector--> image tokens [B, 20, D]
+    maps --summarise--> features [B, 6112] --NanoConnector--> image tokens [B, 20, D]
+
+Features may be kept on disk (model/frozen_features.py): trainings that leave the encoder frozen start from them.
 """
 
 from collections.abc import Sequence
