@@ -95,7 +95,7 @@ def read_score_and_variance(
 
 def read_linear(hidden: torch.Tensor, head: Callable[[torch.Tensor], torch.Tensor], std: float) -> Reading:
     """VideoScore: a linear layer on the last hidden state [B, D] of the prompt, unclamped; no token is read. It says nothing of how sure it
-    is: `std` is the RMSE that was measured on a validation part, the same for every picture."""
+    is: `std` is the RMSE that was measured on known pictures, the same for every picture."""
     score = head(hidden).float()
     none = score.new_zeros(len(score))
     return Reading(score, score, score.new_zeros(len(score), 0), none, Normal(score, torch.full_like(score, std)))

@@ -99,6 +99,9 @@ def train(run: Run, items: Sequence[RatedImage], features: FrozenFeatures) -> Sy
     if system.readout == "comparison":
         picked = choose_anchors(mos.tolist(), None, biq2021.SCALE)
         learner.anchors = Anchors(image_tokens(learner, [pictures[n] for n in picked], features), mos[picked])
+    if system.label == "none":
+        residuals = torch.tensor(scores_of(learner, items, features)) - mos
+        learner.residual_std = residuals.square().mean().sqrt().item()
     return learner
 
 

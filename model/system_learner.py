@@ -83,7 +83,7 @@ def build_head(system: System, hidden_size: int, middle: float) -> Regressor | H
 
 class SystemLearner(nn.Module):
     """nano as one system. `model`, `head` (None where nothing is regressed); `anchors` must be set before Compare2Score reads, and
-    `residual_std` should be before VideoScore does."""
+    `residual_std`, the RMSE on known pictures, where nothing but the score is read: it is then the uncertainty."""
 
     def __init__(self, system: System, model: NanoModel, processor: NanoProcessor, scale: tuple[float, float]):
         super().__init__()

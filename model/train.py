@@ -215,11 +215,11 @@ def claim(out: Path, items: Sequence[RatedImage], epochs: int, without: str | No
 
 def best_of(out: Path) -> Trio:
     """The systems with the weights that validation chose. Raises DataError when they were not trained."""
-    best = out / "best.pt"
-    if not best.exists():
-        raise DataError(f"{best} is not there: run python -m model.train --out {out} first.")
+    for name in ("best.pt", TRAINING):
+        if not (out / name).exists():
+            raise DataError(f"{out / name} is not there: run python -m model.train --out {out} first.")
     trio = Trio()
-    trio.load_state_dict(torch.load(best, weights_only=True))
+    trio.load_state_dict(torch.load(out / "best.pt", weights_only=True))
     return trio.eval()
 
 

@@ -111,6 +111,8 @@ def test_a_run_learns_from_the_frozen_encoder_alone(data, features):
     assert not any(weight.requires_grad for weight in learner.model.encoder.parameters())
     scores = reproduction_runs.scores_of(learner, setup.tests["BIQ2021"], features)
     assert np.corrcoef(scores, [item.mos for item in setup.tests["BIQ2021"]])[0, 1] > 0.7
+    residuals = np.subtract(reproduction_runs.scores_of(learner, setup.train, features), [i.mos for i in setup.train])
+    assert learner.residual_std == pytest.approx(np.sqrt(np.mean(residuals**2)), abs=1e-5)
 
 
 def test_an_interrupted_table_goes_on_and_reports_each_row(data, out, tmp_path, monkeypatch):

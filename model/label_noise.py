@@ -1,0 +1,97 @@
+"""How far BIQ2021's MOS can be trusted, subset by subset: whether two photographs that look alike have MOS that are alike.
+
+    python -m model.label_noise --data BIQ2021 --out runs
+
+Pairs are two pictures of a subset of which each is the other's nearest, by the cosine of their standardised features (those of
+model/frozen_features.py, whose encoder has seen no MOS), and the cosine is within ALIKE: rather another shot of a scene than a copy or
+another scene. Prints a JSON object for each subset:
+
+* pairs, correlation (of the two MOS, each pair taken both ways round), interval (95 %, bootstrap over pairs) and difference: the root mean
+  square between the two MOS.
+* std: of the subset's MOS. A difference of 1.41 std is that of two pictures taken at random.
+
+Were the two of a pair equally good, the correlation would be the reliability of the MOS, and its square root the highest PLCC that a
+scorer can have with them but by luck (Lord & Novick 1968). They are not quite, so both are lower bounds: compare the subsets.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import bootstrap
+
+from model import biq2021
+from model.commands import run
+from model.frozen_features import FrozenFeatures
+from model.metrics import FEWEST_FOR_INTERVALS, RESAMPLES
+from model.rated import RatedImage
+
+ALIKE = (0.65, 0.95)  # cosine from, and below which
+
+
+def look_alikes(features: np.ndarray) -> np.ndarray:
+    """Rows [P, 2] of features [N, F] that are each other's nearest, and alike. Each pair once."""
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-6)
+    similarity = unit @ unit.T
+    np.fill_diagonal(similarity, -1)
+    nearest = similarity.argmax(1)
+    rows = np.arange(len(features))
+    closeness = similarity[rows, nearest]
+    chosen = (nearest[nearest] == rows) & (rows < nearest) & (closeness >= ALIKE[0]) & (closeness < ALIKE[1])
+    return np.stack([rows, nearest], 1)[chosen]
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Of pairs' values [P] and [P] whose order means nothing."""
+    return float(np.corrcoef(np.concatenate([first, second]), np.concatenate([second, first]))[0, 1])
+
+
+def agreement(mos: np.ndarray, pairs: np.ndarray) -> dict:
+    """The object of MOS [N] and pairs [P, 2] of them; correlation and interval are None for fewer than FEWEST_FOR_INTERVALS pairs."""
+    first, second = mos[pairs].T
+    found, interval = None, None
+    if len(pairs) >= FEWEST_FOR_INTERVALS:
+        found = correlation(first, second)
+        drawn = bootstrap(
+            (first, second),
+            correlation,
+            n_resamples=RESAMPLES,
+            paired=True,
+            vectorized=False,
+            method="percentile",
+            rng=0,
+        )
+        interval = [float(end) for end in drawn.confidence_interval]
+    return {
+        "pairs": len(pairs),
+        "correlation": found,
+        "interval": interval,
+        "difference": float(np.sqrt(np.mean((first - second) ** 2))) if len(pairs) else None,
+        "std": float(mos.std()),
+    }
+
+
+def report(data: Path, out: Path) -> int:
+    features = FrozenFeatures(out, biq2021.all_images(data))
+    items: list[RatedImage] = [item for part in biq2021.SPLITS for item in biq2021.read_part(data, part)]
+    seen = features.of([item.image for item in items]).numpy()
+    seen = (seen - seen.mean(0)) / (seen.std(0) + 1e-3)  # some features are nearly always 0
+    mos, subsets = np.array([item.mos for item in items]), np.array([item.part for item in items])
+    for subset in biq2021.SUBSETS:
+        chosen = subsets == subset
+        print(json.dumps({"subset": subset, **agreement(mos[chosen], look_alikes(seen[chosen]))}), flush=True)
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m model.label_noise", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="a clone of github.com/nisarahmedrana/BIQ2021")
+    parser.add_argument("--out", type=Path, required=True, help="where features are kept; shared with model.reproduce")
+    arguments = parser.parse_args()
+    return run(lambda: report(arguments.data, arguments.out))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
