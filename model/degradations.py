@@ -1,8 +1,10 @@
 """Synthetic damage to pictures, by kind and severity: it shows a scorer noise and compression, which photographs rarely have alone.
 
 A kind is a function of (RGB array [H, W, 3] uint8, severity, random generator) to an array of the same shape. Severity runs from 0 (hardly
-seen) to 1 (ruined); what it means for each kind stands in its line. Used to train by ranking (the damaged picture should score
-lower than the same picture unharmed) and to measure what a scorer notices.
+seen) to 1 (ruined); what it means for each kind stands in its line.
+
+Training shows the kinds of TAUGHT and ranks them: a damaged picture should score lower than the same picture unharmed. Those of UNTAUGHT
+only measure what a scorer makes of damage that it has not met.
 """
 
 import io
@@ -108,23 +110,73 @@ def wrong_exposure(pixels: np.ndarray, severity: float, draw: np.random.Generato
     return clipped(255 * np.clip(linear, 0, 1) ** (1 / 2.2))
 
 
-KINDS: dict[str, Degradation] = {
-    kind.__name__: kind
-    for kind in (
-        jpeg,
-        jpeg2000,
-        webp,
-        gaussian_noise,
-        luminance_noise,
-        impulse_noise,
-        gaussian_blur,
-        motion_blur,
-        enlarged,
-        few_colours,
-        low_contrast,
-        wrong_exposure,
-    )
-}
+def over_sharpened(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """Edges raised by 1.5 to 12 times their height (an unsharp mask of radius 2)."""
+    percent = round(100 * between(1.5, 12, severity))
+    return np.array(Image.fromarray(pixels).filter(ImageFilter.UnsharpMask(2, percent, threshold=0)))
+
+
+def over_saturated(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """Colours 1.8 to 8 times as far from grey, clipped."""
+    return np.array(ImageEnhance.Color(Image.fromarray(pixels)).enhance(between(1.8, 8, severity)))
+
+
+def colour_cast(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """White balance wrong by a factor of 1.2 to 3 between red and blue, towards the one or the other."""
+    gain = between(1.2, 3, severity) ** (0.5 * draw.choice([-1, 1]))
+    return clipped(pixels * np.array([gain, 1, 1 / gain]))
+
+
+def colour_fringes(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """Red and blue moved apart by 0.6 % to 5 % of the shorter side, along one axis."""
+    apart = max(1, round(between(0.003, 0.025, severity) * min(pixels.shape[:2])))
+    axis = int(draw.integers(2))
+    red, green, blue = np.moveaxis(pixels, 2, 0)
+    return np.stack([np.roll(red, apart, axis), green, np.roll(blue, -apart, axis)], 2)
+
+
+def displaced_pixels(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """Each pixel taken from another place, up to 0.4 % to 4 % of the shorter side away in height and width."""
+    reach = between(0.004, 0.04, severity) * min(pixels.shape[:2])
+    height, width = pixels.shape[:2]
+    down, across = draw.uniform(-reach, reach, (2, height, width)).round().astype(int)
+    rows, columns = np.indices((height, width))
+    return pixels[(rows + down).clip(0, height - 1), (columns + across).clip(0, width - 1)]
+
+
+def lost_blocks(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
+    """1 % to 25 % of the blocks of 1/24 of the shorter side show another place of the picture, as after an error of transmission."""
+    side = max(2, min(pixels.shape[:2]) // 24)
+    lows = [length - side + 1 for length in pixels.shape[:2]]
+    corners = np.stack(np.meshgrid(*(np.arange(0, low, side) for low in lows), indexing="ij"), 2).reshape(-1, 2)
+    chance, places = draw.random(len(corners)), (draw.random(corners.shape) * lows).astype(int)
+    lost = chance < between(0.01, 0.25, severity)
+    broken = pixels.copy()
+    for (top, left), (row, column) in zip(corners[lost], places[lost], strict=True):
+        broken[top : top + side, left : left + side] = pixels[row : row + side, column : column + side]
+    return broken
+
+
+def by_name(*kinds: Degradation) -> dict[str, Degradation]:
+    return {kind.__name__: kind for kind in kinds}
+
+
+TAUGHT = by_name(
+    jpeg,
+    jpeg2000,
+    webp,
+    gaussian_noise,
+    luminance_noise,
+    impulse_noise,
+    gaussian_blur,
+    motion_blur,
+    enlarged,
+    few_colours,
+    low_contrast,
+    wrong_exposure,
+)
+UNTAUGHT = by_name(over_sharpened, over_saturated, colour_cast, colour_fringes, displaced_pixels, lost_blocks)
+KINDS = TAUGHT | UNTAUGHT
 
 
 def degrade(picture: Image.Image, kind: str, severity: float, seed: int) -> Image.Image:

@@ -8,7 +8,8 @@ Each picture is scored as it is and with each kind of damage (model/degradations
 * SRCC: of severity and score within each picture, from 0 (as it is) to 1 (ruined), turned over so that 1 is a score that falls at every
   step; the mean over the pictures.
 
-The pictures should be good ones: what is ruined already has nothing to lose. --format json prints one JSON object.
+The shipped models were taught all kinds but the last six. The pictures should be good ones: what is ruined already has nothing to lose.
+--format json prints one JSON object.
 """
 
 import argparse

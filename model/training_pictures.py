@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageOps
 
 from model.backbones.nano import NanoProcessor, target_size
-from model.degradations import KINDS, degrade
+from model.degradations import TAUGHT, degrade
 from model.images import open_image
 from model.rated import RatedImage
 
@@ -79,7 +79,7 @@ def make_step(items: Sequence[RatedImage], processor: NanoProcessor, draw: np.ra
     pictures = [open_reduced(item.image) for item in items]
     size = window(pictures, processor.side, draw)
     looks = [Look(*draw.random(2), *size, bool(draw.integers(2))) for _ in items]
-    kinds = draw.choice(list(KINDS), DAMAGED)
+    kinds = draw.choice(list(TAUGHT), DAMAGED)
     mild = draw.uniform(0, 0.5, DAMAGED)
     severities = np.stack([mild, mild + draw.uniform(0.3, 0.5, DAMAGED)])
     seen = [look.pixels(picture, processor) for picture, look in zip(pictures, looks, strict=True)]
