@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.commands import add_device_options
+from model.commands import add_device_options, data_dir
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "tests" / "images"  # the pictures that the tests and the README's commands use too
@@ -42,7 +42,7 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument(
         "--data-dir",
         type=Path,
-        default=Path(os.environ.get("QSCORER_DATA", "data")),
+        default=data_dir(),
         help="folder for ratings, rated images and adapters (default: $QSCORER_DATA, else data)",
     )
     host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if public else "127.0.0.1")

@@ -100,21 +100,3 @@ def test_part(folder: Path) -> list[RatedImage]:
 def train_and_validation(folder: Path) -> tuple[list[RatedImage], list[RatedImage]]:
     """The official training part, split at random into training and a tenth for validation, near-duplicates kept together."""
     return hold_out(read_part(folder, "Train"), VALIDATION_SHARE)
-
-
-def leave_one_subset_out(
-    folder: Path, subset: str, seed: int = 0
-) -> tuple[list[RatedImage], list[RatedImage], list[RatedImage]]:
-    """(training, validation, test): train on two of ss01, ss02 and ss03, test on the third; all from the official training part,
-    so that the official test part stays unseen.
-
-    The validation part is a tenth of the two subsets, near-duplicates kept together. A picture of the two that has a
-    near-duplicate in the third is left out. Raises DataError for a subset that is none.
-    """
-    if subset not in SUBSETS:
-        raise DataError(f"BIQ2021 has no subset '{subset}': give one of {', '.join(SUBSETS)}.")
-    items = read_part(folder, "Train")
-    test = [item for item in items if item.part == subset]
-    seen = {item.content for item in test} - {""}
-    others = [item for item in items if item.part != subset and item.content not in seen]
-    return *hold_out(others, VALIDATION_SHARE, seed), test

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,6 +87,13 @@ def hold_out(images: Sequence[RatedImage], share: float, seed: int = 0) -> tuple
     for group in shuffled:
         (held_out if len(held_out) < share * len(images) else kept).extend(group)
     return kept, held_out
+
+
+def leave_out(images: Sequence[RatedImage], parts: Collection[str]) -> list[RatedImage]:
+    """The images that are in none of the parts and share no content with one that is: what may be trained on where these parts are to
+    be tested on."""
+    seen = {image.content for image in images if image.part in parts} - {""}
+    return [image for image in images if image.part not in parts and image.content not in seen]
 
 
 def check_enough(count: int, failures: Sequence[Failure] = ()) -> None:

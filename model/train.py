@@ -2,7 +2,7 @@
 
     python -m model.train --data BIQ2021 --out runs
     python -m model.train --data BIQ2021 koniq10k kadid10k --out runs-of-three
-    python -m model.train --data BIQ2021 --out runs-without-ss02 --without ss02    # for model.compare --without ss02
+    python -m model.train --data BIQ2021 --out runs-of-ss03 --without ss01 ss02    # to be tested on these
 
 Each of the three reads the same encoder's maps and sends its gradient back into it, so they differ in how they read and in nothing else.
 In the first epoch they learn to read the encoder as ImageNet made it; then all but its first blocks learns with them, five times slower.
@@ -33,7 +33,6 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from model import biq2021
 from model.allocator import keep_freed_memory
 from model.rated import RatedImage
 from model.commands import add_scale_option, positive, run
@@ -175,7 +174,7 @@ def train(
     out: Path,
     epochs: int,
     scale: tuple[float, float] | None = None,
-    without: str | None = None,
+    without: Sequence[str] = (),
     seed: int = 0,
 ) -> list[Path]:
     """Train the systems on data sets (see read_training) and return the folders with the best weights of nano and nano-qalign. Raises
@@ -200,11 +199,11 @@ def train(
     return [out / name for name in trio.nanos]
 
 
-def claim(out: Path, items: Sequence[RatedImage], epochs: int, without: str | None, seed: int) -> None:
+def claim(out: Path, items: Sequence[RatedImage], epochs: int, without: Sequence[str], seed: int) -> None:
     """Make the folder, and say in it of what its training is. Raises DataError where it holds another one."""
     out.mkdir(parents=True, exist_ok=True)
     shown = hashlib.sha256(json.dumps([(item.dataset, item.image.name, item.mos) for item in items]).encode())
-    mine = {"pictures": shown.hexdigest(), "epochs": epochs, "without": without, "seed": seed}
+    mine = {"pictures": shown.hexdigest(), "epochs": epochs, "without": sorted(without), "seed": seed}
     said = out / TRAINING
     if said.exists() and read_json(said) != mine:
         raise DataError(
@@ -236,7 +235,13 @@ def main() -> int:
     add_scale_option(parser, "of the MOS in a CSV or JSON file")
     parser.add_argument("--out", type=Path, required=True, help="where checkpoints, logs and weights go")
     parser.add_argument("--epochs", type=positive, default=3, help="default: 3")
-    parser.add_argument("--without", choices=biq2021.SUBSETS, help="a subset of BIQ2021 to leave out, to be tested on")
+    parser.add_argument(
+        "--without",
+        nargs="+",
+        default=[],
+        metavar="PART",
+        help="parts of the data to leave out, such as ss02 of BIQ2021",
+    )
     arguments = parser.parse_args()
     return run(lambda: train_all(arguments))
 

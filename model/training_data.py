@@ -1,46 +1,44 @@
 """Which pictures a training sees: of one data set or of several, put on one scale, with a part of each kept apart to choose the epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from model import biq2021
 from model.datasets.reading import is_published, read_dataset
 from model.errors import DataError
-from model.rated import RatedImage, hold_out
+from model.rated import RatedImage, hold_out, leave_out
 
 SCALE = (1.0, 5.0)  # on which nano answers
 
 
 def read_training(
-    folders: Sequence[Path], scale: tuple[float, float] | None = None, without: str | None = None
+    folders: Sequence[Path], scale: tuple[float, float] | None = None, without: Collection[str] = ()
 ) -> tuple[list[RatedImage], list[RatedImage]]:
     """(training, validation) of data sets, each with its MOS put linearly from its own scale onto SCALE.
 
     A set's training split is taken, or all of a set that has no splits; its validation split, or a tenth of the former, pictures of one
-    content whole. scale: of CSV and JSON files, which do not say theirs. without: a subset of BIQ2021 to leave out. Raises DataError for
-    what is no data set, has no training split or no scale, and for a subset where BIQ2021 is not the only set.
+    content whole. scale: of CSV and JSON files, which do not say theirs. without: parts of the sets to leave out (RatedImage.part), such
+    as a subset of BIQ2021. Raises DataError for what is no data set, has no training split or no scale, and for a part that no set has.
     """
-    if without:
-        if len(folders) > 1:
-            raise DataError("--without leaves a subset of BIQ2021 out: give BIQ2021 alone as --data.")
-        training, validation, _ = biq2021.leave_one_subset_out(folders[0], without)
-        return training, validation
+    sets = [read_dataset(folder, scale=None if is_published(folder) else scale) for folder in folders]
+    there = {picture.part for rated in sets for picture in rated}
+    for part in without:
+        if part not in there:
+            known = ", ".join(sorted(there - {""})) or "none"
+            raise DataError(f"there is no part '{part}' to leave out: the data have {known}.")
     training, validation = [], []
-    for folder in folders:
-        of_set = _read(folder, scale)
-        for part, pictures in zip((training, validation), of_set, strict=True):
-            part += [picture.on(SCALE) for picture in pictures]
+    for folder, rated in zip(folders, sets, strict=True):
+        for chosen, pictures in zip((training, validation), _parted(folder, rated, without), strict=True):
+            chosen += [picture.on(SCALE) for picture in pictures]
     return training, validation
 
 
-def _read(folder: Path, scale: tuple[float, float] | None) -> tuple[list[RatedImage], list[RatedImage]]:
-    rated = read_dataset(folder, scale=None if is_published(folder) else scale)
-    by_split = {
-        name: [picture for picture in rated if picture.split == name] for name in ("", "training", "validation")
-    }
-    training = by_split["training"] or by_split[""]
+def _parted(
+    folder: Path, rated: Sequence[RatedImage], without: Collection[str]
+) -> tuple[list[RatedImage], list[RatedImage]]:
+    seen = leave_out([picture for picture in rated if picture.split != "test"], without)
+    validation = [picture for picture in seen if picture.split == "validation"]
+    training = [picture for picture in seen if picture.split != "validation"]
     if not training:
-        raise DataError(f"{folder} has no training split: nothing can be learnt from its test pictures.")
-    if by_split["validation"]:
-        return training, by_split["validation"]
-    return hold_out(training, biq2021.VALIDATION_SHARE)
+        raise DataError(f"{folder} has no training pictures: nothing can be learnt from its test pictures.")
+    return (training, validation) if validation else hold_out(training, biq2021.VALIDATION_SHARE)

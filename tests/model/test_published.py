@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import biq2021
 from model.datasets.reading import choose_split, read_dataset
 from model.errors import DataError
 from tests.model import published_sets as sets
@@ -113,28 +112,6 @@ def test_biq2021_is_put_onto_1_to_5_with_its_subsets_and_official_split(tmp_path
     assert [image.mos for image in images] == pytest.approx([1.8, 2.8, 3.8, 1.4, 3.4])
     assert [image.part for image in images] == ["ss01", "ss02", "ss03", "ss01", "ss03"]
     assert [image.split for image in images] == ["training"] * 3 + ["test"] * 2
-
-
-def test_leaving_a_subset_out_leaves_out_its_twins_and_the_official_test_part(tmp_path, monkeypatch):
-    names = [f"ss0{1 + n % 3} ({n}).jpg" for n in range(60)]
-    sets.draw(tmp_path / "Images", [*names, "ss01 (151).jpg"])
-    rows = [(name, n / 60, "", "") for n, name in enumerate(names)]
-    sets.table(tmp_path / "Train (Images and MOS).csv", "Image Name,MOS,,", rows)
-    sets.table(tmp_path / "Test (Images and MOS).csv", "Image Name,MOS", [("ss01 (151).jpg", 0.5)])
-    # 0 and 1 are twins across subsets, 4 and 7 within one.
-    groups = {names[0]: "a", names[1]: "a", names[4]: "b", names[7]: "b"}
-    monkeypatch.setattr(biq2021, "duplicate_groups", lambda: groups)
-    for seed in range(8):
-        training, validation, test = biq2021.leave_one_subset_out(tmp_path, "ss01", seed)
-        assert {image.part for image in test} == {"ss01"} and len(test) == 20
-        assert {image.part for image in training} == {image.part for image in training + validation} == {"ss02", "ss03"}
-        used = {image.image.name for image in training + validation}
-        assert len(used) == 39 and names[1] not in used
-        assert len({names[4], names[7]} & {image.image.name for image in validation}) in (0, 2)
-        assert {image.split for image in training + validation + test} == {"training"}
-        assert 4 <= len(validation) <= 5
-    with pytest.raises(DataError, match="no subset 'ss04': give one of ss01, ss02, ss03"):
-        biq2021.leave_one_subset_out(tmp_path, "ss04")
 
 
 def test_an_excel_file_without_openpyxl_is_one_sentence_with_the_remedy(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from model.assessment import Failure
 from model.errors import DataError
-from model.rated import RatedImage, check_enough, data_hash, hold_out, split
+from model.rated import RatedImage, check_enough, data_hash, hold_out, leave_out, split
 
 DIGESTS = [hashlib.sha256(bytes([n])).hexdigest() for n in range(100)]
 RATED = [RatedImage(Path(f"{n}.jpg"), 1 + n / 25, None, 1) for n in range(100)]
@@ -68,3 +68,14 @@ def test_figures_without_a_scale_come_onto_none():
     assert (spaq.mos, spaq.std, spaq.scale) == (4.0, 0.4, (1, 5))
     with pytest.raises(DataError, match="a.jpg came without a scale"):
         replace(spaq, scale=None).on((1, 5))
+
+
+def test_what_shares_a_content_with_a_part_is_left_out_with_it():
+    contents = {"a": ("one", ""), "b": ("one", "twin"), "c": ("two", "twin"), "d": ("two", ""), "e": ("three", "other")}
+    images = [
+        RatedImage(Path(name), 3.0, None, None, part=part, content=content)
+        for name, (part, content) in contents.items()
+    ]
+    assert [image.image.name for image in leave_out(images, ["one"])] == ["d", "e"]
+    assert [image.image.name for image in leave_out(images, ["two", "three"])] == ["a"]
+    assert leave_out(images, []) == images
