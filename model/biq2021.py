@@ -43,6 +43,8 @@ def read_part(folder: Path, part: str) -> list[RatedImage]:
             f"{folder} is not a copy of BIQ2021: it lacks '{table.name}'. Clone github.com/nisarahmedrana/BIQ2021."
         )
     rows = [row for row in read_table(table, ["image name", "mos"]) if row.text("image name")]
+    if not rows:
+        raise DataError(f"{table} has no rows below its first line: copy it again.")
     names = [row.text("image name") for row in rows]
     group_of = duplicate_groups()
     return [

@@ -55,9 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _std(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 up")
     return number
 
 
@@ -72,6 +75,9 @@ def _report(options: argparse.Namespace) -> int:
             f"{options.labels}: a mos of {outside[0]:g} lies outside of the scale {scale[0]:g} to {scale[1]:g}"
         )
     if options.std is not None:
+        sentence = why_no_std(options.std, None, scale, "--std")
+        if sentence:
+            raise DataError(sentence)
         stds = opinions.stds or [math.nan] * len(opinions.mos)
         opinions = Opinions(opinions.mos, [options.std if math.isnan(std) else std for std in stds])
     rows = conversion_errors(opinions.mos, opinions.stds, scale)

@@ -56,7 +56,7 @@ Score labelled pictures and print one JSON object with these figures, and more:
                           the same after a 4-parameter logistic has put the scores on the labels' scale
   rmse                    after that fit too, in units of the labels
   rmse_raw                without a fit; null where the labels' scale is not known and not the scores'
-  intervals               bootstrap 95 % intervals of these, from 10 pictures on
+  intervals               bootstrap 95 % intervals of all these but rmse_raw, from 10 pictures on
   notes                   why a figure is null
   unreadable              the pictures that could not be read, and why
 
@@ -283,7 +283,7 @@ def _report(options: argparse.Namespace) -> int:
         print(f"gallery: {write_gallery(options.gallery, scored, report)}", file=sys.stderr)
     if failed:
         raise failed
-    return 1 if report["unreadable"] else 0
+    return 0 if not report["unreadable"] else 1 if report["n"] else 2
 
 
 if __name__ == "__main__":

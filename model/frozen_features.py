@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from model.backbones.lite_encoder import LiteEncoder, load_imagenet_weights
 from model.backbones.nano_connector import GRID, WIDTH, summarise
-from model.images import open_image
+from model.datasets.pictures import check_there
+from model.images import open_named
 
 SIDE = 320  # pixels; pictures are looked at as a square of this side
 BATCH = 16
@@ -49,9 +50,11 @@ def look(picture: Image.Image) -> torch.Tensor:
 
 
 class FrozenFeatures:
-    """Features of pictures, float16 on disk: 12 kB a picture. encoder: the revision of the encoder that saw them."""
+    """Features of pictures, float16 on disk: 12 kB a picture. encoder: the revision of the encoder that saw them. Raises DataError for a
+    picture that is not there or cannot be read."""
 
     def __init__(self, folder: Path, pictures: Sequence[Path]):
+        check_there(pictures)
         encoder = frozen_encoder()
         self.encoder = encoder_revision(encoder)
         self.index = {picture: n for n, picture in enumerate(pictures)}
@@ -78,7 +81,7 @@ def _fill(path: Path, encoder: LiteEncoder, pictures: Sequence[Path]) -> None:
     with ThreadPoolExecutor(2) as pool:
         for start in tqdm(range(0, len(pictures), BATCH), desc="features", unit="batch", file=sys.stderr):
             batch = pictures[start : start + BATCH]
-            pixels = torch.stack(list(pool.map(lambda picture: look(open_image(picture)), batch)))
+            pixels = torch.stack(list(pool.map(lambda picture: look(open_named(picture)), batch)))
             maps = encoder(pixels.contiguous(memory_format=torch.channels_last))
             values[start : start + len(batch)] = summarise(maps).numpy()
     values.flush()

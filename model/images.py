@@ -119,6 +119,14 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
         raise ImageError(f"not an image: {'truncated' if cut else 'damaged'} {kind}") from error
 
 
+def open_named(path: Path) -> Image.Image:
+    """open_image for programs that cannot go on without the picture. Raises DataError that names the file."""
+    try:
+        return open_image(path)
+    except ImageError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
 def find_images(
     paths: Iterable[str | Path], suffixes: frozenset[str] = SUFFIXES
 ) -> tuple[list[Path], list[tuple[Path, str]]]:

@@ -16,6 +16,7 @@ DECIMALS = 2  # that RealQA writes
 # Compare2Score: what the first picture is, beside the second.
 COMPARISONS = ("inferior", "worse", "similar", "better", "superior")
 
+EDGE = 1e-8  # of an interval: a MOS this far above an inner edge still belongs to the interval below
 MIN_STD, MAX_SHIFT = 0.2, 0.1  # in level steps; below and above these a soft label is interpolated between two levels
 
 
@@ -42,10 +43,10 @@ def intervals(scale: tuple[float, float], count: int) -> list[tuple[float, float
 
 
 def interval_index(mos: float, scale: tuple[float, float], count: int) -> int:
-    """Which of `count` intervals over `scale` a MOS falls into, 0 the worst. An inner edge belongs to the better interval; a MOS
-    outside the scale to the nearest."""
+    """Which of `count` intervals over `scale` a MOS falls into, 0 the worst. An inner edge belongs to the interval below it (Q-Align
+    section 3.3); a MOS outside the scale to the nearest."""
     low, high = scale
-    return min(max(int((mos - low) / (high - low) * count), 0), count - 1)
+    return min(max(math.ceil((mos - low) / (high - low) * count - EDGE) - 1, 0), count - 1)
 
 
 def middles(scale: tuple[float, float], count: int) -> list[float]:
@@ -82,10 +83,13 @@ def soft_label(
     little off 1. Where the std is below a fifth of a step, or the cut shifts the mean by more than a tenth of one, the label is
     interpolated between the two levels around the MOS. The shift is counted with the worst level worth 1, as the original does, so that a
     sum above 1 hides a shift at the upper end and exaggerates it at the lower. At the very middle of the scale the correction is undefined
-    (0 / 0; the original gives all levels the same there): its limit is taken. Raises ValueError for fewer than two levels.
+    (0 / 0; the original gives all levels the same there): its limit is taken. Raises ValueError for fewer than two levels and for what is
+    no finite number.
     """
     if count < 2:
         raise ValueError("a soft label needs at least two levels")
+    if not (math.isfinite(mos) and math.isfinite(std)):
+        raise ValueError(f"there is no soft label of MOS {mos} and std {std}")
     low, high = scale
     place = 1 + (mos - low) / (high - low) * (count - 1)  # in steps, the worst level at 1, as the original counts them
     spread = std / (high - low) * (count - 1)
@@ -115,7 +119,7 @@ def digits(mos: float) -> tuple[str, ...]:
     """RealQA's label: the score written out, 3.456 as "3", ".", "4", "6". The paper's form has one figure before the point: raises
     ValueError below 0 and from 10 on, after rounding."""
     written = f"{mos:.{DECIMALS}f}"
-    if mos < 0 or len(written) > DECIMALS + 2:
+    if not mos >= 0 or len(written) > DECIMALS + 2:
         raise ValueError(f"{mos} cannot be written with one figure before the point")
     return tuple(written)
 

@@ -9,6 +9,8 @@ import math
 import torch
 import torch.nn.functional as F
 
+from model.regressor import LEAST_VARIANCE
+
 NORM_IN_NORM_WEIGHT = 0.5  # paper appendix C.2
 MARGIN = 0.1  # of the ranking loss, in units of the scale; the paper's is not given in our copy of it
 EPS = 1e-8
@@ -60,16 +62,20 @@ def norm_in_norm(scores: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
     return (normalise(scores) - normalise(mos)).abs().sum() / (2 * len(scores) ** 0.5)
 
 
-def regression_loss(scores: torch.Tensor, mos: torch.Tensor, groups: torch.Tensor | None = None) -> torch.Tensor:
-    """What teaches Q-Scorer's regressor: squared error of scores [B] against MOS [B], and half the norm-in-norm loss. groups [B]: which
-    data set; norm-in-norm is then taken within each, and each counts by its share of the batch."""
+def norm_in_norm_within(scores: torch.Tensor, mos: torch.Tensor, groups: torch.Tensor | None) -> torch.Tensor:
+    """norm_in_norm within each data set, each counting by its share of the batch. groups [B]: which data set; None: all of one."""
     if groups is None:
-        groups = torch.zeros(len(mos), dtype=torch.long, device=mos.device)
-    within = sum(
+        return norm_in_norm(scores, mos)
+    return sum(
         norm_in_norm(scores[groups == group], mos[groups == group]) * (groups == group).float().mean()
         for group in groups.unique()
     )
-    return squared_error(scores, mos) + NORM_IN_NORM_WEIGHT * within
+
+
+def regression_loss(scores: torch.Tensor, mos: torch.Tensor, groups: torch.Tensor | None = None) -> torch.Tensor:
+    """What teaches Q-Scorer's regressor: squared error of scores [B] against MOS [B], and half the norm-in-norm loss, taken within each
+    data set. groups [B]: which."""
+    return squared_error(scores, mos) + NORM_IN_NORM_WEIGHT * norm_in_norm_within(scores, mos, groups)
 
 
 def pairs_within(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -131,6 +137,7 @@ def token_mass_loss(logits: torch.Tensor, token_ids: torch.Tensor) -> torch.Tens
 def calibration(scores: torch.Tensor, variances: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
     """Teaches a variance [B] to be the squared error that is made: the negative log-likelihood of the MOS [B] under a normal distribution
     about the score [B], in nats, without its constant. Least where variance and squared error agree; no gradient reaches the scores, so
-    that a model does not excuse its errors by doubt."""
+    that a model does not excuse its errors by doubt. A variance below LEAST_VARIANCE, such as the 0 of one token alone, counts as that."""
     error = (scores - mos).detach().square()
+    variances = variances.clamp(min=LEAST_VARIANCE)
     return 0.5 * (variances.log() + error / variances).mean()

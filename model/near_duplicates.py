@@ -34,7 +34,7 @@ from model.commands import run
 from model.datasets.pictures import locate
 from model.datasets.tables import read_table
 from model.errors import DataError
-from model.images import open_image
+from model.images import open_named
 
 THRESHOLD = 8
 
@@ -49,9 +49,9 @@ def perceptual_hash(image: Image.Image) -> int:
 
 
 def hash_files(paths: Sequence[str | Path]) -> np.ndarray:
-    """Hash the files, with a progress bar on stderr: uint64 [N]. Raises ImageError for a file that cannot be read."""
+    """Hash the files, with a progress bar on stderr: uint64 [N]. Raises DataError for a file that cannot be read."""
     progress = tqdm(paths, desc="hashing", unit="img", file=sys.stderr, disable=None)
-    return np.array([perceptual_hash(open_image(path)) for path in progress], dtype=np.uint64)
+    return np.array([perceptual_hash(open_named(path)) for path in progress], dtype=np.uint64)
 
 
 def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

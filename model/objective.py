@@ -44,7 +44,7 @@ LOSSES: dict[str, Callable[[Taught], torch.Tensor]] = {
     "cross_entropy_but_token": _but_token,  # DeQA-Score: the soft label teaches the token
     "squared_error": lambda t: losses.squared_error(t.scores, t.mos),
     "soft_label_divergence": lambda t: losses.soft_label_divergence(t.token_logits, t.token_ids, t.soft_labels),
-    "norm_in_norm": lambda t: losses.norm_in_norm(t.scores, t.mos),
+    "norm_in_norm": lambda t: losses.norm_in_norm_within(t.scores, t.mos, t.groups),
     "ranking": lambda t: losses.ranking(t.scores, t.mos, t.groups),
     "fidelity": lambda t: losses.pair_fidelity(t.scores, t.mos, t.variances, t.stds, t.groups),
     "token_mass": lambda t: losses.token_mass_loss(t.token_logits, t.token_ids),
@@ -53,7 +53,10 @@ LOSSES: dict[str, Callable[[Taught], torch.Tensor]] = {
 
 
 def weighted_sum(weights: Mapping[str, float], taught: Taught) -> tuple[torch.Tensor, dict[str, float]]:
-    """The sum of the named losses, each times its weight, and each one's value before that. Raises KeyError for an unknown name."""
+    """The sum of the named losses, each times its weight, and each one's value before that. Raises ValueError for an unknown name."""
+    unknown = next((name for name in weights if name not in LOSSES), None)
+    if unknown is not None:
+        raise ValueError(f"there is no loss '{unknown}': give some of {', '.join(LOSSES)}")
     parts = {name: LOSSES[name](taught) for name in weights}
     total = sum(weight * parts[name] for name, weight in weights.items())
     return total, {name: part.item() for name, part in parts.items()}

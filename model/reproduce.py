@@ -1,7 +1,7 @@
 """Train the systems of the paper's tables on nano with BIQ2021, and write docs/reproduction.md.
 
-    python -m model.reproduce table1 --seeds 5 --data BIQ2021 --out runs     # table1 to table6, questions, or all
-    python -m model.reproduce report --out runs                              # the page again, without training
+    python -m model.reproduce table1 --seeds 5     # table1 to table6, questions, or all; of BIQ2021 in the folder BIQ2021
+    python -m model.reproduce report               # the page again, without training
 
 Each (system, training data, epochs, seed) is a run of its own with its result in a file, `--out`/reproduction/*.json. Interrupted, the same
 command goes on; tables share the rows that they have in common. The encoder is frozen, and what it sees in each picture is kept in
@@ -63,17 +63,24 @@ def main() -> int:
         "table", choices=[*ALL_ROWS, "all", "report"], help="what to train; report: only write the page"
     )
     parser.add_argument("--seeds", type=positive, default=5, metavar="N", help="runs of each system (default: 5)")
-    parser.add_argument("--data", type=Path, help="a clone of github.com/nisarahmedrana/BIQ2021; not needed by report")
-    parser.add_argument("--out", type=Path, required=True, help="where features and results are kept; may be shared")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(biq2021.NAME),
+        help=f"a clone of github.com/nisarahmedrana/BIQ2021; not needed by report (default: {biq2021.NAME})",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs"), help="where features and results are kept (default: runs)"
+    )
     parser.add_argument("--docs", type=Path, default=DOCS, help="where reproduction.md is written (default: docs)")
     arguments = parser.parse_args()
     return run(lambda: follow(arguments))
 
 
 def follow(arguments: argparse.Namespace) -> int:
+    if not arguments.docs.is_dir():
+        raise DataError(f"{arguments.docs} is not a folder: make it first.")
     if arguments.table != "report":
-        if arguments.data is None:
-            raise DataError("training needs pictures: give a clone of github.com/nisarahmedrana/BIQ2021 by --data.")
         tables = list(ALL_ROWS) if arguments.table == "all" else [arguments.table]
         reproduce(tables, arguments.seeds, arguments.data, arguments.out)
     print(write_report(arguments.out, arguments.docs))

@@ -8,7 +8,8 @@ Each picture is scored as it is and with each kind of damage (model/degradations
 * SRCC: of severity and score within each picture, from 0 (as it is) to 1 (ruined), turned over so that 1 is a score that falls at every
   step; the mean over the pictures.
 
-The shipped models were taught all kinds but the last six. The pictures should be good ones: what is ruined already has nothing to lose.
+The shipped models were taught all kinds but those of UNTAUGHT, which come last. The pictures should be good ones: what is ruined
+already has nothing to lose.
 --format json prints one JSON object.
 """
 
@@ -25,8 +26,7 @@ from tqdm import tqdm
 
 from model.commands import add_model_options, data_dir, progress_bars, run
 from model.degradations import KINDS, degrade
-from model.errors import DataError, ImageError
-from model.images import find_all_images, open_image
+from model.images import find_all_images, open_named
 from model.registry import check_spec
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ SEVERITIES = (0.25, 0.5, 0.75, 1.0)
 
 def damaged_scores(scorer: "Scorer", path: Path, seed: int, batch_size: int) -> dict[str, list[float]]:
     """A picture's scores by kind: undamaged, then at each of SEVERITIES. seed: of the damage."""
-    try:
-        picture = open_image(path)
-    except ImageError as error:
-        raise DataError(f"{path}: {error}") from error
+    picture = open_named(path)
     shown = [picture, *(degrade(picture, kind, severity, seed) for kind in KINDS for severity in SEVERITIES)]
     whole, *rest = (found.score for found in scorer.assess(shown, batch_size=batch_size))
     steps = len(SEVERITIES)

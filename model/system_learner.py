@@ -59,7 +59,9 @@ def build_learner(
     system: System, scale: tuple[float, float] = (1.0, 5.0), seed: int = 0, side: int = 320, **sizes
 ) -> "SystemLearner":
     """nano, with the words that the system says in its vocabulary, and the system's head; weights drawn from `seed`. sizes: of
-    NanoConfig."""
+    NanoConfig. Raises ValueError for RealQA on a scale whose numbers have two figures before the point."""
+    if system.label == "digits":
+        digits(scale[1])  # can it be written?
     torch.manual_seed(seed)
     tokenizer = build_tokenizer()
     tokenizer.add_tokens(sorted({*system.tokens, *(DIGITS if system.label == "digits" else ())}))
@@ -169,7 +171,8 @@ class SystemLearner(nn.Module):
     # Teaching
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        """The weighted sum of the system's losses on a batch, and each loss by name before it is weighed."""
+        """The weighted sum of the system's losses on a batch, and each loss by name before it is weighed. Raises ValueError where
+        Compare2Score finds no two pictures of one data set in it."""
         return weighted_sum(self.system.losses, self._taught(batch))
 
     def _taught(self, batch: Batch) -> Taught:
@@ -240,6 +243,8 @@ class SystemLearner(nn.Module):
         order = groups.argsort(stable=True)
         first, second = order, order.roll(-1)
         same = (groups[first] == groups[second]) & (first != second)
+        if not same.any():
+            raise ValueError("Compare2Score learns from pairs, and no two pictures of the batch are of one data set")
         first, second = first[same], second[same]
         tokens = self._beside(batch.image_tokens[first], batch.image_tokens[second])
         values = zip(

@@ -28,7 +28,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.stats import pearsonr, spearmanr
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
@@ -37,8 +36,9 @@ from model.allocator import keep_freed_memory
 from model.rated import RatedImage
 from model.commands import add_scale_option, positive, run
 from model.errors import DataError
-from model.images import open_image
+from model.images import open_named
 from model.json_files import read_json, write_json
+from model.metrics import plcc, srcc
 from model.training_data import read_training
 from model.training_pictures import BATCH_SIZE, epoch_steps
 from model.trio import Trio
@@ -60,7 +60,7 @@ def predict(trio: Trio, items: Sequence[RatedImage]) -> dict[str, torch.Tensor]:
     for start in tqdm(range(0, len(items), BATCH_SIZE), desc="scoring", unit="batch", file=sys.stderr, leave=False):
         by_shape: dict[torch.Size, list[tuple[int, torch.Tensor]]] = {}
         for n, item in enumerate(items[start : start + BATCH_SIZE], start):
-            pixels = trio.processor.pixels(open_image(item.image))
+            pixels = trio.processor.pixels(open_named(item.image))
             by_shape.setdefault(pixels.shape, []).append((n, pixels))
         for members in by_shape.values():
             positions, pixels = zip(*members, strict=True)
@@ -68,6 +68,12 @@ def predict(trio: Trio, items: Sequence[RatedImage]) -> dict[str, torch.Tensor]:
                 found.setdefault(name, torch.empty(len(items)))[list(positions)] = scores
     trio.train()
     return found
+
+
+def mean_where_defined(figures: Sequence[float]) -> float | None:
+    """The mean of those that are finite; None where none is. Of a set with one validation picture, or with equal MOS, there is no SRCC."""
+    defined = [figure for figure in figures if math.isfinite(figure)]
+    return float(np.mean(defined)) if defined else None
 
 
 def rise_and_fall(step: int, first: int, last: int) -> float:
@@ -149,21 +155,22 @@ class TrainingRun:
                 self.save()
 
     def validate(self, items: Sequence[RatedImage]) -> None:
-        """Add this epoch's figures, means over the data sets, to the log; keep the averaged weights if nano's SRCC is the best so far."""
-        scores = predict(self.average.module, items)
+        """Add this epoch's figures, means over the data sets that have them, to the log; keep the averaged weights if nano's SRCC is the
+        best so far."""
+        scores = {name: found.numpy() for name, found in predict(self.average.module, items).items()}
         mos, of_set = np.array([item.mos for item in items]), np.array([item.dataset for item in items])
         sets = [of_set == name for name in dict.fromkeys(of_set)]
         figures = {
             name: {
-                "srcc": float(np.mean([spearmanr(found[chosen], mos[chosen]).statistic for chosen in sets])),
-                "plcc": float(np.mean([pearsonr(found[chosen], mos[chosen]).statistic for chosen in sets])),
+                figure.__name__: mean_where_defined([figure(found[chosen], mos[chosen]) for chosen in sets])
+                for figure in (srcc, plcc)
             }
             for name, found in scores.items()
         }
-        known = [srcc for entry in self.log if math.isfinite(srcc := entry["nano"]["srcc"])]
+        of_nano = [-math.inf if (figure := entry["nano"]["srcc"]) is None else figure for entry in [*self.log, figures]]
         self.log.append(figures)
         # The first is kept even where SRCC is undefined.
-        if len(self.log) == 1 or figures["nano"]["srcc"] > max(known, default=-1.0):
+        if len(self.log) == 1 or of_nano[-1] > max(of_nano[:-1]):
             torch.save(self.average.module.state_dict(), self.folder / "best.pt")
         self.save()
         (self.folder / "log.json").write_text(json.dumps(self.log, indent=1))

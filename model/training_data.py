@@ -1,9 +1,12 @@
 """Which pictures a training sees: of one data set or of several, put on one scale, with a part of each kept apart to choose the epoch."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from model import biq2021
+from model.datasets.pictures import check_there
 from model.datasets.reading import is_published, read_dataset
 from model.errors import DataError
 from model.rated import RatedImage, hold_out, leave_out
@@ -18,9 +21,15 @@ def read_training(
 
     A set's training split is taken, or all of a set that has no splits; its validation split, or a tenth of the former, pictures of one
     content whole. scale: of CSV and JSON files, which do not say theirs. without: parts of the sets to leave out (RatedImage.part), such
-    as a subset of BIQ2021. Raises DataError for what is no data set, has no training split or no scale, and for a part that no set has.
+    as a subset of BIQ2021. Raises DataError for what is no data set, has no training split or no scale, for one that is given twice, for a
+    part that no set has and for pictures that are not there.
     """
-    sets = [read_dataset(folder, scale=None if is_published(folder) else scale) for folder in folders]
+    twice = next((folder for folder, count in Counter(map(Path.resolve, folders)).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{twice} is given twice: give each data set once.")
+    sets = told_apart(
+        [read_dataset(folder, scale=None if is_published(folder) else scale) for folder in folders], folders
+    )
     there = {picture.part for rated in sets for picture in rated}
     for part in without:
         if part not in there:
@@ -30,7 +39,17 @@ def read_training(
     for folder, rated in zip(folders, sets, strict=True):
         for chosen, pictures in zip((training, validation), _parted(folder, rated, without), strict=True):
             chosen += [picture.on(SCALE) for picture in pictures]
+    check_there([picture.image for picture in training + validation])
     return training, validation
+
+
+def told_apart(sets: Sequence[list[RatedImage]], folders: Sequence[Path]) -> list[list[RatedImage]]:
+    """The sets, those that bear one name, as two files called labels.csv do, named by where they lie instead."""
+    names = Counter(rated[0].dataset for rated in sets)
+    return [
+        [replace(picture, dataset=str(folder)) for picture in rated] if names[rated[0].dataset] > 1 else rated
+        for folder, rated in zip(folders, sets, strict=True)
+    ]
 
 
 def _parted(

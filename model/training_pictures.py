@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from model.backbones.nano import NanoProcessor, target_size
 from model.degradations import TAUGHT, degrade
-from model.images import open_image
+from model.images import open_named
 from model.rated import RatedImage
 
 BATCH_SIZE = 16
@@ -67,8 +67,9 @@ def window(pictures: Sequence[Image.Image], side: int, draw: np.random.Generator
 
 
 def open_reduced(path: Path) -> Image.Image:
-    """A picture of at most LARGEST pixels a side: what is finer would be lost before the model, and damage to it with it."""
-    picture = open_image(path)
+    """A picture of at most LARGEST pixels a side: what is finer would be lost before the model, and damage to it with it.
+    Raises DataError for one that cannot be read."""
+    picture = open_named(path)
     if max(picture.size) > LARGEST:
         picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     return picture

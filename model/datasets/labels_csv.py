@@ -12,8 +12,8 @@ def read_labels(path: str | Path, images: str | Path, scale: tuple[float, float]
     """Read a CSV file with the columns image and mos, in any case and order, and std and n where they are there.
 
     images: the folder that the names in the column image start from. scale: of mos and std; without one the images have none.
-    Raises DataError for a file that cannot be read, a missing column, a mos, std or n that is none, a mos outside of the scale, a
-    picture named twice, a file without rows and a folder that is none; the sentence names the file and the line.
+    Raises DataError for a file that cannot be read, a missing column, a mos, std or n that is none, an n that is not whole, a mos outside
+    of the scale, a picture named twice, a file without rows and a folder that is none; the sentence names the file and the line.
     """
     path, images = Path(path), Path(images)
     lines: dict[str, int] = {}
@@ -31,6 +31,8 @@ def read_labels(path: str | Path, images: str | Path, scale: tuple[float, float]
         std, n = row.optional("std", f"std of {image}"), row.optional("n", f"n of {image}")
         if (std is not None and std < 0) or (n is not None and n < 1):
             raise row.error(f"{image} has a negative std or an n below 1")
+        if n is not None and n != int(n):
+            raise row.error(f"the n of {image} is {n:g}, and raters come whole")
         found.append((image, mos, std, None if n is None else int(n)))
     if not found:
         raise DataError(f"{path} has no rows below its first line: there is nothing to evaluate")

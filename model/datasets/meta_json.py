@@ -25,21 +25,22 @@ from model.rated import RatedImage
 KINDS = ("q-scorer", "q-align", "deqa")
 SCALE = (1.0, 5.0)
 QUESTION = "How would you rate the quality of this image?\n<|image|>"
-EDGE = 1e-8  # a MOS this far above an inner edge still belongs to the interval below
+LEAST_STD = 1e-6  # of the scale's width: raters who all agree have a std of 0, of which no density can be taken
 
 
 def read_meta(path: str | Path, images: str | Path, scale: tuple[float, float] | None = None) -> list[RatedImage]:
     """Read a meta JSON of any of the three. images: the root of its paths; scale: of gt_score and std.
 
-    gt_score may be text, as in some of Q-Align's files, and `img_path` stands for `image`. Raises DataError for what is no such
-    file, an entry with several pictures and a gt_score outside of the scale; the sentence counts entries from 1.
+    gt_score may be text, as in some of Q-Align's files, and `img_path` stands for `image`, which may be a list of one path.
+    Raises DataError for what is no such file, an entry with several pictures and a gt_score outside of the scale; the sentence counts
+    entries from 1.
     """
     path, images = Path(path), Path(images)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not readable JSON: copy it again") from error
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise DataError(f"{path} is not a meta JSON: it must hold a list of objects with image and gt_score")
@@ -53,6 +54,8 @@ def read_meta(path: str | Path, images: str | Path, scale: tuple[float, float] |
 
 def _entry(entry: dict, where: str, scale: tuple[float, float] | None) -> tuple[str, float, float | None]:
     image = entry.get("image", entry.get("img_path"))
+    if isinstance(image, list) and len(image) == 1:
+        image = image[0]
     if not isinstance(image, str) or not image:
         raise DataError(f"{where}: `image` must be the path of one picture, and is {json.dumps(image)}")
     values = []
@@ -60,7 +63,7 @@ def _entry(entry: dict, where: str, scale: tuple[float, float] | None) -> tuple[
         given = entry.get(key)
         try:
             value = None if given is None and key == "std" else float(given)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             value = math.nan
         if value is not None and not math.isfinite(value):
             raise DataError(f"{where}: {key} of {image} is {json.dumps(given)}, not a number")
@@ -104,7 +107,7 @@ def _written(image: RatedImage, root: Path, kind: str, span: tuple[float, float]
         image = image.on(SCALE)
         level = f"<score{interval_index(image.mos, SCALE, len(LEVEL_WORDS)) + 1}>"
     else:
-        level = LEVEL_WORDS[_level(image.mos, span)]
+        level = LEVEL_WORDS[interval_index(image.mos, span, len(LEVEL_WORDS))]
     entry = {"id": f"{image.image.name}->{image.mos:g}", "image": name, "gt_score": image.mos}
     if image.std is not None:
         entry["std"] = image.std
@@ -114,12 +117,6 @@ def _written(image: RatedImage, root: Path, kind: str, span: tuple[float, float]
     return entry | {"conversations": [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": answer}]}
 
 
-def _level(mos: float, span: tuple[float, float]) -> int:
-    """Which of the five intervals of equal width over the span, 0 the worst; an inner edge belongs to the one below."""
-    width = (span[1] - span[0]) / len(LEVEL_WORDS)
-    return min(max(math.ceil((mos - span[0] - EDGE) / width) - 1, 0), len(LEVEL_WORDS) - 1)
-
-
 def _soft(image: RatedImage, span: tuple[float, float]) -> dict:
     if image.std is None:
         raise DataError(
@@ -127,7 +124,8 @@ def _soft(image: RatedImage, span: tuple[float, float]) -> dict:
         )
     normal = replace(image, scale=span).on(SCALE)
     by_area = image.dataset == "SPAQ"
-    raw = raw_soft_label(normal.mos, normal.std, by_area, level_values(SCALE, len(LEVEL_WORDS)))
+    spread = max(normal.std, LEAST_STD * (SCALE[1] - SCALE[0]))
+    raw = raw_soft_label(normal.mos, spread, by_area, level_values(SCALE, len(LEVEL_WORDS)))
     return {
         "gt_score_norm": normal.mos,
         "std_norm": normal.std,

@@ -1,6 +1,7 @@
 """Where the pictures that labels name lie on disk."""
 
 import os
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -8,23 +9,34 @@ from model.errors import DataError
 
 
 def locate(folder: Path, names: Iterable[str]) -> list[Path]:
-    """The pictures' paths; where no file has a name to the letter, the one that differs in case only.
+    """The pictures' paths; where no file has a name to the letter, the one that differs in case only, or in how Unicode writes its accents.
 
     Data sets made on Windows or macOS need it: BIQ2021's labels say ss02 (1014).jpg, its folder .JPG.
     """
-    listings: dict[Path, dict[str, list[Path]]] = {}  # parent -> lower-case name -> files
+    listings: dict[Path, dict[str, list[Path]]] = {}  # parent -> folded name -> files
     paths = []
     for path in (folder / name for name in names):
         if not os.path.exists(path):
             if path.parent not in listings:
                 alike = listings.setdefault(path.parent, {})
                 for other in _files_in(path.parent):
-                    alike.setdefault(other.name.lower(), []).append(other)
-            match listings[path.parent].get(path.name.lower()):
+                    alike.setdefault(_folded(other.name), []).append(other)
+            match listings[path.parent].get(_folded(path.name)):
                 case [only]:
                     path = only
         paths.append(path)
     return paths
+
+
+def check_there(paths: Sequence[Path]) -> None:
+    """Raises DataError that names the first picture that is not there, and says how many."""
+    missing = [path for path in paths if not os.path.exists(path)]
+    if missing:
+        raise DataError(f"{len(missing)} of {len(paths)} pictures are not there, {missing[0]} for one: copy them again")
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def _files_in(folder: Path) -> list[Path]:
@@ -35,12 +47,16 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def find_in(candidates: Sequence[Path], names: Sequence[str]) -> list[Path]:
-    """The pictures' paths in the first of the candidate folders that holds any of them, at whatever depth and in whatever case.
+    """The pictures' paths in the first of the candidate folders that holds any of them, at whatever depth and in whatever case; of two
+    of one name the one that lies less deep, since copies of another size are kept below.
 
     One that is missing there keeps a path that leads nowhere. Raises DataError when no candidate holds any.
     """
     for folder in candidates:
-        there = {file.lower(): Path(place) / file for place, _, files in os.walk(folder) for file in files}
+        there: dict[str, Path] = {}
+        for place, _, files in sorted(os.walk(folder), key=lambda walked: (walked[0].count(os.sep), walked[0])):
+            for file in files:
+                there.setdefault(file.lower(), Path(place) / file)
         if any(name.lower() in there for name in names):
             return [there.get(name.lower(), folder / name) for name in names]
     looked = ", ".join(str(folder) for folder in candidates)

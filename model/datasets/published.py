@@ -26,7 +26,7 @@ from statistics import mean
 from model import biq2021
 from model.datasets.pictures import find_in
 from model.datasets.tables import has_columns, read_table
-from model.errors import DataError
+from model.errors import DataError, first_line
 from model.rated import RatedImage
 
 FEW, MANY = 5, 500  # rows from which a span says something of the scale, and from which it must be wide
@@ -52,8 +52,9 @@ class Row:
 class Published:
     """A published data set: how its folder is recognised and read.
 
-    tables: names of the file that tells it, any of which will do. columns: of that file, if it is a CSV file. images: where the
-    pictures lie, from the folder of the table or the one above. scale: of the published figures; falls: lower is better there.
+    tables: names of the file that tells it, any of which will do. columns: of that file, where other sets may have one of that name.
+    images: where the pictures lie, from the folder of the table or the one above. scale: of the published figures; falls: lower is
+    better there.
     """
 
     name: str
@@ -68,7 +69,11 @@ class Published:
 def koniq_rows(table: Path) -> Iterator[Row]:
     """KonIQ-10k (Hosu et al. 2020): about 120 ratings a picture; split 7,058/1,000/2,015 in koniq10k_distributions_sets.csv."""
     sets = table.parent / "koniq10k_distributions_sets.csv"
-    splits = {row.text("image_name"): row.text("set") for row in read_table(sets, ["set"])} if sets.is_file() else {}
+    splits = (
+        {row.text("image_name"): row.text("set") for row in read_table(sets, ["image_name", "set"])}
+        if sets.is_file()
+        else {}
+    )
     counts = [f"c{score}" for score in range(1, 6)]
     for row in read_table(table, ["image_name", *counts, "mos", "sd"]):
         given = [row.number(column) for column in counts]
@@ -116,11 +121,18 @@ def live_wild_rows(table: Path) -> Iterator[Row]:
         path = table.with_name(f"{name}.mat")
         try:
             return loadmat(path)[name].ravel().tolist()
-        except (OSError, KeyError, ValueError, NotImplementedError) as error:
-            raise DataError(f"{path} is not readable or has no {name}: copy LIVE-Wild's folder Data again") from error
+        except Exception as error:  # scipy raises whatever the broken part of the file brings about
+            raise DataError(
+                f"{path} is not readable or has no {name} ({first_line(error)}): copy LIVE-Wild's folder Data again"
+            ) from error
 
-    names = [str(name[0]) for name in vector("AllImages_release")]
-    for name, mos, std in zip(names, vector("AllMOS_release"), vector("AllStdDev_release"), strict=True):
+    vectors = [vector(f"{name}_release") for name in ("AllImages", "AllMOS", "AllStdDev")]
+    if len({len(values) for values in vectors}) > 1:
+        raise DataError(
+            f"{table.parent}: its three .mat files are of different lengths: copy LIVE-Wild's folder Data again"
+        )
+    for image, mos, std in zip(*vectors, strict=True):
+        name = str(image[0])
         if not name.startswith("t"):
             yield Row(name, float(mos), float(std), 175)
 
@@ -176,7 +188,7 @@ SETS = (
     Published(
         "KonIQ-10k",
         ("koniq10k_scores_and_distributions.csv", "koniq10k_distributions_sets.csv"),
-        ("image_name", "mos"),
+        (),
         ("1024x768", "512x384", "images"),
         (1, 5),
         koniq_rows,
@@ -188,7 +200,7 @@ SETS = (
             for folder in ("", "Annotations/")
             for suffix in (".csv", ".xlsx")
         ),
-        ("image name", "mos"),
+        (),
         ("TestImage",),
         (0, 100),
         spaq_rows,
@@ -199,7 +211,7 @@ SETS = (
     Published(
         "CSIQ",
         ("csiq.DMOS.csv", "csiq.DMOS.xlsx"),
-        ("image", "dmos"),
+        (),
         ("dst_imgs", "dst_imgs_all", "distorted_images"),
         (0, 1),
         csiq_rows,
@@ -219,7 +231,7 @@ def read_published(folder: Path) -> list[RatedImage]:
             return [image for part in biq2021.SPLITS for image in biq2021.read_part(place, part)]
         for published in SETS:
             for table in (place / name for name in published.tables):
-                if table.is_file() and (table.suffix != ".csv" or has_columns(table, published.columns)):
+                if table.is_file() and (not published.columns or has_columns(table, published.columns)):
                     return rated_images(published, table)
     known = ", ".join([published.name for published in SETS] + [biq2021.NAME])
     raise DataError(

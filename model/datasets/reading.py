@@ -1,11 +1,13 @@
 """One door to all data sets: a folder, a CSV file or a meta JSON becomes a list of rated images."""
 
+import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from model.datasets.labels_csv import read_labels
 from model.datasets.meta_json import read_meta
-from model.datasets.published import read_published
+from model.datasets.published import FEW, NARROW_OF_FEW, read_published
 from model.datasets.spread import why_no_std
 from model.errors import DataError
 from model.rated import RatedImage
@@ -19,15 +21,30 @@ def read_dataset(
     """Read what `path` holds: the folder of a published set, a folder with labels.csv, a CSV file or a meta JSON.
 
     images: the folder that names in a CSV or JSON file start from (default: the file's own). scale: of a CSV or JSON file's
-    figures; published sets have their own. Raises DataError in one sentence for what cannot be read, and for a std that no ratings on
-    the scale can have.
+    figures; published sets have their own. Raises DataError in one sentence for what cannot be read, a picture that is named twice, a std
+    that no ratings on the scale can have, and MOS that lie in less than a twentieth of the given scale.
     """
     rated = _read(Path(path), images, scale)
+    named = Counter(os.path.normpath(image.image) for image in rated)
+    twice = next((name for name, count in named.items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: {twice} is named more than once: give each picture once")
+    if scale and len(rated) >= FEW:
+        _check_span(Path(path), rated, scale)
     for image in rated:
         sentence = why_no_std(image.std, image.n, image.scale, f"std of {image.image.name}")
         if sentence:
             raise DataError(f"{path}: {sentence}: is it a variance, or on another scale?")
     return rated
+
+
+def _check_span(path: Path, rated: Sequence[RatedImage], scale: tuple[float, float]) -> None:
+    worst, best = min(image.mos for image in rated), max(image.mos for image in rated)
+    if 0 < best - worst < NARROW_OF_FEW * (scale[1] - scale[0]):
+        raise DataError(
+            f"{path}: its {len(rated)} MOS all lie in {worst:g} to {best:g}, hardly any of the scale {scale[0]:g} to {scale[1]:g}: "
+            "give the scale they are on"
+        )
 
 
 def is_published(path: Path) -> bool:

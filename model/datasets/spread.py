@@ -16,6 +16,8 @@ def why_no_std(std: float | None, n: int | None, scale: tuple[float, float] | No
     """A sentence where `std` cannot be that of n ratings on the scale (None: not known); None where it can, or there is none."""
     if std is None:
         return None
+    if not math.isfinite(std):
+        return f"the {what} is {std:g}, not a number"
     if std < 0:
         return f"the {what} is {std:g}, and none can be negative"
     if scale and std > SLACK * largest_std(scale, n):

@@ -42,8 +42,8 @@ class TableRow:
 def read_table(path: Path, wanted: Sequence[str], sheet: str | None = None) -> list[TableRow]:
     """The rows of a CSV file or of an Excel file's sheet (the first unless named) below the first line that has the wanted columns.
 
-    Rows without any text are left out. Raises DataError for a file that cannot be read, is not what its name says or lacks a
-    wanted column, and for an Excel file where openpyxl is not installed.
+    Rows without any text are left out. Raises DataError for a file that cannot be read, is not what its name says, lacks a wanted column or
+    has it twice, for a row with more cells than there are columns, and for an Excel file where openpyxl is not installed.
     """
     if path.is_dir():
         raise DataError(f"{path} is a folder: name the CSV file in it")
@@ -57,12 +57,21 @@ def read_table(path: Path, wanted: Sequence[str], sheet: str | None = None) -> l
             f"(found: {', '.join(first) or 'none'})"
         )
     columns = [cell.lower() for cell in lines[header][1]]
-    rows = (
+    twice = next((column for column in wanted if columns.count(column) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path} has two columns '{twice}': leave one of them out")
+    rows = [
         TableRow(path, line, dict(zip(columns, cells, strict=False)))
         for line, cells in lines[header + 1 :]
         if any(cells)
-    )
-    return list(rows)
+    ]
+    cells_at = dict(lines)
+    for row in rows:
+        if any(cells_at[row.line][len(columns) :]):
+            raise row.error(
+                f"there are more cells than the {len(columns)} columns: write 4.5 with a point, and names with a comma in quotes"
+            )
+    return rows
 
 
 def has_columns(path: Path, wanted: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -149,7 +150,7 @@ def test_nothing_readable_gives_nulls_and_not_a_crash(command, gallery):
     ran = command()
     report = json.loads(ran.out)
     assert (ran.status, report["n"], report["srcc"], report["mos_range"], len(report["unreadable"])) == (
-        1,
+        2,
         0,
         None,
         None,
@@ -182,6 +183,12 @@ def test_a_name_may_differ_from_its_file_in_case(gallery):
     assert (report["n"], report["unreadable"]) == (12, [])
 
 
+def test_a_name_may_write_its_accents_in_another_way_than_its_file(tmp_path):
+    (tmp_path / unicodedata.normalize("NFD", "é.png")).write_bytes(b"")
+    (found,) = read_labels(labels_of(tmp_path, "image,mos\né.png,3\n"), tmp_path)
+    assert found.image.exists()
+
+
 def test_labels_are_read_whatever_the_case_order_and_company_of_their_columns(tmp_path):
     text = "STD,Mos , Image,remark,N\n.5,3.25,sub/a b.jpg,fine,12\n,-1e1,ü.png,,\n\n"
     for encoding in ("utf-8", "utf-8-sig"):
@@ -206,6 +213,9 @@ def test_labels_are_read_whatever_the_case_order_and_company_of_their_columns(tm
         ("image,mos\na,1\nb,2\na,3\n", "line 4: a was given on line 2 already"),
         ("image,mos,std\na,1,-1\n", "line 2: a has a negative std"),
         ("image,mos,n\na,1,many\n", "line 2: the n of a is many, not a number"),
+        ("image,mos,n\na,1,2.7\n", "line 2: the n of a is 2.7, and raters come whole"),
+        ("image,mos\na,4,5\n", "line 2: there are more cells than the 2 columns: write 4.5 with a point"),
+        ("image,mos,mos\na,4,5\n", "two columns 'mos'"),
     ],
 )
 def test_labels_that_cannot_be_used_are_named_with_their_line(tmp_path, text, sentence):

@@ -26,6 +26,13 @@ def test_a_mos_is_taught_as_the_token_of_the_interval_it_lies_in(mos, index):
 
 
 @pytest.mark.parametrize("count", COUNTS)
+def test_an_inner_edge_belongs_to_the_interval_below(count):
+    edges = [high for _, high in intervals(SCALE, count)]
+    assert [interval_index(edge, SCALE, count) for edge in edges] == list(range(count))
+    assert [interval_index(edge + 1e-6, SCALE, count) for edge in edges[:-1]] == list(range(1, count))
+
+
+@pytest.mark.parametrize("count", COUNTS)
 def test_intervals_cover_the_scale_without_gap(count):
     found = intervals(SCALE, count)
     assert found[0][0] == 1 and found[-1][1] == 5
@@ -68,6 +75,8 @@ def test_a_soft_label_far_outside_lies_on_the_nearest_level():
     assert soft_label(9.0, 0.3) == [0, 0, 0, 0, 1]
     with pytest.raises(ValueError, match="two levels"):
         soft_label(3.0, 0.5, count=1)
+    with pytest.raises(ValueError, match="no soft label of MOS 3.0 and std nan"):
+        soft_label(3.0, float("nan"))
 
 
 def test_realqa_writes_the_number_out():
@@ -75,10 +84,12 @@ def test_realqa_writes_the_number_out():
     assert digits(5) == ("5", ".", "0", "0")
     with pytest.raises(ValueError, match="9.999"):
         digits(9.999)
+    with pytest.raises(ValueError, match="nan"):
+        digits(float("nan"))
 
 
 def test_q_bench_knows_two_levels():
-    assert [BINARY_WORDS[interval_index(m, SCALE, 2)] for m in (1, 2.99, 3, 5)] == ["poor", "poor", "good", "good"]
+    assert [BINARY_WORDS[interval_index(m, SCALE, 2)] for m in (1, 3, 3.01, 5)] == ["poor", "poor", "good", "good"]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,14 @@ def test_norm_in_norm_of_several_data_sets_is_taken_within_each():
     assert within.item() == pytest.approx(0, abs=1e-6) and across > 0.01
 
 
+def test_a_weighted_sum_takes_norm_in_norm_within_each_data_set_and_names_a_loss_that_is_none():
+    mos, groups = torch.tensor([1.0, 2.0, 1.0, 2.0]), torch.tensor([0, 0, 1, 1])
+    taught = Taught(mos=mos, scores=mos + 2 * groups, groups=groups)
+    assert weighted_sum({"norm_in_norm": 1.0}, taught)[0].item() == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ValueError, match="no loss 'mse': give some of cross_entropy, .*squared_error"):
+        weighted_sum({"mse": 1.0}, taught)
+
+
 def test_answer_cross_entropy_counts_nats_a_picture():
     assert answer_cross_entropy(torch.zeros(4, 3, 10), torch.zeros(4, 3, dtype=torch.long)).item() == pytest.approx(
         3 * math.log(10)
@@ -103,6 +111,12 @@ def test_calibration_is_least_where_the_variance_is_the_squared_error():
     scores, mos = torch.full((4,), 3.0), torch.tensor([2.5, 3.5, 2.5, 3.5])
     values = {v: calibration(scores, torch.full((4,), v), mos).item() for v in (0.05, 0.2, 0.25, 0.3, 2.0)}
     assert min(values, key=values.get) == 0.25
+
+
+def test_calibration_is_finite_where_there_is_no_variance():
+    variances = torch.zeros(2, requires_grad=True)
+    loss = calibration(torch.tensor([1.0, 2.0]), variances, torch.tensor([1.0, 2.5]))
+    assert math.isfinite(loss.item())
 
 
 def test_calibration_teaches_the_scores_nothing():

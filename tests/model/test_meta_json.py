@@ -110,16 +110,28 @@ def test_deqa_writes_both_scales_and_labels_from_excellent_to_bad(tmp_path):
         assert sum(entry["level_probs_org"]) != pytest.approx(1, abs=1e-6)
 
 
+def test_raters_who_all_agree_give_a_whole_soft_label(tmp_path):
+    agreed = [replace(image, std=0.0) for image in some(tmp_path)]
+    write_meta(tmp_path / "train.json", agreed, tmp_path, "deqa")
+    for entry in json.loads((tmp_path / "train.json").read_text()):
+        assert sum(entry["level_probs"]) == pytest.approx(1) and sum(p > 0 for p in entry["level_probs"]) <= 2
+
+
 def test_scores_as_text_and_img_path_are_read_and_other_things_are_named(tmp_path):
     path = tmp_path / "meta.json"
     path.write_text(json.dumps([{"img_path": "x.png", "gt_score": "3.5"}]))
     assert [(image.image.name, image.mos, image.std, image.scale) for image in read_dataset(path)] == [
         ("x.png", 3.5, None, None)
     ]
+    path.write_text(json.dumps([{"image": ["x.png"], "gt_score": 3.5}]), encoding="utf-8-sig")
+    assert [(image.image.name, image.mos) for image in read_dataset(path)] == [("x.png", 3.5)]
     good = {"image": "x.png", "gt_score": 3.5}
     for content, sentence in [
         ("[", "not readable JSON"),
+        ("[" * 100_000, "not readable JSON"),
         ("{}", "is not a meta JSON"),
+        ([good, {"image": "./x.png", "gt_score": 3}], "x.png is named more than once"),
+        ([{"image": "x.png", "gt_score": 10**400}], "gt_score of x.png is 1000"),
         ([good, {"image": ["a", "b"], "gt_score": 3}], "entry 2: `image` must be the path of one picture"),
         ([{"image": "x.png", "gt_score": None}], "entry 1: gt_score of x.png is null, not a number"),
         ([{"image": "x.png", "gt_score": 77}], "gt_score of x.png is 77, outside of the scale 1 to 5"),

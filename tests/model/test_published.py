@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from model.datasets.reading import choose_split, read_dataset
 from model.errors import DataError
@@ -129,9 +130,36 @@ def test_a_broken_excel_or_mat_file_is_one_sentence(tmp_path):
     )
     with pytest.raises(DataError, match="is not a readable Excel file"):
         read_dataset(tmp_path / "a")
-    (sets.live_wild(tmp_path / "b") / "Data" / "AllStdDev_release.mat").write_bytes(b"no matlab" * 30)
-    with pytest.raises(DataError, match="AllStdDev_release.mat is not readable"):
+    sets.live_wild(tmp_path / "b")
+    for content in (b"no matlab" * 30, b"", bytes(500)):
+        (tmp_path / "b" / "Data" / "AllStdDev_release.mat").write_bytes(content)
+        with pytest.raises(DataError, match="AllStdDev_release.mat is not readable"):
+            read_dataset(tmp_path / "b")
+    savemat(tmp_path / "b" / "Data" / "AllStdDev_release.mat", {"AllStdDev_release": [[1.0, 2.0]]})
+    with pytest.raises(DataError, match="of different lengths"):
         read_dataset(tmp_path / "b")
+
+
+def test_a_table_that_lacks_a_column_or_its_rows_is_told_by_its_name(tmp_path):
+    scores = sets.koniq(tmp_path / "koniq") / "koniq10k_scores_and_distributions.csv"
+    replace_in(scores, "MOS", "mean")
+    with pytest.raises(DataError, match="koniq10k_scores_and_distributions.csv has no column 'mos'"):
+        read_dataset(tmp_path / "koniq")
+    replace_in(scores, "mean", "MOS")
+    replace_in(scores.with_name("koniq10k_distributions_sets.csv"), "image_name", "name")
+    with pytest.raises(DataError, match="koniq10k_distributions_sets.csv has no column 'image_name'"):
+        read_dataset(tmp_path / "koniq")
+    table = sets.biq2021(tmp_path / "biq") / "Train (Images and MOS).csv"
+    table.write_text(table.read_text().splitlines()[0])
+    with pytest.raises(DataError, match="has no rows below its first line"):
+        read_dataset(tmp_path / "biq")
+
+
+def test_of_two_pictures_of_one_name_the_one_less_deep_is_meant(tmp_path):
+    found = read_dataset(sets.agiqa(tmp_path))[0].image
+    (found.parent / "a copy").mkdir()
+    (found.parent / "a copy" / found.name).write_bytes(found.read_bytes())
+    assert read_dataset(tmp_path)[0].image == found
 
 
 def test_figures_outside_of_the_scale_are_refused_with_what_was_expected(tmp_path):
@@ -144,6 +172,14 @@ def test_figures_outside_of_the_scale_are_refused_with_what_was_expected(tmp_pat
     replace_in(sets.biq2021(tmp_path / "biq") / "Test (Images and MOS).csv", "0.6", "3.4")
     with pytest.raises(DataError, match=r"ss03 \(954\).jpg is 3.4, and BIQ2021's lie in 0 to 1"):
         read_dataset(tmp_path / "biq")
+
+
+def test_mos_of_ones_own_on_another_scale_than_the_one_given_are_refused(tmp_path):
+    rows = "".join(f"{n}.png,{1 + 4 * n / 9:.2f}\n" for n in range(10))
+    (tmp_path / "labels.csv").write_text(f"image,mos\n{rows}")
+    assert len(read_dataset(tmp_path, scale=(1, 5))) == 10
+    with pytest.raises(DataError, match="lie in 1 to 5, hardly any of the scale 0 to 100: give the scale they are on"):
+        read_dataset(tmp_path, scale=(0, 100))
 
 
 def test_figures_in_a_corner_of_the_scale_are_refused(tmp_path):

@@ -160,6 +160,13 @@ def test_comparing_pairs_pictures_of_one_data_set_only():
     assert [group_of[round(mos, 5)] for mos in paired.mos.tolist()] == paired.groups.tolist()
 
 
+def test_what_a_system_cannot_learn_from_is_said():
+    with pytest.raises(ValueError, match="no two pictures of the batch are of one data set"):
+        ready("compare2score").loss(pictures(2))
+    with pytest.raises(ValueError, match="cannot be written with one figure before the point"):
+        build_learner(SYSTEMS["realqa"], scale=(0.0, 100.0), side=64, **TINY)
+
+
 def test_compare2score_wants_anchors():
     with pytest.raises(RuntimeError, match="anchors"):
         build_learner(SYSTEMS["compare2score"], side=64, **TINY).read(pictures(2).image_tokens)

@@ -2,13 +2,13 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageFilter
-from scipy.stats import ConstantInputWarning
 from tqdm import tqdm
 
 from model import biq2021, compare, train, trio
@@ -16,7 +16,7 @@ from model.backbones.nano import NanoProcessor, build_tokenizer
 from model.errors import DataError
 from model.scorer import load_scorer
 from model.training_data import read_training
-from model.training_pictures import BATCH_SIZE, DAMAGED, epoch_steps
+from model.training_pictures import BATCH_SIZE, DAMAGED, epoch_steps, make_step
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +117,26 @@ def test_several_data_sets_come_onto_one_scale_each_with_a_part_kept_apart(data,
     assert alone == biq2021.train_and_validation(data)[0]
     with pytest.raises(DataError, match="came without a scale"):
         read_training([mine])
+    with pytest.raises(DataError, match="is given twice"):
+        read_training([data, mine, mine], (0, 100))
+
+
+def test_data_sets_of_one_name_are_told_apart(mine, tmp_path):
+    shutil.copytree(mine.parent, tmp_path / "other")
+    folders = [mine, tmp_path / "other" / "mine.csv"]
+    assert {item.dataset for item in read_training(folders, (0, 100))[0]} == {str(folder) for folder in folders}
+
+
+def test_pictures_that_are_missing_or_broken_are_named(mine, tmp_path):
+    folder = shutil.copytree(mine.parent, tmp_path / "mine")
+    (folder / "7.jpg").write_text("no picture")
+    training, _ = read_training([folder / "mine.csv"], (0, 100))
+    (broken,) = [item for item in training if item.image.name == "7.jpg"]
+    with pytest.raises(DataError, match=r"7.jpg: not an image"):
+        make_step([broken] * BATCH_SIZE, NanoProcessor(build_tokenizer()), np.random.default_rng(0))
+    (folder / "7.jpg").unlink()
+    with pytest.raises(DataError, match=r"1 of 20 pictures are not there, .*7.jpg for one"):
+        read_training([folder / "mine.csv"], (0, 100))
 
 
 def test_parts_of_the_data_are_left_out_with_what_shares_their_content(data, mine, monkeypatch):
@@ -260,11 +280,14 @@ def test_a_folder_holds_one_training(data, tmp_path):
 def test_an_epoch_without_srcc_does_not_keep_better_ones_out(data, tmp_path):
     _, validation = biq2021.train_and_validation(data)
     training = train.TrainingRun(tmp_path, validation, epochs=3, seed=0)
-    with pytest.warns(ConstantInputWarning):
-        training.validate([replace(item, mos=3.0) for item in validation])
+    training.validate([replace(item, mos=3.0) for item in validation])
+    assert json.loads((tmp_path / "log.json").read_text())[0]["nano"] == {"srcc": None, "plcc": None}
     kept = (tmp_path / "best.pt").stat().st_mtime_ns
     training.validate(validation)
     assert (tmp_path / "best.pt").stat().st_mtime_ns > kept
+    one_of_another = replace(validation[0], dataset="another")
+    training.validate([*validation, one_of_another])  # a set of one picture has no SRCC, and takes nobody else's
+    assert training.log[2] == training.log[1]
 
 
 def test_untrained_systems_are_named(data, tmp_path):
