@@ -124,11 +124,11 @@ def opinions_against_scores(points: Sequence[Point], model: str) -> go.Figure:
         x=[point.score for point in points],
         y=[point.mos for point in points],
         error_y={"type": "data", "symmetric": False, "thickness": 1, "color": GREY}
-        | {"array": [(p.interval[1] - p.mos) if p.interval else 0 for p in points]}
-        | {"arrayminus": [(p.mos - p.interval[0]) if p.interval else 0 for p in points]},
+        | {"array": [min(p.interval[1], 5) - p.mos if p.interval else 0 for p in points]}
+        | {"arrayminus": [p.mos - max(p.interval[0], 1) if p.interval else 0 for p in points]},
         mode="markers",
         marker={"color": BLUE, "size": 10, "opacity": 0.8, "line": {"color": "white", "width": 1}},
-        name="rated image",
+        name="rated image, with the 95 % interval of its MOS",
         hovertext=[f"{escape(p.name)}<br>MOS {p.mos:.2f} of {p.n}<br>score {p.score:.2f}" for p in points],
         hoverinfo="text",
     )

@@ -1,5 +1,6 @@
 """What the numbers say, in words: for people who never heard of a token, and for those who cannot see a chart."""
 
+import math
 from collections.abc import Sequence
 
 from model.assessment import Assessment
@@ -9,7 +10,7 @@ from model.registry import QUALITY
 OPINIONS = {
     "bad": "Most people would call this {} bad: its flaws are all they see.",
     "poor": "Most people would call this {} poor: its flaws disturb.",
-    "fair": "Most people would call this {} fair: it does, but its flaws show.",
+    "fair": "Most people would call this {} fair: good enough, but its flaws show.",
     "good": "Most people would call this {} good: few would find a flaw.",
     "excellent": "Most people would call this {} excellent.",
 }
@@ -19,7 +20,7 @@ JUST = 0.25  # of an interval
 
 
 def level_word(score: float, scale: tuple[float, float]) -> str:
-    """The ACR word of the fifth of the scale in which a score lies; an edge belongs to the better word."""
+    """The ACR word of the fifth of the scale in which a score lies; an edge belongs to the word below."""
     return LEVEL_WORDS[interval_index(score, scale, len(LEVEL_WORDS))]
 
 
@@ -56,7 +57,9 @@ def disagreement(assessment: Assessment) -> str:
     if distance < JUST * (high - low):
         side = "below" if below else "above"
         return f"The score lies just {side} the border to “{likeliest}”, which the model finds likelier."
-    return f"The model finds “{likeliest}” likeliest, but the score weighs the other levels too."
+    if math.isclose(assessment.score, assessment.expectation, abs_tol=1e-6):
+        return f"The model finds “{likeliest}” likeliest, but the score weighs the other levels too."
+    return f"The model finds “{likeliest}” likeliest, but its regressor gives a {'lower' if below else 'higher'} score."
 
 
 def certainty(assessment: Assessment) -> str:

@@ -57,7 +57,7 @@ Score labelled pictures and print one JSON object with these figures, and more:
   rmse                    after that fit too, in units of the labels
   rmse_raw                without a fit; null where the labels' scale is not known and not the scores'
   intervals               bootstrap 95 % intervals of all these but rmse_raw, from 10 pictures on
-  notes                   why a figure is null
+  notes                   why a figure is null, and what the fit hides
   unreadable              the pictures that could not be read, and why
 
 --model and --against also take pyiqa:NAME, a metric of the package pyiqa where that is installed."""

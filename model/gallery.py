@@ -186,6 +186,7 @@ def _summary(report: dict, with_fit: bool) -> str:
             else "There is no fit, so that misses are counted from the scores as they are."
         )
         + f" At most {MISSES} on each side are shown, of the half of the pictures that is furthest off."
+        + "".join(f" Note: {note}." for note in report["notes"])
     )
 
 

@@ -92,7 +92,7 @@ def figures(predictions: Sequence[float], mos: Sequence[float], resamples: int =
     * intervals holds for each figure the 95 % percentile interval [low, high] of `resamples` bootstrap samples of pictures
       (pairs are drawn together, with seed). The logistic is fitted once, on all pictures, and kept. None for fewer than 10
       pictures, where resampling says nothing.
-    * notes is a list of sentences, empty when everything is defined.
+    * notes is a list of sentences: why a figure is None, and what the fit hides.
 
     Raises DataError when the lengths differ or a value is not finite.
     """
@@ -112,6 +112,7 @@ def figures(predictions: Sequence[float], mos: Sequence[float], resamples: int =
             notes.append("the logistic fit did not converge: srcc_fitted, plcc_fitted, krcc_fitted and rmse are null")
     else:
         fitted = logistic(x, *parameters)
+        notes += _fit_notes(x, fitted, y)
 
     found = _figures_once(x, fitted, y)
     intervals = dict.fromkeys(FIGURES)
@@ -140,6 +141,21 @@ def _notes(x: np.ndarray, y: np.ndarray) -> list[str]:
     if len(x) < FEWEST_FOR_FIT:
         return [f"fewer than {FEWEST_FOR_FIT} pictures: srcc_fitted, plcc_fitted, krcc_fitted and rmse are null"]
     return []
+
+
+def _fit_notes(x: np.ndarray, fitted: np.ndarray, y: np.ndarray) -> list[str]:
+    """What the fit hides: that scores rank backwards, and that it is so steep that different scores become one number."""
+    notes = []
+    if plcc(x, fitted) < 0:
+        notes.append(
+            "the scores fall where the opinion scores rise, and the fit turns them over: is higher better in both?"
+        )
+    scores, kept = len(np.unique(x)), len(np.unique(fitted))
+    if kept < scores:
+        notes.append(
+            f"the fit is so steep that {scores} different scores become {kept}: srcc_fitted and krcc_fitted are of these"
+        )
+    return notes
 
 
 def _figures_once(x: np.ndarray, fitted: np.ndarray, y: np.ndarray) -> dict[str, float]:

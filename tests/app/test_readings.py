@@ -7,9 +7,9 @@ from tests.app.examples import assessment
 
 
 @pytest.mark.parametrize(
-    "score, word", [(1, "bad"), (2, "poor"), (3, "fair"), (4, "good"), (5, "excellent"), (3.4, "good")]
+    "score, word", [(1, "bad"), (2, "poor"), (3, "fair"), (4, "good"), (5, "excellent"), (3.4, "fair")]
 )
-def test_each_whole_rating_has_its_acr_word_and_an_edge_the_better_one(score, word):
+def test_each_whole_rating_has_its_acr_word_and_an_edge_the_one_below(score, word):
     assert level_word(score, (1, 5)) == word
 
 
@@ -35,7 +35,8 @@ def test_a_flat_distribution_reads_as_unsure():
     [
         (4.18, (0, 0, 0.02, 0.36, 0.62), "just below the border to “excellent”, which the model finds likelier"),
         (4.25, (0, 0, 0.02, 0.62, 0.36), "just above the border to “good”, which the model finds likelier"),
-        (3.0, (0, 0, 0.3, 0.1, 0.6), "finds “excellent” likeliest, but the score weighs the other levels too"),
+        (3.0, (0, 0, 0.3, 0.1, 0.6), "finds “excellent” likeliest, but its regressor gives a lower score"),
+        (3.08, (0.45, 0, 0, 0.1, 0.45), "finds “bad” likeliest, but the score weighs the other levels too"),
     ],
 )
 def test_a_word_that_is_not_the_likeliest_one_is_explained(score, probabilities, said):

@@ -25,6 +25,7 @@ REPORT = SCALES | {
     "krcc_fitted": 0.71,
     "rmse": 0.4,
     "rmse_raw": 0.55,
+    "notes": ["the fit is so <steep>"],
 }
 
 
@@ -77,6 +78,7 @@ def test_the_page_holds_all_that_it_shows(tmp_path):
         "RMSE not defined; after"
         in write_gallery(tmp_path / "out", scored(tmp_path), REPORT | {"rmse_raw": None}).read_text()
     )
+    assert "Note: the fit is so &lt;steep&gt;." in text
     assert "SRCC 0.900" in text and "PLCC not defined" in text and "raters' std 0.50" in text.replace("&#x27;", "'")
 
 

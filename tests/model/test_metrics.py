@@ -119,6 +119,18 @@ def test_a_fit_that_fails_is_null_and_said(monkeypatch):
     ]
 
 
+def test_what_the_fit_hides_is_said():
+    scores, mos = pairs()
+    assert figures(scores, mos, resamples=5)["notes"] == []
+    backwards = figures(-np.asarray(scores), mos, resamples=5)
+    assert backwards["srcc"] < -0.9 < 0.9 < backwards["srcc_fitted"]
+    assert backwards["notes"] == [
+        "the scores fall where the opinion scores rise, and the fit turns them over: is higher better in both?"
+    ]
+    steep = figures([1.0, 1.1, 1.2, 1.3, 2.0, 3.0, 3.1, 3.2, 3.3, 3.4], [1] * 4 + [2] + [3] * 5, resamples=5)
+    assert steep["notes"][0].startswith("the fit is so steep that 10 different scores become ")
+
+
 def test_unpaired_or_infinite_values_are_refused():
     with pytest.raises(DataError, match="do not pair up"):
         figures([1, 2, 3], [1, 2])
