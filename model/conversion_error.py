@@ -1,9 +1,11 @@
 """Conversion error: what is lost between a MOS and the score of a model that learns its labels perfectly (paper section 3.1, appendix B).
 
     python -m model.conversion_error labels.csv [--out error.html]
+    python -m model.conversion_error koniq10k
 
-The columns of the CSV file are image or any other, mos, and where there is one, std, of which cells may be empty. model/conversions.py
-counts the errors and says what they are; model/conversion_figure.py draws them.
+The columns of a CSV file are mos and, where there is one, std, of which cells may be empty; a published data set's folder and a meta JSON
+are read as python -m model.evaluate reads them. model/conversions.py counts the errors and says what they are; model/conversion_figure.py
+draws them.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from model.commands import add_scale_option, run
 from model.conversions import Opinions, conversion_errors, left_out
+from model.datasets.reading import read_dataset
 from model.datasets.spread import why_no_std
 from model.datasets.tables import read_table
 from model.errors import DataError
@@ -35,6 +38,16 @@ def read_opinions(path: Path, scale: tuple[float, float] | None = None) -> Opini
     return Opinions([row.number("mos") for row in rows], None if all(map(math.isnan, known)) else known)
 
 
+def read_labels_of(path: Path, scale: tuple[float, float] | None) -> tuple[Opinions, tuple[float, float] | None]:
+    """What a CSV file, a data set's folder or a meta JSON says of its pictures, and its scale where it has one or `scale` gives it. Raises
+    DataError."""
+    if not path.is_dir() and path.suffix.lower() != ".json":
+        return read_opinions(path, scale), scale
+    rated = read_dataset(path, scale=scale)
+    stds = [math.nan if image.std is None else image.std for image in rated]
+    return Opinions([image.mos for image in rated], None if all(map(math.isnan, stds)) else stds), rated[0].scale
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.conversion_error",
@@ -43,10 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=LEGEND,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("labels", type=Path, metavar="LABELS.csv", help="CSV file with the column mos and, if any, std")
+    parser.add_argument(
+        "labels",
+        type=Path,
+        metavar="LABELS",
+        help="CSV file with the column mos and, if any, std; or a published data set's folder, or a meta JSON",
+    )
     add_scale_option(
         parser,
-        "ends of the scale, as 1 5 (default: the least and the largest MOS, between which Q-Align and DeQA-Score cut their levels)",
+        "ends of the scale, as 1 5 (default: the data set's own, or the least and the largest MOS, between which Q-Align and DeQA-Score "
+        "cut their levels)",
     )
     parser.add_argument("--std", type=_std, metavar="STD", help="of every picture for which the file has no std")
     parser.add_argument("--format", choices=["table", "json"], default="table")
@@ -65,8 +84,8 @@ def _std(text: str) -> float:
 
 
 def _report(options: argparse.Namespace) -> int:
-    opinions = read_opinions(options.labels, options.scale)
-    scale = options.scale or (min(opinions.mos), max(opinions.mos))
+    opinions, known = read_labels_of(options.labels, options.scale)
+    scale = known or (min(opinions.mos), max(opinions.mos))
     if scale[0] == scale[1]:
         raise DataError(f"{options.labels}: all MOS are {scale[0]:g}, a scale of no width; give its ends by --scale")
     outside = [m for m in opinions.mos if not scale[0] <= m <= scale[1]]
@@ -82,7 +101,7 @@ def _report(options: argparse.Namespace) -> int:
         opinions = Opinions(opinions.mos, [options.std if math.isnan(std) else std for std in stds])
     rows = conversion_errors(opinions.mos, opinions.stds, scale)
     notes = left_out(opinions.mos, opinions.stds, scale)
-    if not options.scale:
+    if not known:
         print(
             f"no --scale was given: the levels are cut between the least and the largest MOS, {scale[0]:g} and {scale[1]:g}. "
             "For opinions from 1 to 5 give --scale 1 5.",

@@ -21,6 +21,7 @@ from model.conversions import (
     q_align_theory,
     regression_bfloat16,
 )
+from tests.model import published_sets
 
 
 SCALE = (1.0, 5.0)
@@ -220,10 +221,15 @@ def test_a_scale_that_runs_downwards_is_refused(tmp_path, capsys):
     assert "--scale: LOW must be below HIGH, and they are 5 and 1" in capsys.readouterr().err
 
 
-def test_a_folder_in_place_of_labels_is_refused_in_words(tmp_path, capsys):
-    assert main([str(tmp_path)]) == 2
-    said = capsys.readouterr().err
-    assert "Errno" not in said and f"{tmp_path} is a folder" in said
+def test_a_data_sets_folder_is_read_with_its_scale_and_stds_and_another_is_refused(tmp_path, capsys):
+    assert main([str(published_sets.koniq(tmp_path / "koniq")), "--format", "json"]) == 0
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    assert (found["scale"], found["n"], told.err) == ([1, 5], len(published_sets.KONIQ_SETS), "")
+    assert {row["method"] for row in found["methods"]} == set(METHODS)
+    (tmp_path / "empty").mkdir()
+    assert main([str(tmp_path / "empty")]) == 2
+    assert "empty holds no data set that is known here" in capsys.readouterr().err
 
 
 def test_the_figures_have_titles_units_and_every_method():
