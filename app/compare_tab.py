@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from app import cards, conversion_error, figures, stale
-from app.errors import says_errors
+from app.errors import says_beside, says_errors
 from app.intake import picture_input
 from app.model_picker import names, takes_any
 from app.naming import file_name, short, with_breaks
@@ -49,6 +49,7 @@ def _two_models(session: gr.State, settings: Settings, scorers: Scorers, header:
                 elem_id="compare-other",
                 elem_classes=takes_any(settings),
             )
+            refused = gr.HTML()
         with gr.Column(scale=7, min_width=320):
             notice, again = stale.build("compare", "Compare again", session, header)
             sides = gr.HTML(
@@ -60,14 +61,15 @@ def _two_models(session: gr.State, settings: Settings, scorers: Scorers, header:
             chart = gr.Plot(visible=False, show_label=False, elem_id="compare-chart", elem_classes="chart")
             words = gr.HTML()
 
-    @says_errors
+    shown = [sides, chart, words, *notice]
+
+    @says_beside(refused)
     def compare(path: str | None, spec: str, visitor: Session):
         if not path:
-            return gr.skip()
-        shown = compare_models(Path(path), spec, visitor, scorers)
-        return [*shown, *stale.notice("compare", visitor)]
+            return [gr.skip()] * len(shown)
+        return [*compare_models(Path(path), spec, visitor, scorers), *stale.notice("compare", visitor)]
 
-    _on([file.change, other.input, again.click], compare, [file, other, session], [sides, chart, words, *notice])
+    _on([file.change, other.input, again.click], compare, [file, other, session], [*shown, refused])
 
 
 def compare_models(path: Path, other: str, visitor: Session, scorers: Scorers) -> list:

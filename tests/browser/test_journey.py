@@ -226,6 +226,12 @@ def test_any_two_models_are_set_side_by_side(page):
     other.fill(str(ROOT / "tests/fixtures/mplug_owl2/qscorer_tiny/merged"))
     other.press("Enter")
     expect(page.locator(".difference")).to_contain_text("qscorer_tiny/merged")
+    other.fill("no-such-model")
+    other.press("Enter")
+    expect(page.locator(".refusal")).to_contain_text("there is no model 'no-such-model'")
+    other.fill(str(ROOT / "tests/fixtures/mplug_owl2/qscorer_tiny/merged"))
+    other.press("Enter")
+    expect(page.locator(".refusal")).to_have_count(0)
     sides = page.locator("#compare-sides")
     expect(sides).to_contain_text("of 0–5")
     assert sides.evaluate(
