@@ -174,8 +174,11 @@ TAUGHT = by_name(
     few_colours,
     low_contrast,
     wrong_exposure,
+    over_saturated,
+    colour_cast,
+    lost_blocks,
 )
-UNTAUGHT = by_name(over_sharpened, over_saturated, colour_cast, colour_fringes, displaced_pixels, lost_blocks)
+UNTAUGHT = by_name(over_sharpened, colour_fringes, displaced_pixels)
 KINDS = TAUGHT | UNTAUGHT
 
 

@@ -101,7 +101,7 @@ class Trio(nn.Module):
 
     def save(self, name: str, folder: Path) -> None:
         """One of the two nanos as a model of its own, in float16: half the size; scores of the eleven pictures in tests/images moved by
-        at most .014."""
+        at most .016."""
         copy.deepcopy(self.nanos[name]).half().save_pretrained(folder)
         self.processor.save_pretrained(folder)
         share(folder)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
-from model import biq2021, compare, train, trio
+from model import biq2021, compare, soup, train, trio
 from model.backbones.nano import NanoProcessor, build_tokenizer
 from model.errors import DataError
 from model.scorer import load_scorer
@@ -288,6 +288,32 @@ def test_an_epoch_without_srcc_does_not_keep_better_ones_out(data, tmp_path):
     one_of_another = replace(validation[0], dataset="another")
     training.validate([*validation, one_of_another])  # a set of one picture has no SRCC, and takes nobody else's
     assert training.log[2] == training.log[1]
+
+
+def trained(folder, items, without, seed):
+    """A training that was never given a step: its weights are those drawn from `seed`."""
+    train.claim(folder, items, 1, without, seed)
+    torch.save(train.TrainingRun(folder, items, epochs=1, seed=seed).trio.state_dict(), folder / "best.pt")
+    return folder
+
+
+def test_a_soup_is_the_mean_of_trainings_and_leaves_out_what_all_did(data, tmp_path):
+    items = biq2021.train_and_validation(data)[0]
+    one = trained(tmp_path / "one", items, ["ss01"], seed=0)
+    two = trained(tmp_path / "two", items, ["ss01", "ss02"], seed=1)
+    folders = soup.make_soup([one, two], tmp_path / "mean")
+    weights = [train.best_of(folder).state_dict() for folder in (one, two, tmp_path / "mean")]
+    first, second, mean = (state["plain.output.weight"] for state in weights)
+    assert not torch.equal(first, second) and torch.allclose(mean, (first + second) / 2)
+    assert json.loads((tmp_path / "mean" / train.TRAINING).read_text())["without"] == ["ss01"]
+    assert {load_scorer(str(folder)).readout for folder in folders} == {"score_token", "level"}
+    for wrong in ([one], [one, one]):
+        with pytest.raises(DataError, match="two trainings or more: give their folders, each once"):
+            soup.make_soup(wrong, tmp_path / "more")
+    with pytest.raises(DataError, match="mean exists already"):
+        soup.make_soup([one, two], tmp_path / "mean")
+    with pytest.raises(DataError, match="run python -m model.train"):
+        soup.make_soup([one, tmp_path / "absent"], tmp_path / "more")
 
 
 def test_untrained_systems_are_named(data, tmp_path):

@@ -1,0 +1,64 @@
+"""The mean of several trainings' weights: three systems that are as fast as those of one training (model soups, Wortsman et al. 2022,
+arXiv 2203.05482).
+
+    python -m model.soup runs-on-all runs-without-ss02 --out runs
+
+Trainings that began from the same weights end near each other, and their mean often does better on pictures of another kind than any of
+them. `--out` then holds what python -m model.train leaves, and python -m model.compare reads it.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch.optim.swa_utils import AveragedModel
+
+from model.commands import run
+from model.errors import DataError
+from model.json_files import read_json, write_json
+from model.new_folder import new_folder
+from model.train import TRAINING, best_of
+from model.trio import Trio
+
+
+def mean_of(folders: Sequence[Path]) -> Trio:
+    """The systems with the mean of the weights that each training chose. Raises DataError when one was not trained."""
+    average = AveragedModel(best_of(folders[0]), use_buffers=True)
+    for folder in folders:
+        average.update_parameters(best_of(folder))
+    return average.module.eval()
+
+
+def make_soup(folders: Sequence[Path], out: Path) -> list[Path]:
+    """Write the mean of the trainings into a new folder, and return those of nano and nano-qalign in it. What no training was shown counts
+    as left out. Raises DataError for fewer than two trainings, one that is given twice, and a folder that is there already."""
+    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
+        raise DataError("the mean is taken of two trainings or more: give their folders, each once.")
+    trio = mean_of(folders)
+    left_out = set.intersection(*(set(read_json(folder / TRAINING)["without"]) for folder in folders))
+    with new_folder(out, DataError, "free some space, or choose another --out") as folder:
+        torch.save(trio.state_dict(), folder / "best.pt")
+        write_json(folder / TRAINING, {"mean_of": [str(one) for one in folders], "without": sorted(left_out)})
+        for name in trio.nanos:
+            trio.save(name, folder / name)
+    return [out / name for name in trio.nanos]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m model.soup", description=__doc__.split("\n\n")[0])
+    parser.add_argument("trainings", type=Path, nargs="+", metavar="DIR", help="the --out of python -m model.train")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    arguments = parser.parse_args()
+    return run(lambda: soup(arguments))
+
+
+def soup(arguments: argparse.Namespace) -> int:
+    for folder in make_soup(arguments.trainings, arguments.out):
+        print(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
