@@ -167,10 +167,10 @@ class TrainingRun:
             }
             for name, found in scores.items()
         }
-        of_nano = [-math.inf if (figure := entry["nano"]["srcc"]) is None else figure for entry in [*self.log, figures]]
+        before, now = [entry["nano"]["srcc"] for entry in self.log], figures["nano"]["srcc"]
         self.log.append(figures)
         # The first is kept even where SRCC is undefined.
-        if len(self.log) == 1 or of_nano[-1] > max(of_nano[:-1]):
+        if not before or (now is not None and now > max((one for one in before if one is not None), default=-1.0)):
             torch.save(self.average.module.state_dict(), self.folder / "best.pt")
         self.save()
         (self.folder / "log.json").write_text(json.dumps(self.log, indent=1))
