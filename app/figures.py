@@ -128,7 +128,7 @@ def opinions_against_scores(points: Sequence[Point], model: str) -> go.Figure:
         | {"arrayminus": [p.mos - max(p.interval[0], 1) if p.interval else 0 for p in points]},
         mode="markers",
         marker={"color": BLUE, "size": 10, "opacity": 0.8, "line": {"color": "white", "width": 1}},
-        name="rated image, with the 95 % interval of its MOS",
+        name="rated image, 95 % interval",
         hovertext=[f"{escape(p.name)}<br>MOS {p.mos:.2f} of {p.n}<br>score {p.score:.2f}" for p in points],
         hoverinfo="text",
     )

@@ -56,8 +56,8 @@ def find_in(candidates: Sequence[Path], names: Sequence[str]) -> list[Path]:
         there: dict[str, Path] = {}
         for place, _, files in sorted(os.walk(folder), key=lambda walked: (walked[0].count(os.sep), walked[0])):
             for file in files:
-                there.setdefault(file.lower(), Path(place) / file)
-        if any(name.lower() in there for name in names):
-            return [there.get(name.lower(), folder / name) for name in names]
+                there.setdefault(_folded(file), Path(place) / file)
+        if any(_folded(name) in there for name in names):
+            return [there.get(_folded(name), folder / name) for name in names]
     looked = ", ".join(str(folder) for folder in candidates)
     raise DataError(f"the pictures are not there: {names[0]} and all others are in none of {looked}")

@@ -60,15 +60,12 @@ def read_table(path: Path, wanted: Sequence[str], sheet: str | None = None) -> l
     twice = next((column for column in wanted if columns.count(column) > 1), None)
     if twice is not None:
         raise DataError(f"{path} has two columns '{twice}': leave one of them out")
-    rows = [
-        TableRow(path, line, dict(zip(columns, cells, strict=False)))
-        for line, cells in lines[header + 1 :]
-        if any(cells)
-    ]
-    cells_at = dict(lines)
-    for row in rows:
-        if any(cells_at[row.line][len(columns) :]):
-            raise row.error(
+    rows = []
+    for line, cells in lines[header + 1 :]:
+        if any(cells):
+            rows.append(TableRow(path, line, dict(zip(columns, cells, strict=False))))
+        if any(cells[len(columns) :]):
+            raise rows[-1].error(
                 f"there are more cells than the {len(columns)} columns: write 4.5 with a point, and names with a comma in quotes"
             )
     return rows
