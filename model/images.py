@@ -5,8 +5,8 @@ Limits, and why:
 * MAX_BYTES and MAX_PIXELS bound memory and time. Pixels are counted from the header, before anything is decoded.
 * MIN_SIDE and MAX_ASPECT: quality is seen in texture and edges, and a picture of a few rows has none to judge. Bounding the
   aspect also bounds what a model's resize to a fixed short side can blow a thin strip up to.
-* Only the formats in _DECODERS are decoded, chosen by the file's first bytes and never by its name. Pillow knows dozens
-  more that nobody sends as photographs, and each is one more parser for a hostile file to aim at.
+* Only the formats in _DECODERS are decoded, chosen by the file's bytes and never by its name (model/image_formats.py). Pillow
+  knows dozens more that nobody sends as photographs, and each is one more parser for a hostile file to aim at.
 """
 
 import functools
@@ -31,7 +31,11 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from pillow_heif import HeifImageFile
+
+from model import image_formats
 from model.errors import DataError, ImageError
+from model.image_formats import SUFFIXES, Kind, image_kind
 
 MAX_BYTES = 256 * 1024 * 1024
 MAX_PIXELS = 100_000_000
@@ -39,35 +43,17 @@ MIN_SIDE = 16
 MAX_ASPECT = 32
 
 NOTHING = "no pictures in this folder"
-SUFFIXES = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".mpo",
-        ".png",
-        ".apng",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".avif",
-    }
-)
-
 # Pillow's own readers, called directly rather than through Image.open: that one refuses or warns at a size of its own,
 # set by a global that this module would otherwise have to change for the whole process.
 _DECODERS = {
-    "JPEG": JpegImagePlugin.jpeg_factory,  # also opens MPO, at its first picture
-    "PNG": PngImagePlugin.PngImageFile,
-    "WebP": WebPImagePlugin.WebPImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
-    "BMP": BmpImagePlugin.BmpImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
-    "AVIF": AvifImagePlugin.AvifImageFile,
+    image_formats.JPEG: JpegImagePlugin.jpeg_factory,  # also opens MPO, at its first picture
+    image_formats.PNG: PngImagePlugin.PngImageFile,
+    image_formats.WEBP: WebPImagePlugin.WebPImageFile,
+    image_formats.GIF: GifImagePlugin.GifImageFile,
+    image_formats.BMP: BmpImagePlugin.BmpImageFile,
+    image_formats.TIFF: TiffImagePlugin.TiffImageFile,
+    image_formats.AVIF: AvifImagePlugin.AvifImageFile,
+    image_formats.HEIC: HeifImageFile,
 }
 
 _UPRIGHT = {
@@ -98,11 +84,11 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
     (a PNG's checksums are verified), or lies outside the limits of this module.
     """
     content = _read(source)
-    kind = _recognise(content)
+    kind = image_kind(content)
     try:
         decoded = _DECODERS[kind](io.BytesIO(content), "")
         check_size(*decoded.size)
-        if kind == "PNG":
+        if kind is image_formats.PNG:
             # Pillow skips the checksums of pixel data when it decodes, and would let a flipped bit through as noise.
             decoded.verify()
             decoded = _DECODERS[kind](io.BytesIO(content), "")
@@ -116,7 +102,7 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
         # A hostile file makes decoders raise nearly anything (OSError, SyntaxError, struct.error, zlib.error, IndexError ...).
         # All of it means the same to the caller, and nothing is lost: the cause stays attached.
         cut = "truncat" in str(error).lower() or _lacks_end(kind, content)
-        raise ImageError(f"not an image: {'truncated' if cut else 'damaged'} {kind}") from error
+        raise ImageError(f"not an image: {'truncated' if cut else 'damaged'} {kind.name}") from error
 
 
 def open_named(path: Path) -> Image.Image:
@@ -212,42 +198,6 @@ def _read_path(path: Path) -> bytes:
         return file.read(MAX_BYTES + 1)
 
 
-def _recognise(content: bytes) -> str:
-    """The name of the format that the first bytes announce: a key of _DECODERS."""
-    if content.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "WebP"
-    if content.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
-    if content.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")):
-        return "TIFF"
-    if content[4:12] in (b"ftypavif", b"ftypavis"):
-        return "AVIF"
-    if content[4:12] in (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1"):
-        raise ImageError("HEIC pictures are not supported: save the picture as JPEG or PNG")
-    if _is_text(content):
-        raise ImageError("not an image: the file holds text")
-    if content.startswith(b"BM"):
-        return "BMP"
-    raise ImageError(f"not an image: of none of the formats {', '.join(_DECODERS)}")
-
-
-def _is_text(content: bytes) -> bool:
-    start = content[:4096]
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16
-        return True
-    if any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in start):
-        return False
-    try:
-        start.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return len(content) > len(start) and error.start > len(start) - 4  # only cut within its last letter
-    return True
-
-
 def check_size(width: int, height: int) -> None:
     short, long = sorted((width, height))
     if width * height > MAX_PIXELS:
@@ -266,12 +216,12 @@ def check_size(width: int, height: int) -> None:
         )
 
 
-def _lacks_end(kind: str, content: bytes) -> bool:
+def _lacks_end(kind: Kind, content: bytes) -> bool:
     """Whether the mark that closes a file of this kind is nowhere in it."""
-    end = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}.get(kind)
-    if kind == "WebP":
+    end = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}.get(kind.name)
+    if kind is image_formats.WEBP:
         return len(content) < 8 + int.from_bytes(content[4:8], "little")
-    if kind == "BMP":
+    if kind is image_formats.BMP:
         return len(content) < int.from_bytes(content[2:6], "little")
     return end is not None and end not in content[-4096:]
 

@@ -62,7 +62,7 @@ def test_every_broken_picture_gives_one_sentence_without_its_name(zoo):
         ("empty.jpg", "empty file"),
         ("text.jpg", "not an image: the file holds text"),
         ("page.png", "not an image: the file holds text"),
-        ("noise.webp", "not an image: of none of the formats JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"),
+        ("noise.webp", "not an image: of none of the formats JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC"),
         ("bomb.png", "too many pixels: 30000x30000 is 900 megapixels, the limit is 100"),
         ("bomb_pillow_only_warns_of.png", "too many pixels: 14000x10000 is 140 megapixels, the limit is 100"),
     ],
