@@ -4,6 +4,7 @@ import argparse
 import csv
 import io
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -23,21 +24,21 @@ or with --include-revealed with the latest vote of all."""
 
 
 def to_csv(records: list[MosRecord], images: Path) -> str:
-    """The records as CSV with a header line; image paths relative to the folder `images`, four decimals."""
+    """The records as CSV with a header line; image paths relative to the folder `images`, at most four decimals."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "mos", "std", "n", "name"])
+    csv.writer(text, lineterminator="\n").writerow(["image", "mos", "std", "n", "name"])
+    # Text is quoted: a spreadsheet that splits lines at semicolons would find a formula within "a;=1+1.jpg".
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     for record in records:
-        std = "" if record.std is None else f"{record.std:.4f}"
-        writer.writerow(
-            [record.image.relative_to(images).as_posix(), f"{record.mos:.4f}", std, record.n, plain(record.name)]
-        )
+        std = "" if record.std is None else round(record.std, 4)
+        image = record.image.relative_to(images).as_posix()
+        writer.writerow([guarded(image), round(record.mos, 4), std, record.n, guarded(record.name or "")])
     return text.getvalue()
 
 
-def plain(name: str | None) -> str:
-    """A name for a cell: one that a spreadsheet would compute as a formula gets an apostrophe in front."""
-    return f"'{name}" if name and name[0] in "=+-@" else name or ""
+def guarded(cell: str) -> str:
+    """The text with an apostrophe in front where a spreadsheet would compute it as a formula; as model/csv_cells.py does it."""
+    return f"'{cell}" if re.match("'*[=+@\\-\t\r\n＝＋－＠]", cell) else cell
 
 
 def export(data_dir: Path, include_revealed: bool, out: Path | None) -> None:

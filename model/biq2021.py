@@ -14,6 +14,7 @@ with blur, bad light and noise made on purpose), ss03 (8,000 from Unsplash).
 import csv
 from pathlib import Path
 
+from model.csv_cells import unguarded
 from model.datasets.pictures import locate
 from model.datasets.tables import TableRow, read_table
 from model.errors import DataError
@@ -78,8 +79,8 @@ def all_images(folder: Path) -> list[Path]:
 
 
 def read_column(name: str, column: str) -> list[str]:
-    with (HERE / name).open(newline="") as lines:
-        return [row[column] for row in csv.DictReader(lines)]
+    with (HERE / name).open(newline="", encoding="utf-8") as lines:
+        return [unguarded(row[column]) for row in csv.DictReader(lines)]
 
 
 def near_duplicates() -> set[str]:

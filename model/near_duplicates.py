@@ -20,7 +20,6 @@ MOS tells as much: its rank correlation with the test picture's is .97 at distan
 """
 
 import argparse
-import csv
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from tqdm import tqdm
 
 from model.biq2021 import HERE, NEAR_DUPLICATES, TRAIN_GROUPS, table_of
 from model.commands import run
+from model.csv_cells import row_writer
 from model.datasets.pictures import locate
 from model.datasets.tables import read_table
 from model.errors import DataError
@@ -79,9 +79,9 @@ def group_hashes(hashes: np.ndarray, threshold: int = THRESHOLD) -> list[set[int
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        write = row_writer(file, header)
+        for row in rows:
+            write(row)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,6 @@ status is 1.
 """
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from tqdm import tqdm
 
 from model.assessment import Assessment, Failure
 from model.commands import add_model_options, data_dir, progress_bars, run
+from model.csv_cells import row_writer
 from model.images import SUFFIXES as PICTURES
 from model.images import NOTHING, find_images
 from model.registry import QUALITY, check_spec
@@ -37,15 +37,15 @@ def print_csv(results: Iterable[Assessment | Failure], task: str = QUALITY) -> N
 
 
 def write_csv(file: TextIO, results: Iterable[Assessment | Failure], tasks: Iterable[str] | None = None) -> None:
-    """The JSON's keys as columns, and `error`; lists are written with spaces between. tasks: what each was asked for, a last column."""
+    """The JSON's keys as columns, and `error`; lists are written with spaces between. tasks: what each was asked for, a last column.
+
+    Each row is flushed once its result is there, and its text guarded as model/csv_cells.py says."""
     columns = [field.name for field in fields(Assessment)] + ["error"] + (["task"] if tasks else [])
-    writer = csv.DictWriter(file, columns)
-    writer.writeheader()
+    write = row_writer(file, columns)
     for result, task in zip(results, tasks or repeat(None)):  # noqa: B905, repeat never ends
         row = result.to_dict() | ({"task": task} if task else {})
-        writer.writerow(
-            {key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in row.items()}
-        )
+        cells = [row.get(column, "") for column in columns]
+        write([" ".join(map(str, cell)) if isinstance(cell, tuple) else cell for cell in cells])
 
 
 def print_table(results: Iterable[Assessment | Failure]) -> None:

@@ -2,30 +2,69 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from model.csv_cells import unguarded
 from model.errors import DataError
 
 
 def locate(folder: Path, names: Iterable[str]) -> list[Path]:
-    """The pictures' paths; where no file has a name to the letter, the one that differs in case only, or in how Unicode writes its accents.
+    """The pictures' paths below the folder, as far as they can be found; else the path that the name says.
 
-    Data sets made on Windows or macOS need it: BIQ2021's labels say ss02 (1014).jpg, its folder .JPG.
+    Labels are made on other machines and by other programs. A name that leads nowhere is therefore also looked for
+
+    * in another case, or with accents that Unicode writes in another way: BIQ2021's labels say ss02 (1014).jpg, its folder .JPG;
+    * without the apostrophe that keeps it from being a formula (model/csv_cells.py);
+    * as a Windows path. An absolute path of another machine is looked for by its last parts, as many of them as lead to a file, and a
+      relative one that begins with the folder's own name without that.
     """
-    listings: dict[Path, dict[str, list[Path]]] = {}  # parent -> folded name -> files
+    listings: dict[Path, dict[str, list[Path]]] = {}
     paths = []
-    for path in (folder / name for name in names):
-        if not os.path.exists(path):
-            if path.parent not in listings:
-                alike = listings.setdefault(path.parent, {})
-                for other in _files_in(path.parent):
+    for name in names:
+        spellings = (
+            spelling for text in dict.fromkeys([unguarded(name), name]) for spelling in _spellings(folder, text)
+        )
+        found = (_find(start, parts, listings) for start, parts in spellings)
+        paths.append(next((path for path in found if path), folder / name))
+    return paths
+
+
+def _spellings(folder: Path, name: str) -> Iterator[tuple[Path, Sequence[str]]]:
+    """Where a name may lead: a folder to start from, and the parts from there."""
+    path = PurePosixPath(name)
+    yield (Path("/"), path.parts[1:]) if path.is_absolute() else (folder, path.parts)
+    path = PureWindowsPath(name)  # takes / for a separator too
+    if path.root:
+        yield from ((folder, path.parts[n:]) for n in range(1, len(path.parts)))
+        return
+    yield folder, path.parts
+    above = folder.absolute().parts
+    for n in range(1, len(path.parts)):
+        if list(map(_folded, above[-n:])) == list(map(_folded, path.parts[:n])):
+            yield folder, path.parts[n:]
+
+
+def _find(start: Path, parts: Sequence[str], listings: dict[Path, dict[str, list[Path]]]) -> Path | None:
+    """The file that the parts lead to; where none has a name to the letter, the only one that differs in case or Unicode form."""
+    path = start.joinpath(*parts)
+    if os.path.exists(path):
+        return path
+    path = start
+    for part in parts:
+        if not os.path.exists(path / part):
+            if path not in listings:
+                alike = listings.setdefault(path, {})
+                for other in _files_in(path):
                     alike.setdefault(_folded(other.name), []).append(other)
-            match listings[path.parent].get(_folded(path.name)):
+            match listings[path].get(_folded(part)):
                 case [only]:
                     path = only
-        paths.append(path)
-    return paths
+                case _:
+                    return None
+        else:
+            path = path / part
+    return path
 
 
 def check_there(paths: Sequence[Path]) -> None:

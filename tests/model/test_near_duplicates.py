@@ -74,8 +74,8 @@ def test_the_command_reads_the_data_sets_layout_and_a_wrong_folder_is_one_senten
     )
     assert (
         tmp_path / "biq2021_near_duplicates.csv"
-    ).read_text() == "image,train_image,distance\na (3).jpg,a (1).jpg,0\n"
-    assert (tmp_path / "biq2021_train_groups.csv").read_text() == "image,group\na (2).jpg,0\na (5).jpg,0\n"
+    ).read_text() == 'image,train_image,distance\n"a (3).jpg","a (1).jpg",0\n'
+    assert (tmp_path / "biq2021_train_groups.csv").read_text() == 'image,group\n"a (2).jpg",0\n"a (5).jpg",0\n'
     assert near_duplicates.main(["--data", str(tmp_path / "absent")]) == 2
     assert "no such file" in capsys.readouterr().err.lower()
 
