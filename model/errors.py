@@ -28,3 +28,8 @@ class DataError(ModelError):
 def first_line(error: Exception) -> str:
     """The first line of an error of somebody else's, to stand inside a sentence."""
     return (str(error) or type(error).__name__).strip().splitlines()[0].rstrip(".")
+
+
+def reason_of(error: OSError) -> str:
+    """Why the operating system refused, in lower case, to stand inside a sentence."""
+    return (error.strerror or str(error) or type(error).__name__).lower()

@@ -1,60 +1,39 @@
-"""From files to pixels: decodes pictures of any usual kind to 8-bit sRGB, under limits, before any model sees them.
+"""From files to pixels: decodes images of any usual kind to 8-bit sRGB, under limits, before any model sees them.
 
 Limits, and why:
 
 * MAX_BYTES and MAX_PIXELS bound memory and time. Pixels are counted from the header, before anything is decoded.
-* MIN_SIDE and MAX_ASPECT: quality is seen in texture and edges, and a picture of a few rows has none to judge. Bounding the
+* MIN_SIDE and MAX_ASPECT: quality is seen in texture and edges, and an image of a few rows has none to judge. Bounding the
   aspect also bounds what a model's resize to a fixed short side can blow a thin strip up to.
-* Only the formats in _DECODERS are decoded, chosen by the file's bytes and never by its name (model/image_formats.py). Pillow
+* FILES and PIXELS: all decoding in this process together keeps to a budget of memory; whoever exceeds it waits for a turn.
+* MAX_SCANS: a progressive JPEG goes over its pixels once a scan, and an empty scan takes a few bytes.
+* Only the formats in model/decoders.py are decoded, chosen by the file's bytes and never by its name (model/image_formats.py). Pillow
   knows dozens more that nobody sends as photographs, and each is one more parser for a hostile file to aim at.
+
+docs/images.md has what each format takes of memory and time at these limits.
 """
 
-import functools
-import io
 import os
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    ImageCms,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageOps
 
-from pillow_heif import HeifImageFile
-
-from model import image_formats
-from model.errors import DataError, ImageError
-from model.image_formats import SUFFIXES, Kind, image_kind
+from model.allocator import give_back_freed_memory
+from model.colour import apply_code_points, apply_profile, from_lab
+from model.decode_budget import FILES, PIXELS
+from model.decoders import Opened, open_with
+from model.errors import DataError, ImageError, reason_of
+from model.image_formats import BMP, GIF, JPEG, PNG, TIFF, WEBP, Kind, image_kind, unsupported
 
 MAX_BYTES = 256 * 1024 * 1024
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 16
 MAX_ASPECT = 32
-
-NOTHING = "no pictures in this folder"
-# Pillow's own readers, called directly rather than through Image.open: that one refuses or warns at a size of its own,
-# set by a global that this module would otherwise have to change for the whole process.
-_DECODERS = {
-    image_formats.JPEG: JpegImagePlugin.jpeg_factory,  # also opens MPO, at its first picture
-    image_formats.PNG: PngImagePlugin.PngImageFile,
-    image_formats.WEBP: WebPImagePlugin.WebPImageFile,
-    image_formats.GIF: GifImagePlugin.GifImageFile,
-    image_formats.BMP: BmpImagePlugin.BmpImageFile,
-    image_formats.TIFF: TiffImagePlugin.TiffImageFile,
-    image_formats.AVIF: AvifImagePlugin.AvifImageFile,
-    image_formats.HEIC: HeifImageFile,
-}
+MAX_SCANS = 100
+MAX_SCANNED = 2_000_000_000  # pixels, each counted once a scan
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -65,44 +44,50 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_BAND = 1 << 22  # pixels worked on at a time where an intermediate is wider than the image
+_LARGE = 1 << 24  # pixels, from which on the allocator is asked to give back what decoding took
 
 
 def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
-    """Decode one picture to an upright 8-bit sRGB image (mode RGB) that holds no metadata.
+    """Decode one image to an upright 8-bit sRGB image (mode RGB) that holds no metadata.
 
-    source is a path, the file's content as bytes, or an open binary file.
+    source is a path, the file's content as bytes, or an open binary file. Waits for its turn where other threads decode so much
+    that memory would run short; so do not call it while holding a lock that these need.
 
-    * EXIF orientation is applied; EXIF that cannot be read is ignored, since the pixels are whole.
-    * Transparency is laid over white. White is what pages and viewers put behind a picture, so it is what people judge;
+    * EXIF orientation is applied; EXIF that cannot be read is ignored, since the pixels are whole. So is any other metadata.
+    * Transparency is laid over white. White is what pages and viewers put behind an image, so it is what people judge;
       dropping the alpha would uncover colours that nobody was meant to see.
-    * An animation gives its first frame, a multi-page TIFF its first page.
-    * 16-bit pixels are scaled by 1/257 to 8 bits, not clipped. 32-bit and floating-point grey is refused unless its values
-      fit 16 bits: such files do not say which number is white.
-    * An embedded colour profile other than sRGB is applied, as browsers do; one that cannot be used is ignored.
+    * An animation gives its first frame, a TIFF its first image that is no thumbnail.
+    * 16-bit pixels are scaled by 1/257 to 8 bits, not clipped. 32-bit, signed and floating-point pixels are refused: such files
+      do not say which number is white.
+    * An embedded colour profile other than sRGB is applied, as browsers do; one that cannot be used is ignored. The colours of cICP
+      (PNG) and nclx (AVIF, HEIC) are converted too; HDR is tone-mapped as Chromium does (model/colour.py).
 
-    Raises ImageError with one sentence that leaves out the file's name: for what is not a picture, is truncated or damaged
-    (a PNG's checksums are verified), or lies outside the limits of this module.
+    Raises ImageError with one sentence that leaves out the file's name: for what is not an image, is truncated or damaged
+    (a PNG's checksums are verified), is of a format that is not supported, or lies outside the limits of this module.
     """
-    content = _read(source)
-    kind = image_kind(content)
-    try:
-        decoded = _DECODERS[kind](io.BytesIO(content), "")
-        check_size(*decoded.size)
-        if kind is image_formats.PNG:
-            # Pillow skips the checksums of pixel data when it decodes, and would let a flipped bit through as noise.
-            decoded.verify()
-            decoded = _DECODERS[kind](io.BytesIO(content), "")
-        decoded.load()
-        return _to_rgb(_turn_upright(decoded))
-    except ImageError:
-        raise
-    except MemoryError as error:
-        raise ImageError("too large for the memory of this machine: make the picture smaller") from error
-    except Exception as error:
-        # A hostile file makes decoders raise nearly anything (OSError, SyntaxError, struct.error, zlib.error, IndexError ...).
-        # All of it means the same to the caller, and nothing is lost: the cause stays attached.
-        cut = "truncat" in str(error).lower() or _lacks_end(kind, content)
-        raise ImageError(f"not an image: {'truncated' if cut else 'damaged'} {kind.name}") from error
+    with FILES.share(3 * _length(source)):  # the file, what is left of it without metadata, and a decoder's copy
+        content = _read(source)
+        kind = image_kind(content)
+        try:
+            opened = open_with(kind, content)
+            check_size(*opened.size)
+            _check_scans(opened)
+            pixels = opened.size[0] * opened.size[1]
+            with PIXELS.share(pixels * opened.bytes_per_pixel):
+                image = _to_rgb(_turn_upright(opened.load(), opened.file.orientation), opened)
+                if pixels >= _LARGE:
+                    del opened
+                    give_back_freed_memory()
+                return image
+        except ImageError:
+            raise
+        except MemoryError as error:
+            raise ImageError("too large for the memory of this machine: make the image smaller") from error
+        except Exception as error:
+            # A hostile file makes decoders raise nearly anything (OSError, SyntaxError, struct.error, zlib.error, IndexError ...).
+            # All of it means the same to the caller, and nothing is lost: the cause stays attached.
+            raise _refusal(kind, content, error) from error
 
 
 def open_named(path: Path) -> Image.Image:
@@ -113,58 +98,14 @@ def open_named(path: Path) -> Image.Image:
         raise DataError(f"{path}: {error}") from error
 
 
-def find_images(
-    paths: Iterable[str | Path], suffixes: frozenset[str] = SUFFIXES
-) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """List the picture files under paths: (files, problems).
-
-    A file is taken as given, whatever its name. A folder is walked with its subfolders: its files with one of `suffixes`
-    follow in sorted order; hidden files and folders are left out, links to folders are not followed. The order of paths is kept.
-    problems lists (path, sentence) for each path that is missing, cannot be read or holds no picture, so that a caller
-    reports these and goes on with the rest. Raises nothing.
-    """
-    files: list[Path] = []
-    problems: list[tuple[Path, str]] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found, unreadable = _walk(path, suffixes)
-            files += found
-            problems += unreadable
-            if not found and not unreadable:
-                problems.append((path, NOTHING))
-        elif os.path.lexists(path):
-            files.append(path)
-        else:
-            problems.append((path, "no such file or folder"))
-    return files, problems
-
-
-def find_all_images(paths: Iterable[str | Path]) -> list[Path]:
-    """find_images for one path or more, none of which may be left out: raises DataError for the first that has a problem."""
-    files, problems = find_images(paths)
-    if problems:
-        path, sentence = problems[0]
-        raise DataError(f"{path}: {sentence}")
-    return files
-
-
-def _walk(folder: Path, suffixes: frozenset[str]) -> tuple[list[Path], list[tuple[Path, str]]]:
-    found: list[Path] = []
-    problems: list[tuple[Path, str]] = []
-
-    def note(error: OSError) -> None:
-        problems.append((Path(error.filename), f"cannot read this folder: {_reason(error)}"))
-
-    for parent, folders, names in os.walk(folder, onerror=note):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name) for name in names if not name.startswith(".") and Path(name).suffix.lower() in suffixes
-        ]
-    return sorted(found), sorted(problems)
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error) or type(error).__name__).lower()
+def _length(source: str | Path | bytes | BinaryIO) -> int:
+    """Bytes of the file; 0 where that cannot be told, be it that _read says why or that the source is a stream."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return len(source)
+    try:
+        return min(os.stat(source).st_size, MAX_BYTES) if isinstance(source, (str, Path)) else 0
+    except (OSError, ValueError):
+        return 0
 
 
 def _read(source: str | Path | bytes | BinaryIO) -> bytes:
@@ -178,7 +119,7 @@ def _read(source: str | Path | bytes | BinaryIO) -> bytes:
             else:
                 content = source.read(MAX_BYTES + 1)
         except OSError as error:
-            raise ImageError(f"cannot be read: {_reason(error)}") from error
+            raise ImageError(f"cannot be read: {reason_of(error)}") from error
         except ValueError as error:  # a NUL in the path, or a closed file
             raise ImageError(f"cannot be read: {error}") from error
     if not content:
@@ -216,64 +157,86 @@ def check_size(width: int, height: int) -> None:
         )
 
 
+def _check_scans(opened: Opened) -> None:
+    scans, (width, height) = opened.file.scans, opened.size
+    most = min(MAX_SCANS, MAX_SCANNED // (width * height))
+    if scans > most:
+        raise ImageError(f"too many scans: this JPEG has {scans}, the limit at its size is {most}; save it again")
+
+
+def _refusal(kind: Kind, content: bytes, error: Exception) -> ImageError:
+    reason = str(error).lower()
+    if kind is TIFF and "unknown pixel mode" in reason:
+        return unsupported("TIFF of this kind of pixels")
+    if "unsupported" in reason:
+        return unsupported(f"{kind.name} of this kind")
+    cut = "truncat" in reason or _lacks_end(kind, content)
+    return ImageError(f"not an image: {'truncated' if cut else 'damaged'} {kind.name}")
+
+
 def _lacks_end(kind: Kind, content: bytes) -> bool:
     """Whether the mark that closes a file of this kind is nowhere in it."""
-    end = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}.get(kind.name)
-    if kind is image_formats.WEBP:
+    end = {JPEG: b"\xff\xd9", PNG: b"IEND", GIF: b"\x3b"}.get(kind)
+    if kind is WEBP:
         return len(content) < 8 + int.from_bytes(content[4:8], "little")
-    if kind is image_formats.BMP:
+    if kind is BMP:
         return len(content) < int.from_bytes(content[2:6], "little")
     return end is not None and end not in content[-4096:]
 
 
-def _turn_upright(image: Image.Image) -> Image.Image:
-    # After load(): a PNG's EXIF may follow its pixels, and Pillow's TIFF and AVIF readers turn the pixels themselves.
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # noise in place of EXIF raises as variously as noise in place of pixels, but harms no pixel
-        return image
-    # isinstance, because a broken tag may hold any type, unhashable ones too.
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+def _turn_upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _UPRIGHT.get(orientation)
     return image if turn is None else image.transpose(turn)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if image.mode == "F" or image.mode == "I" or image.mode.startswith("I;"):
-        image = _from_deep_grey(image)
+def _to_rgb(image: Image.Image, opened: Opened) -> Image.Image:
+    if image.mode == "I" or image.mode.startswith("I;"):
+        image = _from_deep_grey(image, opened.file.bits)
+    if opened.file.white_is_zero:
+        image = ImageOps.invert(image)
+    if image.mode == "LAB":
+        return _plain(from_lab(image))
+    if image.has_transparency_data and image.mode in ("L", "LA"):
+        grey, alpha = image.convert("LA").split()
+        image = _converted(grey, opened).convert("RGBA")
+        image.putalpha(alpha)
     elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
-    if profile:
-        image = _apply_profile(image, profile)
-    image = image.convert("RGB")
-    image.info = {}  # above all the profile, which must not be applied again
+        image = _converted(image.convert("RGBA"), opened)
+    else:
+        image = _converted(image if image.mode in ("L", "CMYK") else image.convert("RGB"), opened)
+    return _plain(_over_white(image) if image.mode == "RGBA" else image)
+
+
+def _converted(image: Image.Image, opened: Opened) -> Image.Image:
+    """In sRGB: an L, RGB, RGBA or CMYK image, by the colours that its file declares."""
+    if opened.file.cicp and image.mode != "CMYK":
+        return apply_code_points(image.convert("RGB") if image.mode == "L" else image, opened.file.cicp)
+    return apply_profile(image, opened.file.profile) if opened.file.profile else image
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """As RGB without metadata: above all without a profile, which must not be applied again."""
+    if image.mode != "RGB" or type(image) is not Image.Image:
+        image = image.convert("RGB")
+    image.info = {}
     return image
 
 
-def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits (in whichever of Pillow's modes) to mode L."""
-    values = np.asarray(image)
-    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-        raise ImageError(
-            "pixels of 32 bits are not supported, as the file does not say which value is white: save it with 8 or 16"
-        )
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+def _over_white(image: Image.Image) -> Image.Image:
+    result = Image.new("RGB", image.size)
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        result.paste(Image.alpha_composite(Image.new("RGBA", band.size, "white"), band).convert("RGB"), (0, top))
+    return result
 
 
-def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert to sRGB; an image whose profile is broken or meant for other channels comes back as it is."""
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "sRGB" in ImageCms.getProfileDescription(source):
-            return image
-        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC  # keeps white white
-        return ImageCms.profileToProfile(image, source, _srgb(), intent, outputMode="RGB") or image
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return image
-
-
-@functools.cache
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+def _from_deep_grey(image: Image.Image, bits: int) -> Image.Image:
+    """Grey of up to 16 bits (in whichever of Pillow's modes) to mode L."""
+    white = (1 << bits) - 1
+    result = np.empty((image.height, image.width), np.uint8)
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = np.asarray(image.crop((0, top, image.width, min(top + rows, image.height)))).astype(np.uint32)
+        result[top : top + rows] = (band * 255 + white // 2) // white
+    return Image.fromarray(result)

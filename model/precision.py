@@ -13,7 +13,7 @@ from pathlib import Path
 
 from model.commands import DTYPES, add_batch_size_option, add_device_option, add_spec_option, data_dir, run
 from model.errors import ModelError
-from model.images import find_all_images
+from model.image_search import find_all_images
 
 
 def precision(arguments: argparse.Namespace) -> int:

@@ -22,8 +22,8 @@ from tqdm import tqdm
 from model.assessment import Assessment, Failure
 from model.commands import add_model_options, data_dir, progress_bars, run
 from model.csv_cells import row_writer
-from model.images import SUFFIXES as PICTURES
-from model.images import NOTHING, find_images
+from model.image_formats import SUFFIXES as PICTURES
+from model.image_search import NOTHING, find_images
 from model.registry import QUALITY, check_spec
 
 

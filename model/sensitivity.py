@@ -26,7 +26,8 @@ from tqdm import tqdm
 
 from model.commands import add_model_options, data_dir, progress_bars, run
 from model.degradations import KINDS, degrade
-from model.images import find_all_images, open_named
+from model.image_search import find_all_images
+from model.images import open_named
 from model.registry import check_spec
 
 if TYPE_CHECKING:

@@ -54,8 +54,8 @@ def bomb(width: int, height: int) -> bytes:
 
 
 def _text_bomb() -> bytes:
-    """A small picture whose compressed comment unfolds to 200 MB."""
-    whole = _encoded(picture(64, 64), "PNG")
+    """A picture whose compressed comment would unfold to 200 MB."""
+    whole = _encoded(picture(), "PNG")
     after_header = 8 + 25
     comment = _png_chunk(b"zTXt", b"Comment\x00\x00" + _packed_zeros(200_000_000))
     return whole[:after_header] + comment + whole[after_header:]
@@ -126,7 +126,6 @@ def write_zoo(folder: str | Path) -> dict[str, tuple[Path, bool]]:
         "noise.webp": np.random.default_rng(2).bytes(4000),
         "bomb.png": bomb(30_000, 30_000),  # 900 million pixels
         "bomb_pillow_only_warns_of.png": bomb(14_000, 10_000),
-        "text_bomb.png": _text_bomb(),
         "one_pixel.png": _encoded(Image.new("RGB", (1, 1), "red"), "PNG"),
         "sliver.png": _encoded(Image.new("RGB", (20_000, 1), "red"), "PNG"),
         "sliver_upright.png": _encoded(Image.new("RGB", (1, 20_000), "red"), "PNG"),
@@ -149,6 +148,7 @@ def write_zoo(folder: str | Path) -> dict[str, tuple[Path, bool]]:
         "plain.bmp": _encoded(picture(), "BMP"),
         "plain.tiff": _encoded(picture(), "TIFF"),
         "png_named.jpg": png,
+        "text_bomb.png": _text_bomb(),
         "UPPER CASE and späces.PNG": _with_comment(),
     }
     zoo = {}

@@ -1,0 +1,173 @@
+"""From the colours that a file declares to sRGB: ICC profiles, and the code points (cICP, nclx) of ITU-T H.273.
+
+What comes out is what Chromium shows on an sRGB screen, HDR (PQ and HLG) included, which it brings down to the range of such a screen by
+the reference white tone mapping of SMPTE ST 2094-50: white paper at half of its light, highlights of up to 1000 nits bent in above it.
+"""
+
+import functools
+import io
+
+import numpy as np
+from PIL import Image, ImageCms, ImageFilter
+
+LUT_SIDE = 65  # nodes a channel, the most that Pillow takes
+SAME = 2  # levels of 255: a profile that moves no colour further is sRGB, whatever its name
+
+SRGB, LINEAR, PQ, HLG = 13, 8, 16, 18
+BT709, BT2020 = 1, 9
+UNSPECIFIED = 2
+VIDEO = (1, 6, 14, 15)  # the curves of BT.709, BT.601 and BT.2020
+GAMMA = {4: 2.2, 5: 2.8, **dict.fromkeys(VIDEO, 2.4)}
+TRANSFERS = {SRGB, LINEAR, PQ, HLG, *GAMMA}
+# CIE xy of red, green, blue and white.
+_D65 = (0.3127, 0.3290)
+PRIMARIES = {
+    BT709: ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), _D65),
+    5: ((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), _D65),
+    6: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
+    7: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
+    BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
+    11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
+    12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
+    22: ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
+}
+
+PAPER_WHITE, PEAK = 203, 1000  # nits (BT.2408): diffuse white, and the brightest that is told apart
+HEADROOM = PEAK / PAPER_WHITE
+
+
+def from_code_points(primaries: int, transfer: int, video: bool = False) -> tuple[int, int] | None:
+    """The code points that are to be applied; None where they are sRGB's or unknown.
+
+    video: the file is an AVIF or HEIC, whose encoders write the curve of BT.709 for what was made on an sRGB screen, so that browsers
+    take it for sRGB's.
+    """
+    primaries = BT709 if primaries == UNSPECIFIED else primaries
+    if transfer == UNSPECIFIED or video and transfer in VIDEO:
+        transfer = SRGB
+    if primaries not in PRIMARIES or transfer not in TRANSFERS or (primaries, transfer) == (BT709, SRGB):
+        return None
+    return primaries, transfer
+
+
+def apply_code_points(image: Image.Image, code_points: tuple[int, int]) -> Image.Image:
+    """An RGB or RGBA image in the colours of (primaries, transfer), both known here, as sRGB in the same mode."""
+    primaries, transfer = code_points
+    if transfer == LINEAR:  # evenly spaced nodes would lie too far apart in the shadows
+        curve = (_encode(np.arange(256) / 255) * 255).round().astype(int).tolist()
+        identity = list(range(256))
+        image = image.point(curve * 3 + (identity if image.mode == "RGBA" else []))
+        transfer = SRGB
+        if primaries == BT709:
+            return image
+    return image.filter(_lut(primaries, transfer))
+
+
+def apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    """An L, RGB, RGBA or CMYK image in the colours of an ICC profile as sRGB: RGB or RGBA.
+
+    It comes back as it is where the profile is sRGB's, is broken, or is meant for other channels.
+    """
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        space = source.profile.xcolor_space.strip()
+        if space == "RGB" and image.mode == "L":
+            image = image.convert("RGB")
+        target = "RGBA" if image.mode == "RGBA" else "RGB"
+        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC  # keeps white white
+        transform = ImageCms.buildTransform(source, _srgb(), image.mode, target, intent)
+        if space in ("RGB", "GRAY") and _changes_nothing(transform, image.mode):
+            return image
+        if image.mode == target:
+            ImageCms.applyTransform(image, transform, inPlace=True)
+            return image
+        return ImageCms.applyTransform(image, transform) or image
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return image
+
+
+def from_lab(image: Image.Image) -> Image.Image:
+    """A CIELAB image as sRGB."""
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    transform = ImageCms.buildTransform(lab, _srgb(), "LAB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
+    return ImageCms.applyTransform(image, transform) or image
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether a transform leaves a sample of all colours where they are."""
+    ramp = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 3))
+    steps = np.linspace(0, 255, 9).astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
+    sample = ramp if mode == "L" else np.concatenate([ramp, colours])
+    before = Image.fromarray(sample[None])
+    after = ImageCms.applyTransform(before.convert(mode), transform).convert("RGB")
+    return int(np.abs(np.asarray(after, int) - np.asarray(before, int)).max()) <= SAME
+
+
+@functools.cache
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+@functools.lru_cache(maxsize=8)
+def _lut(primaries: int, transfer: int) -> ImageFilter.Color3DLUT:
+    """What becomes of a grid of colours; Pillow interpolates between them."""
+    steps = np.linspace(0, 1, LUT_SIDE)
+    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")  # red varies fastest
+    light = _decode(np.stack([red, green, blue], axis=-1).reshape(-1, 3), primaries, transfer)
+    if transfer in (PQ, HLG):
+        light = _tone_mapped(light @ _between(primaries, BT2020).T) @ _between(BT2020, BT709).T
+    else:
+        light = light @ _between(primaries, BT709).T
+    return ImageFilter.Color3DLUT(LUT_SIDE, _encode(light).astype(np.float32).ravel())
+
+
+def _decode(values: np.ndarray, primaries: int, transfer: int) -> np.ndarray:
+    """Linear light [N, 3] of encoded values in 0..1; 1 is the white of a page, PQ and HLG go beyond."""
+    if transfer == PQ:
+        m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+        power = values ** (1 / m2)
+        return (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1) * 10_000 / PAPER_WHITE
+    if transfer == HLG:
+        a, b, c = 0.17883277, 0.28466892, 0.55991073
+        scene = np.where(values <= 0.5, values**2 / 3, (np.exp((values - c) / a) + b) / 12)
+        luminance = scene @ _to_xyz(primaries)[1]
+        return scene * luminance[:, None] ** 0.2 * HEADROOM  # the system gamma of a screen of 1000 nits
+    if transfer in GAMMA:
+        return values ** GAMMA[transfer]
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def _encode(light: np.ndarray) -> np.ndarray:
+    """sRGB's curve, 0..1 to 0..1."""
+    light = light.clip(0, 1)
+    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+def _tone_mapped(light: np.ndarray) -> np.ndarray:
+    """HDR light [N, 3] in the primaries of BT.2020, scaled by a gain that depends on the largest component, to 0..1.
+
+    Up to white the gain is one half. From there a Bézier curve, whose middle lies 0.65 of the way to where the tangents meet, leads to
+    1 at the peak.
+    """
+    half, bend = 0.5, 0.65
+    middle_x, middle_y = (1 - bend) + bend / half, (1 - bend) * half + bend
+    t = np.linspace(0, 1, 1025)
+    curve_x = (1 - t) ** 2 + 2 * t * (1 - t) * middle_x + t**2 * HEADROOM
+    curve_y = (1 - t) ** 2 * half + 2 * t * (1 - t) * middle_y + t**2
+    largest = np.maximum(light.max(axis=1, keepdims=True), 1e-9)
+    return light * np.where(largest <= 1, half, np.interp(largest, curve_x, curve_y) / largest)
+
+
+def _between(source: int, target: int) -> np.ndarray:
+    return np.linalg.inv(_to_xyz(target)) @ _to_xyz(source)
+
+
+def _to_xyz(primaries: int) -> np.ndarray:
+    """The matrix from linear RGB to XYZ, white adapted to D65 by Bradford's method."""
+    red, green, blue, white = (np.array([x / y, 1, (1 - x - y) / y]) for x, y in PRIMARIES[primaries])
+    matrix = np.stack([red, green, blue], axis=1)
+    matrix = matrix * np.linalg.solve(matrix, white)
+    cone = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+    d65 = np.array([_D65[0] / _D65[1], 1, (1 - sum(_D65)) / _D65[1]])
+    return np.linalg.inv(cone) @ np.diag(cone @ d65 / (cone @ white)) @ cone @ matrix
