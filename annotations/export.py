@@ -49,17 +49,23 @@ def export(data_dir: Path, include_revealed: bool, out: Path | None) -> None:
             raise AnnotationError(f"No blind ratings in {data_dir} yet: --include-revealed takes the others.")
         raise AnnotationError(f"No ratings in {data_dir} yet: rate images on the page, or name another --data-dir.")
     text = to_csv(records, data_dir.absolute() / "images")
-    if out is None:
-        sys.stdout.write(text)
-        return
     try:
-        out.write_text(text, encoding="utf-8")
+        if out is None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        else:
+            out.write_text(text, encoding="utf-8")
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise AnnotationError(f"{out} cannot be written ({error.strerror}): choose another --out.") from error
+        where = "the output" if out is None else out
+        raise AnnotationError(f"{where} cannot be written ({error.strerror}): choose another --out.") from error
 
 
 def main() -> int:
-    """The command; 0 when the CSV was written, 1 after one sentence on stderr."""
+    """The command; 0 when the CSV was written, 2 after one sentence on stderr, and quiet where the reader of a pipe is gone."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(
         prog="python -m annotations.export",
         description="Write the mean opinion score of every rated image as CSV.",
@@ -81,8 +87,13 @@ def main() -> int:
         export(arguments.data_dir, arguments.include_revealed, arguments.out)
     except AnnotationError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        status = 2
+    except BrokenPipeError:
+        status = 128 + 13  # as of a program that SIGPIPE ends
+    else:
+        return 0
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again at exit
+    return status
 
 
 if __name__ == "__main__":

@@ -62,8 +62,7 @@ def main() -> int:
         metavar="N,N,...",
         help="how many images go through the model together (default: 1,2,4,8)",
     )
-    arguments = parser.parse_args()
-    return run(lambda: bench(arguments))
+    return run(lambda: bench(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
-"""What the commands have in common: the options that choose a model, and how an error ends a program."""
+"""What the commands have in common: the options that choose a model, and how a command ends."""
 
 import argparse
+import io
 import math
 import os
+import signal
 import sys
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
@@ -14,6 +18,7 @@ from model.progress import DOWNLOADING, Progress
 
 
 DTYPES = ("float32", "bfloat16", "float16", "8bit", "4bit")
+JOINERS = "\u200c\u200d"  # within words of some scripts, and within emoji
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -93,18 +98,78 @@ def progress_bars() -> Progress:
 
 def data_dir() -> Path:
     """The folder that a running app keeps everything in, where no --data-dir says otherwise."""
-    return Path(os.environ.get("QSCORER_DATA", "data"))
+    return Path(os.environ.get("QSCORER_DATA") or "data")
 
 
 def run(program: Callable[[], int]) -> int:
-    """Run a command; a ModelError becomes one sentence on stderr and exit status 2. Ctrl-C is quiet, and so is a closed pipe."""
+    """Run a command, its options' parsing included, and return its exit status: 0, 1 where some images failed, 2 where it was refused.
+
+    A ModelError, and what the file system refuses, becomes one sentence on stderr. Ctrl-C is quiet, and so is a closed pipe. What is printed
+    and cannot be spelled in the stream's encoding is spelled with backslashes.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started the command
+            setattr(sys, name, open(os.devnull, "w"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    with unwound_by_signals():
+        try:
+            try:
+                return program()
+            finally:
+                sys.stdout.flush()  # what the disk refuses only now is said as well
+        except ModelError as error:
+            return _refused(str(error))
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
+        except BrokenPipeError:
+            _give_up_stdout()
+            return 128 + 13  # SIGPIPE, which Windows has no name for
+        except OSError as error:
+            if error.errno is None:  # of a library's own making
+                raise
+            _give_up_stdout()
+            what = f"{error.filename} cannot be read or written" if error.filename else "the output cannot be written"
+            return _refused(f"{what} ({error.strerror}): free some space or choose another place")
+
+
+def _refused(sentence: str) -> int:
+    print(f"error: {printable(sentence)}", file=sys.stderr)
+    return 2
+
+
+def _give_up_stdout() -> None:
+    """Let what is still to be printed go nowhere: Python flushes stdout again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: what it would act upon, such as escape sequences and line ends in a file's name, is spelled out."""
+    return "".join(letter.encode("unicode_escape").decode() if _acts(letter) else letter for letter in text)
+
+
+def _acts(letter: str) -> bool:
+    # Cc: control characters; Cf: among them those that turn the direction of writing; Zl, Zp: line ends of Unicode.
+    return unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp") and letter not in JOINERS
+
+
+@contextmanager
+def unwound_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the program as Ctrl-C does, so that what is unfinished is cleared away; one that is ignored stays so (nohup)."""
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
+    taken = [number for number, handler in before.items() if handler != signal.SIG_IGN]
+
+    def unwind(number: int, frame: object) -> None:
+        for other in taken:  # a second one does not cut the clearing short
+            signal.signal(other, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in taken:
+        signal.signal(number, unwind)
     try:
-        return program()
-    except ModelError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again at exit
-        return 141
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, before[number])

@@ -58,8 +58,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m model.compare", description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="a clone of github.com/nisarahmedrana/BIQ2021")
     parser.add_argument("--out", type=Path, required=True, help="the folder that python -m model.train filled")
-    arguments = parser.parse_args()
-    return run(lambda: compare(arguments.data, arguments.out))
+
+    def program() -> int:
+        given = parser.parse_args()
+        return compare(given.data, given.out)
+
+    return run(program)
 
 
 if __name__ == "__main__":

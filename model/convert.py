@@ -170,9 +170,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("source", metavar="IN", type=Path, help="the published folder")
     parser.add_argument("out", metavar="OUT", type=Path, help="a folder to make; it must not exist")
     parser.add_argument("--base", type=Path, help="for a LoRA: the folder of its base, published or converted")
-    given = parser.parse_args(arguments)
 
     def program() -> int:
+        given = parser.parse_args(arguments)
         print(convert(given.source, given.out, given.base))
         return 0
 

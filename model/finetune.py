@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from annotations import RATING_SCALE, AnnotationError
 from annotations.export import collect_mos
 from model.adapter import check_name
-from model.commands import add_device_options, add_spec_option, data_dir, run
+from model.commands import add_device_options, add_spec_option, data_dir, printable, run
 from model.errors import DataError
 from model.rated import MIN_IMAGES, RatedImage, check_enough
 from model.registry import KNOWN, check_spec
@@ -124,14 +124,13 @@ def finetune_command(arguments: argparse.Namespace) -> int:
         dtype=arguments.dtype,
     )
     for failure in card.left_out:
-        print(f"left out: {failure['image']}: {failure['error']}", file=sys.stderr)
+        print(printable(f"left out: {failure['image']}: {failure['error']}"), file=sys.stderr)
     print(report(card, out, base_of(arguments.model)))
-    return 0
+    return 1 if card.left_out else 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
-    return run(lambda: finetune_command(arguments))
+    return run(lambda: finetune_command(parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

@@ -89,8 +89,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m model.label_noise", description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="a clone of github.com/nisarahmedrana/BIQ2021")
     parser.add_argument("--out", type=Path, required=True, help="where features are kept; shared with model.reproduce")
-    arguments = parser.parse_args()
-    return run(lambda: report(arguments.data, arguments.out))
+
+    def program() -> int:
+        given = parser.parse_args()
+        return report(given.data, given.out)
+
+    return run(program)
 
 
 if __name__ == "__main__":

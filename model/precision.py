@@ -71,8 +71,7 @@ def main() -> int:
     add_spec_option(parser)
     add_device_option(parser)
     add_batch_size_option(parser, 4)
-    arguments = parser.parse_args()
-    return run(lambda: precision(arguments))
+    return run(lambda: precision(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ SPEC is a name, a folder or a hub id (owner/model, owner/model@revision), or one
 `path/to/model`, `nano+my-adapter`, `nano+path/to/adapter`, `path/to/mplug-owl2+path/to/qscorer-lora`.
 """
 
+import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.backbones.mplug_owl2_prompts import TASKS
+from model.commands import run
 from model.errors import ModelLoadError
 from model.hub import download, is_hub_id
 
@@ -148,9 +150,17 @@ def find_adapter(name: str, adapters: Path | None, fetch: Callable[[str], Path] 
 
 
 def main() -> int:
-    for name, known in KNOWN.items():
-        print(f"{name:<15} {known.words}")
-    return 0
+    parser = argparse.ArgumentParser(
+        prog="python -m model.registry", description="List the models that have a name, one a line."
+    )
+
+    def program() -> int:
+        parser.parse_args()
+        for name, known in KNOWN.items():
+            print(f"{name:<15} {known.words}")
+        return 0
+
+    return run(program)
 
 
 if __name__ == "__main__":

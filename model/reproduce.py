@@ -73,8 +73,7 @@ def main() -> int:
         "--out", type=Path, default=Path("runs"), help="where features and results are kept (default: runs)"
     )
     parser.add_argument("--docs", type=Path, default=DOCS, help="where reproduction.md is written (default: docs)")
-    arguments = parser.parse_args()
-    return run(lambda: follow(arguments))
+    return run(lambda: follow(parser.parse_args()))
 
 
 def follow(arguments: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ from typing import TextIO
 from tqdm import tqdm
 
 from model.assessment import Assessment, Failure
-from model.commands import add_model_options, data_dir, progress_bars, run
+from model.commands import add_model_options, data_dir, printable, progress_bars, run
 from model.csv_cells import row_writer
 from model.image_formats import SUFFIXES as PICTURES
 from model.image_search import NOTHING, find_images
@@ -53,12 +53,12 @@ def print_table(results: Iterable[Assessment | Failure]) -> None:
     print(f"{'score':<16}{'token':<11}{'prob.':<7}image")
     for result in results:
         if isinstance(result, Failure):
-            print(f"{'—':>5}{'':<29}{result.image}: {result.error}")
+            print(f"{'—':>5}{'':<29}{printable(f'{result.image}: {result.error}')}", flush=True)
         else:
             low, high = result.scale
             token = result.tokens[result.probabilities.index(max(result.probabilities))]
             score = f"{result.score:5.2f} of {low:g}–{high:g}"
-            print(f"{score:<16}{token:<11}{max(result.probabilities):<7.0%}{result.image}")
+            print(f"{score:<16}{token:<11}{max(result.probabilities):<7.0%}{printable(result.image)}", flush=True)
 
 
 PRINTERS = {"table": print_table, "json": print_json, "csv": print_csv}
@@ -126,7 +126,10 @@ def score(arguments: argparse.Namespace) -> int:
     printer(results())
     if arguments.check_steps:
         for path, word in scorer.check_steps(paths):
-            print(f"check-steps: {path}: the model would have begun its answer with '{word}'", file=sys.stderr)
+            print(
+                f"check-steps: {printable(str(path))}: the model would have begun its answer with '{word}'",
+                file=sys.stderr,
+            )
     return 1 if failed else 0
 
 

@@ -50,8 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m model.soup", description=__doc__.split("\n\n")[0])
     parser.add_argument("trainings", type=Path, nargs="+", metavar="DIR", help="the --out of python -m model.train")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-    arguments = parser.parse_args()
-    return run(lambda: soup(arguments))
+    return run(lambda: soup(parser.parse_args()))
 
 
 def soup(arguments: argparse.Namespace) -> int:

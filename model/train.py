@@ -249,8 +249,7 @@ def main() -> int:
         metavar="PART",
         help="parts of the data to leave out, such as ss02 of BIQ2021",
     )
-    arguments = parser.parse_args()
-    return run(lambda: train_all(arguments))
+    return run(lambda: train_all(parser.parse_args()))
 
 
 def train_all(arguments: argparse.Namespace) -> int:

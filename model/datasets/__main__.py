@@ -46,13 +46,12 @@ def main() -> int:
     parser.add_argument("--split", choices=[*SPLITS, "all"], default="all", help="of what is written (default: all)")
     parser.add_argument("--write", choices=KINDS, help="the program whose meta JSON to write")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="where to write it")
-    arguments = parser.parse_args()
-    if bool(arguments.write) != bool(arguments.out):
-        parser.error("--write and --out go together")
-    return run(lambda: follow(arguments))
+    return run(lambda: follow(parser.parse_args()))
 
 
 def follow(arguments: argparse.Namespace) -> int:
+    if bool(arguments.write) != bool(arguments.out):
+        raise DataError("--write and --out go together: give both or neither.")
     rated = read_dataset(arguments.data, arguments.images, arguments.scale)
     if not arguments.write:
         print(json.dumps(summary(rated)))
