@@ -49,17 +49,13 @@ def export(data_dir: Path, include_revealed: bool, out: Path | None) -> None:
             raise AnnotationError(f"No blind ratings in {data_dir} yet: --include-revealed takes the others.")
         raise AnnotationError(f"No ratings in {data_dir} yet: rate images on the page, or name another --data-dir.")
     text = to_csv(records, data_dir.absolute() / "images")
+    if out is None:
+        sys.stdout.write(text)
+        return
     try:
-        if out is None:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        else:
-            out.write_text(text, encoding="utf-8")
-    except BrokenPipeError:
-        raise
+        out.write_text(text, encoding="utf-8")
     except OSError as error:
-        where = "the output" if out is None else out
-        raise AnnotationError(f"{where} cannot be written ({error.strerror}): choose another --out.") from error
+        raise AnnotationError(f"{out} cannot be written ({error.strerror}): choose another --out.") from error
 
 
 def main() -> int:
@@ -82,18 +78,22 @@ def main() -> int:
         "--include-revealed", action="store_true", help="count votes given after seeing the model's score too"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to stdout")
-    arguments = parser.parse_args()
     try:
-        export(arguments.data_dir, arguments.include_revealed, arguments.out)
+        try:
+            arguments = parser.parse_args()
+            export(arguments.data_dir, arguments.include_revealed, arguments.out)
+        finally:
+            sys.stdout.flush()  # what the disk refuses only now is said as well
     except AnnotationError as error:
         print(f"error: {error}", file=sys.stderr)
-        status = 2
-    except BrokenPipeError:
-        status = 128 + 13  # as of a program that SIGPIPE ends
-    else:
-        return 0
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again at exit
-    return status
+        return 2
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again at exit
+        if isinstance(error, BrokenPipeError):
+            return 128 + 13  # as of a program that SIGPIPE ends
+        print(f"error: the output cannot be written ({error.strerror}): free some space or use --out.", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":

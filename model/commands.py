@@ -104,8 +104,8 @@ def data_dir() -> Path:
 def run(program: Callable[[], int]) -> int:
     """Run a command, its options' parsing included, and return its exit status: 0, 1 where some images failed, 2 where it was refused.
 
-    A ModelError, and what the file system refuses, becomes one sentence on stderr. Ctrl-C is quiet, and so is a closed pipe. What is printed
-    and cannot be spelled in the stream's encoding is spelled with backslashes.
+    A ModelError, and what the file system refuses, becomes one sentence on stderr. Ctrl-C is quiet, and so is a closed pipe. What the
+    stream's encoding cannot spell is spelled with backslashes.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -156,7 +156,7 @@ def _acts(letter: str) -> bool:
 
 @contextmanager
 def unwound_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the program as Ctrl-C does, so that what is unfinished is cleared away; one that is ignored stays so (nohup)."""
+    """SIGTERM and SIGHUP end the program as Ctrl-C does, and what is unfinished is cleared away; one that is ignored (nohup) stays so."""
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
     taken = [number for number, handler in before.items() if handler != signal.SIG_IGN]

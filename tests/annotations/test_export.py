@@ -49,7 +49,7 @@ def test_stdout_carries_the_csv_alone_and_revealed_votes_on_request(rated, data_
 
 def test_no_ratings_yet_is_one_sentence_and_creates_nothing(data_dir):
     done = run_export("--data-dir", data_dir)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1 and f"No ratings in {data_dir} yet" in done.stderr
     assert not data_dir.exists()
 
@@ -57,13 +57,13 @@ def test_no_ratings_yet_is_one_sentence_and_creates_nothing(data_dir):
 def test_revealed_ratings_alone_are_pointed_to(store, data_dir, shown):
     store.record_rating("Ann", b"three", 5, suffix="png", seen="score", shown=shown)
     done = run_export("--data-dir", data_dir)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "No blind ratings" in done.stderr and "--include-revealed" in done.stderr
 
 
 def test_an_out_file_that_cannot_be_written_is_one_sentence(rated, data_dir, tmp_path):
     done = run_export("--data-dir", data_dir, "--out", tmp_path / "missing" / "labels.csv")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "cannot be written" in done.stderr
 
 
@@ -103,3 +103,19 @@ def test_of_a_files_name_the_harmless_part_is_kept(store, data_dir, given, kept)
 def test_an_empty_database_gives_no_records(data_dir):
     open_annotations(data_dir)
     assert collect_mos(data_dir) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_is_one_sentence(rated, data_dir):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "annotations.export", "--data-dir", str(data_dir)]
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "the output cannot be written (No space left on device)" in done.stderr
+
+
+def test_a_name_that_the_stream_cannot_spell_is_spelled_with_backslashes(store, data_dir):
+    store.record_rating("Ann", b"one", 2, suffix="jpg", name="é 中.jpg")
+    done = run_export("--data-dir", data_dir, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert next(csv.DictReader(done.stdout.splitlines()))["name"] == r"\xe9 \u4e2d.jpg"
