@@ -8,8 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from model import images
-from model.errors import DataError, ImageError
-from model.image_search import find_all_images, find_images
+from model.errors import ImageError
 from model.images import MAX_ASPECT, MIN_SIDE, open_image
 from tests.bad_images import picture, write_zoo
 
@@ -195,38 +194,3 @@ def test_flipped_and_missing_bytes_give_a_picture_or_an_image_error(recwarn):
             except ImageError:
                 refused += 1
         assert refused >= 10, name
-
-
-def test_folders_are_walked_in_order_and_problems_do_not_stop_the_rest(tmp_path):
-    for name in ["b/2.JPG", "b/1.png", "a.webp", "b/notes.txt", ".hidden/x.jpg", "b/.y.jpg", "c/deep/3.tiff"]:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "empty").mkdir()
-    given = [tmp_path / "b" / "notes.txt", tmp_path / "absent", tmp_path, tmp_path / "empty", tmp_path / "a.webp"]
-    files, problems = find_images(given)
-    inside = ["b/notes.txt", "a.webp", "b/1.png", "b/2.JPG", "c/deep/3.tiff", "a.webp"]
-    assert files == [tmp_path / name for name in inside]
-    assert problems == [
-        (tmp_path / "absent", "no such file or folder"),
-        (tmp_path / "empty", "no pictures in this folder"),
-    ]
-    with pytest.raises(DataError, match="absent: no such file or folder$"):
-        find_all_images(given)
-    assert find_all_images([tmp_path / "b"]) == [tmp_path / "b/1.png", tmp_path / "b/2.JPG"]
-
-
-def test_an_unreadable_folder_is_reported_and_its_neighbours_are_found(tmp_path, monkeypatch):
-    for name in ["open/1.png", "shut/2.png"]:
-        (tmp_path / name).parent.mkdir()
-        (tmp_path / name).touch()
-    scandir = os.scandir
-
-    def guarded(path):  # the permission bits themselves do not stop root, who often runs tests
-        if os.fspath(path).endswith("shut"):
-            raise PermissionError(13, "Permission denied", os.fspath(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", guarded)
-    files, problems = find_images([tmp_path])
-    assert files == [tmp_path / "open/1.png"]
-    assert problems == [(tmp_path / "shut", "cannot read this folder: permission denied")]

@@ -142,7 +142,7 @@ def test_the_table_has_a_heading_over_its_columns(command, tmp_path):
 def test_a_folder_of_the_other_kind_says_which_task_scores_it(command, tmp_path):
     assert command(tmp_path, "--task", "video")[1].endswith("no videos in this folder\n")
     (tmp_path / "clip.mp4").touch()
-    assert "no pictures in this folder, but videos: add --task video" in command(tmp_path)[1]
+    assert "no images in this folder, but videos: add --task video" in command(tmp_path)[1]
     (tmp_path / "clip.mp4").rename(tmp_path / "clip.png")
     assert "but pictures: leave --task video out" in command(tmp_path, "--task", "video")[1]
 
