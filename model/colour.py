@@ -18,7 +18,8 @@ BT709, BT2020 = 1, 9
 UNSPECIFIED = 2
 VIDEO = (1, 6, 14, 15)  # the curves of BT.709, BT.601 and BT.2020
 GAMMA = {4: 2.2, 5: 2.8, **dict.fromkeys(VIDEO, 2.4)}
-TRANSFERS = {SRGB, LINEAR, PQ, HLG, *GAMMA}
+SMPTE_240, DCI = 7, 17
+TRANSFERS = {SRGB, LINEAR, PQ, HLG, SMPTE_240, DCI, *GAMMA}
 # CIE xy of red, green, blue and white.
 _D65 = (0.3127, 0.3290)
 PRIMARIES = {
@@ -36,18 +37,16 @@ PAPER_WHITE, PEAK = 203, 1000  # nits (BT.2408): diffuse white, and the brightes
 HEADROOM = PEAK / PAPER_WHITE
 
 
-def from_code_points(primaries: int, transfer: int, video: bool = False) -> tuple[int, int] | None:
-    """The code points that are to be applied; None where they are sRGB's or unknown.
+def from_code_points(primaries: int, transfer: int, heif: bool = False) -> tuple[int, int] | None:
+    """The code points that are to be applied; None where they are unknown.
 
-    video: the file is an AVIF or HEIC, whose encoders write the curve of BT.709 for what was made on an sRGB screen, so that browsers
-    take it for sRGB's.
+    heif: the file is an AVIF or HEIC. There browsers take what is unspecified for sRGB's, and the curve of BT.709 too, which encoders
+    write for what was made on an sRGB screen.
     """
-    primaries = BT709 if primaries == UNSPECIFIED else primaries
-    if transfer == UNSPECIFIED or video and transfer in VIDEO:
-        transfer = SRGB
-    if primaries not in PRIMARIES or transfer not in TRANSFERS or (primaries, transfer) == (BT709, SRGB):
-        return None
-    return primaries, transfer
+    if heif:
+        primaries = BT709 if primaries == UNSPECIFIED else primaries
+        transfer = SRGB if transfer in (UNSPECIFIED, *VIDEO) else transfer
+    return (primaries, transfer) if primaries in PRIMARIES and transfer in TRANSFERS else None
 
 
 def apply_code_points(image: Image.Image, code_points: tuple[int, int]) -> Image.Image:
@@ -58,8 +57,8 @@ def apply_code_points(image: Image.Image, code_points: tuple[int, int]) -> Image
         identity = list(range(256))
         image = image.point(curve * 3 + (identity if image.mode == "RGBA" else []))
         transfer = SRGB
-        if primaries == BT709:
-            return image
+    if (primaries, transfer) == (BT709, SRGB):
+        return image
     return image.filter(_lut(primaries, transfer))
 
 
@@ -133,6 +132,10 @@ def _decode(values: np.ndarray, primaries: int, transfer: int) -> np.ndarray:
         scene = np.where(values <= 0.5, values**2 / 3, (np.exp((values - c) / a) + b) / 12)
         luminance = scene @ _to_xyz(primaries)[1]
         return scene * luminance[:, None] ** 0.2 * HEADROOM  # the system gamma of a screen of 1000 nits
+    if transfer == SMPTE_240:
+        return np.where(values < 0.0912, values / 4, ((values + 0.1115) / 1.1115) ** (1 / 0.45))
+    if transfer == DCI:
+        return values**2.6 * 52.37 / 48
     if transfer in GAMMA:
         return values ** GAMMA[transfer]
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)

@@ -97,7 +97,7 @@ def _avif_file(content: bytes) -> Opened:
     file = Stripped(b"", profile, orientation=orientation)
     try:
         file.cicp = _nclx(HeifFile(content).info)
-    except HEIF_ERRORS:  # what libheif cannot read of a file that libavif can has no code points for us
+    except HEIF_ERRORS:  # libheif knows fewer kinds of AVIF than libavif; without code points it is sRGB
         pass
 
     def load() -> Image.Image:
@@ -118,8 +118,9 @@ def _heic(content: bytes) -> Opened:
 
 
 def _nclx(info: dict) -> tuple[int, int] | None:
-    nclx = info.get("nclx_profile")
-    return nclx and from_code_points(nclx["color_primaries"], nclx["transfer_characteristics"], video=True)
+    """The code points of an AVIF or HEIC file; a profile goes before them."""
+    nclx = None if info.get("icc_profile") else info.get("nclx_profile")
+    return nclx and from_code_points(nclx["color_primaries"], nclx["transfer_characteristics"], heif=True)
 
 
 _OPENERS: dict[Kind, Callable[[bytes], Opened]] = {

@@ -4,6 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from model.colour import HLG, PQ, from_code_points
 from model.errors import ImageError
 from model.image_formats import unsupported
 from model.stripped import Stripped
@@ -51,8 +52,8 @@ def strip_png(content: bytes) -> Stripped:
             stripped.orientation = exif_orientation(bytes(data))
         elif kind == b"iCCP":
             stripped.profile = _profile(bytes(data))
-        elif kind == b"cICP" and len(data) == 4 and data[2] == 0:
-            stripped.cicp = (data[0], data[1])
+        elif kind == b"cICP" and len(data) == 4:
+            stripped.cicp = _code_points(data)
         elif not kind[0] & 32 and kind != b"IEND":
             raise unsupported(f"PNG with a chunk {kind.decode('latin-1')!r}")
     if len(header) != 13 or not pixels:
@@ -91,6 +92,15 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, bool]]:
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))))
+
+
+def _code_points(data: memoryview) -> tuple[int, int] | None:
+    primaries, transfer, matrix, full_range = data
+    if (matrix, full_range) == (0, 1):
+        return from_code_points(primaries, transfer)
+    if transfer in (PQ, HLG):
+        raise unsupported("PNG with HDR in narrow range")
+    return None  # browsers pass over it
 
 
 def _profile(data: bytes) -> bytes | None:

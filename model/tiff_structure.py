@@ -25,7 +25,7 @@ PIXELS |= {347, *range(512, 522), *range(529, 533)}
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 UNSIGNED = {1: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
-CFA, LINEAR_RAW, LAB = 32803, 34892, 8
+CFA, LINEAR_RAW, YCBCR = 32803, 34892, 6
 COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000}
 NAMES = {
     34712: "JPEG 2000",
@@ -171,6 +171,8 @@ def _check_samples(content: bytes, layout: Layout, tags: dict[int, Tag], strippe
         if number in tags and tags[number].count > MAX_PIECES:
             raise ImageError(f"too many pieces: {tags[number].count} strips or tiles, the limit is {MAX_PIECES}")
     bits, sample = max(_values(content, layout, tags.get(BITS)) or [1]), first(SAMPLE_FORMAT, 1)
+    if photometric == YCBCR and compression == 1:
+        raise unsupported("TIFF with uncompressed YCbCr pixels")
     if sample == 3:
         raise unsupported("TIFF with floating-point pixels")
     if sample in (2, 5, 6):
