@@ -30,6 +30,7 @@ from model.layouts import (
     find_layout,
     fingerprint,
 )
+from model.lfs import pointers_named
 from model.new_folder import new_folder
 
 SHARD = 2 * 10**9  # bytes; a shard is in memory while it is written
@@ -40,6 +41,11 @@ def convert(source: Path, out: Path, base: Path | None = None) -> str:
 
     Raises ModelLoadError when `source` is no published layout, is an adapter without its base, or `out` exists or cannot be written.
     """
+    with pointers_named(source, base):
+        return _convert(source, out, base)
+
+
+def _convert(source: Path, out: Path, base: Path | None) -> str:
     if not base and (source / ADAPTER_CONFIG).is_file():
         raise ModelLoadError(f"{source} is an adapter and needs its base: give the folder of that by --base BASE.")
     layout = find_layout(source, base)

@@ -27,6 +27,7 @@ from model.decode_budget import FILES, PIXELS
 from model.decoders import Opened, open_with
 from model.errors import DataError, ImageError, reason_of
 from model.image_formats import BMP, GIF, JPEG, PNG, TIFF, WEBP, Kind, image_kind, unsupported
+from model.lfs import is_pointer
 
 MAX_BYTES = 256 * 1024 * 1024
 MAX_PIXELS = 100_000_000
@@ -124,6 +125,8 @@ def _read(source: str | Path | bytes | BinaryIO) -> bytes:
             raise ImageError(f"cannot be read: {error}") from error
     if not content:
         raise ImageError("empty file")
+    if is_pointer(content):
+        raise ImageError("a Git LFS pointer, not the image: run 'git lfs pull' in the folder that was cloned")
     if len(content) > MAX_BYTES:
         raise ImageError(f"too many bytes: the limit is {MAX_BYTES // 2**20} MiB")
     return content

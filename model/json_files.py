@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 from model.errors import ModelLoadError
+from model.lfs import check_no_pointer
 
 
 def read_json(path: Path) -> dict:
     """The object in a JSON file. Raises ModelLoadError when it is missing or broken."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+        check_no_pointer(text, path, ModelLoadError)
+        content = json.loads(text.decode("utf-8"))
     except FileNotFoundError as error:
         raise ModelLoadError(f"{path.parent} lacks {path.name}: copy the whole folder again.") from error
     except (OSError, ValueError) as error:

@@ -12,6 +12,7 @@ from torch import nn
 from model.backbones.mplug_owl2_prompts import TASKS
 from model.errors import ModelError, ModelLoadError
 from model.json_files import read_json
+from model.lfs import pointers_named
 from model.memory import check_numbers
 from model.progress import LOADING, Progress
 from model.registry import KNOWN, QUALITY, Spec
@@ -53,6 +54,11 @@ def load_backbone(
     dtype: a word of DTYPES or BITS, or auto: float32, and bfloat16 for large models on a GPU. Raises ModelError for a task that
     it was not taught, TooLittleMemory before loading what does not fit, ModelLoadError for what is missing or broken.
     """
+    with pointers_named(found.base, found.adapter):
+        return _load_backbone(found, device, dtype, task, progress)
+
+
+def _load_backbone(found: Spec, device: torch.device, dtype: str, task: str, progress: Progress | None) -> Backbone:
     kind = kind_of(found)
     if kind == "mplug_owl2":
         return load_mplug_owl2(found, device, dtype, task, progress)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from model.errors import DataError
 from model.json_files import read_json
+from model.lfs import pointers_named
 from model.registry import Spec
 
 if TYPE_CHECKING:
@@ -146,6 +147,11 @@ def open_tuner(found: Spec, device: "torch.device", dtype: str) -> Tuner:
 
     Raises DataError for what cannot be fine-tuned, TooLittleMemory before loading what would not fit, ModelLoadError for what is broken.
     """
+    with pointers_named(found.base, found.adapter):
+        return _open_tuner(found, device, dtype)
+
+
+def _open_tuner(found: Spec, device: "torch.device", dtype: str) -> Tuner:
     from model import loading
 
     check_can_learn(found, dtype)

@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 
 from model.errors import ModelLoadError
 from model.json_files import read_json
+from model.lfs import check_no_pointer
 
 AGAIN = "download this file again"
 LET_GO = 2**26  # bytes read after which a mapping is dropped and made anew: what was read counts as memory until then
@@ -55,15 +56,12 @@ def check_is_weights(path: Path) -> None:
     """Raises ModelLoadError when the file is not there or is what Git LFS puts in its place."""
     try:
         with path.open("rb") as file:
-            start = file.read(24)
+            start = file.read(64)
     except OSError as error:
         raise ModelLoadError(
             f"{path} cannot be read ({error.strerror}): download it again, the folder is incomplete."
         ) from error
-    if start.startswith(b"version https://git-lfs"):
-        raise ModelLoadError(
-            f"{path} is only a Git LFS pointer to the weights: run 'git lfs pull' in its folder, or download the file itself."
-        )
+    check_no_pointer(start, path, ModelLoadError)
     if not start:
         raise ModelLoadError(f"{path} is empty: {AGAIN}.")
 

@@ -32,7 +32,7 @@ def read_labels(path: str | Path, images: str | Path, scale: tuple[float, float]
         if (std is not None and std < 0) or (n is not None and n < 1):
             raise row.error(f"{image} has a negative std or an n below 1")
         if n is not None and n != int(n):
-            raise row.error(f"the n of {image} is {n:g}, and raters come whole")
+            raise row.error(f"the n of {image} is {n:g}, and must be a whole number")
         found.append((image, mos, std, None if n is None else int(n)))
     if not found:
         raise DataError(f"{path} has no rows below its first line: there is nothing to evaluate")

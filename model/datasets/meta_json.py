@@ -20,6 +20,7 @@ from pathlib import Path
 from model.datasets.pictures import locate
 from model.errors import DataError
 from model.labels import LEVEL_WORDS, interval_index, level_values, raw_soft_label, soft_label
+from model.lfs import check_no_pointer
 from model.rated import RatedImage
 
 KINDS = ("q-scorer", "q-align", "deqa")
@@ -37,9 +38,12 @@ def read_meta(path: str | Path, images: str | Path, scale: tuple[float, float] |
     """
     path, images = Path(path), Path(images)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    check_no_pointer(content, path, DataError)
+    try:
+        entries = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not readable JSON: copy it again") from error
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
