@@ -1,19 +1,21 @@
 """Weights of the LLM's layers in 8 or 4 bits, by bitsandbytes where it is installed and the device has it (CUDA; CPU, slowly)."""
 
-import logging
-
 import torch
 from torch import nn
 
 from model.errors import ModelLoadError
 
 BITS = (8, 4)  # LLM.int8(), NF4
+# On processors with AVX512-BF16 bitsandbytes packs 4-bit weights [out, in] in groups of 32 rows, with a factor for every 64 numbers
+# of a row. Everywhere the same layers are quantized, so that a model scores alike on every machine.
+ROWS, COLUMNS = 32, 64
 
 
-def is_quantized(name: str, shape: torch.Size) -> bool:
-    """Whether a tensor of mPLUG-Owl2 is held in fewer bits: the matrices of the LLM's layers, 92 % of the 7B model. Vision, abstractor,
-    lm_head and regressor stay as they are."""
-    return name.startswith("model.layers.") and len(shape) == 2
+def is_quantized(name: str, shape: torch.Size, bits: int) -> bool:
+    """Whether a tensor of mPLUG-Owl2 is held in 8 or 4 bits: the matrices of the LLM's layers, 92 % of the 7B model. Vision, abstractor,
+    lm_head and regressor stay as they are; so does, in 4 bits, a matrix whose shape cannot be packed."""
+    fits = bits == 8 or len(shape) == 2 and shape[0] % ROWS == 0 and shape[1] % COLUMNS == 0
+    return name.startswith("model.layers.") and len(shape) == 2 and fits
 
 
 def quantized_linear(weight: torch.Tensor, bits: int, device: str | torch.device, dtype: torch.dtype) -> nn.Module:
@@ -29,7 +31,6 @@ def quantized_linear(weight: torch.Tensor, bits: int, device: str | torch.device
         ) from error
     if torch.device(device).type not in ("cuda", "cpu"):
         raise ModelLoadError(f"{bits} bits do not run on {device}: choose --dtype bfloat16 or another device.")
-    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)  # tells of float16 at every layer
     rows, columns = weight.shape
     with torch.device("meta"):
         if bits == 8:

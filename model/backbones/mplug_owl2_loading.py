@@ -34,7 +34,7 @@ def load_model(
 ) -> tuple[MplugOwl2Model, MplugOwl2Processor]:
     """The model that a layout plans, in eval mode, and its processor. Never more than the model and one tensor are in memory.
 
-    bits: hold the LLM's layers in 8 or 4 bits (see model/quantization.py), computing in `dtype`; such a model is for inference.
+    bits: hold the LLM's layers in 8 or 4 bits, those that model/quantization.py can pack, computing in `dtype`; for inference only.
     merge: add the layout's LoRA to the weights, in float32, before they are rounded to `dtype`; else leave it out (see `attach_lora`).
     progress: called with numbers so far and in all; what it raises ends the loading. Raises ModelLoadError for a tensor that is missing,
     left over or of another shape, and, before anything is loaded, for too little memory.
@@ -54,7 +54,7 @@ def load_model(
                 if name in lora:
                     a, b = (piece.read().float() for piece in lora[name])
                     value = value.float() + layout.lora.scaling * (b @ a)
-                if bits and is_quantized(name, tensor.shape):
+                if bits and is_quantized(name, tensor.shape, bits):
                     place(model, name.removesuffix(".weight"), quantized_linear(value, bits, device, dtype))
                 else:
                     place(model, name, value.to(device, dtype, copy=True))
@@ -229,9 +229,11 @@ def choice(dtype: torch.dtype, bits: int | None) -> str:
 def sizes(places: dict[str, torch.Tensor], dtype: torch.dtype = torch.bfloat16) -> dict[str, float]:
     """Bytes of the whole model in each way of loading it, largest first. dtype: of what is not held in fewer bits."""
     full = sum(tensor.numel() for tensor in places.values())
-    layers = sum(tensor.numel() for name, tensor in places.items() if is_quantized(name, tensor.shape))
     found = {choice(kind, None): float(full * kind.itemsize) for kind in (torch.float32, torch.bfloat16, torch.float16)}
-    return found | {choice(torch.bfloat16, bits): layers * bits / 8 + (full - layers) * dtype.itemsize for bits in BITS}
+    for bits in BITS:
+        layers = sum(tensor.numel() for name, tensor in places.items() if is_quantized(name, tensor.shape, bits))
+        found[choice(torch.bfloat16, bits)] = layers * bits / 8 + (full - layers) * dtype.itemsize
+    return found
 
 
 def place(model: nn.Module, name: str, value: torch.Tensor | nn.Module) -> None:

@@ -17,7 +17,8 @@ from model.backbones.mplug_owl2_loading import load_model
 from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
 from model.layouts import find_layout
 
-OURS = Path(__file__).parent.parent / "fixtures" / "mplug_owl2"
+ROOT = Path(__file__).parent.parent.parent
+OURS = ROOT / "tests" / "fixtures" / "mplug_owl2"
 FIXTURES = Path(os.environ.get("MPLUG_OWL2_FIXTURES", OURS))
 QSCORER, QALIGN = FIXTURES / "qscorer_tiny", FIXTURES / "qalign_tiny"
 BASE = QSCORER / "base_mplug_owl2"
