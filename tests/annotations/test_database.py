@@ -9,6 +9,7 @@ from sqlite_utils import Database
 
 from annotations import AnnotationError, collect_mos, image_sha256, open_annotations
 from annotations.migrations import migrations
+from tests.patience import PATIENCE
 
 RATE = """
 import sys
@@ -41,7 +42,7 @@ def test_a_fresh_database_is_wal_and_sound_and_opening_again_changes_nothing(sto
 def test_processes_that_open_a_fresh_folder_at_once_all_succeed(start_python, data_dir):
     processes = [start_python(RATE, f"rater {number}", "0", "1") for number in range(3)]
     for process in processes:
-        assert process.communicate(timeout=60)[1] == ""
+        assert process.communicate(timeout=PATIENCE)[1] == ""
         assert process.returncode == 0
     assert open_annotations(data_dir).counts().ratings == 3
 
@@ -49,7 +50,7 @@ def test_processes_that_open_a_fresh_folder_at_once_all_succeed(start_python, da
 def test_two_processes_write_at_once_and_nothing_is_lost(start_python, data_dir):
     processes = [start_python(RATE, "Ann", "0", "25"), start_python(RATE, "Bob", "0", "25")]
     for process in processes:
-        assert process.communicate(timeout=60)[1] == ""
+        assert process.communicate(timeout=PATIENCE)[1] == ""
     store = open_annotations(data_dir)
     assert (store.counts().ratings, store.counts().images, store.counts().raters) == (50, 25, 2)
     assert all(store.image_path(image_sha256(b"picture %d" % n * 1000)).is_file() for n in range(25))
@@ -59,7 +60,7 @@ def test_two_processes_write_at_once_and_nothing_is_lost(start_python, data_dir)
 def test_one_rater_in_two_processes_still_has_one_vote_an_image(start_python, data_dir):
     processes = [start_python(RATE, "Ann", "0", "15"), start_python(RATE, "Ann", "0", "15")]
     for process in processes:
-        assert process.communicate(timeout=60)[1] == ""
+        assert process.communicate(timeout=PATIENCE)[1] == ""
     assert [summary.opinion.n for summary in open_annotations(data_dir).summaries()] == [1] * 15
     assert open_annotations(data_dir).counts().ratings == 30
 
@@ -70,7 +71,7 @@ def test_kill_9_in_mid_write_leaves_a_good_database_with_every_acknowledged_rati
         process = start_python(RATE, f"rater {round_number}", "0", "100000")
         lines = [process.stdout.readline() for _ in range(7 + 5 * round_number)]
         process.send_signal(signal.SIGKILL)
-        rest = process.communicate(timeout=60)[0]
+        rest = process.communicate(timeout=PATIENCE)[0]
         acknowledged += len(lines) + rest.count("\n")
     store = open_annotations(data_dir)
     assert acknowledged <= store.counts().ratings <= acknowledged + 2

@@ -9,12 +9,13 @@ import pytest
 
 from annotations import collect_mos, open_annotations
 from tests.annotations.conftest import ROOT
+from tests.patience import PATIENCE
 
 
 def run_export(*arguments, **environment) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "annotations.export", *map(str, arguments)]
     variables = {**os.environ, **environment}
-    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_records_for_fine_tuning_name_files_that_are_there(rated, data_dir, monk
 
 def test_annotations_need_neither_torch_nor_gradio_nor_the_models():
     code = "import annotations, annotations.export, sys; print({'torch', 'gradio', 'model'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout == "set()\n"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from annotations import AnnotationError, open_annotations
+from tests.patience import PATIENCE
 
 # The kernel refuses every write past this many bytes of a file, as a full disk does, for the file it is put to.
 RATE_WITH_FILES_LIMITED = """
@@ -30,7 +31,7 @@ for number in range(2):
 def test_a_full_disk_is_one_sentence_and_nothing_is_lost(start_python, data_dir, limit, size):
     before = open_annotations(data_dir).record_rating("Bob", b"earlier", 4, suffix="jpg")
     process = start_python(RATE_WITH_FILES_LIMITED, str(limit), str(size))
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=PATIENCE)
     assert errors == ""
     assert len(out.splitlines()) == 2
     assert all("nothing was saved" in line for line in out.splitlines())
@@ -67,7 +68,7 @@ def test_a_read_only_folder_is_one_sentence(start_python):
         open_annotations(data).record_rating("Bob", b"earlier", 4, suffix="jpg")
         data.chmod(0o555)
         process = start_python(USE_AS_NOBODY, str(data))
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=PATIENCE)
         data.chmod(0o755)
         assert errors == ""
         assert len(out.splitlines()) == 3

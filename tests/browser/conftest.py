@@ -10,14 +10,36 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 90  # seconds for one step, on a machine that is busy with other things
+LAST = pytest.StashKey[str]()  # the browser test that ended last
+expect.set_options(timeout=1000 * PATIENCE)
+
+
+@dataclass
+class Log:
+    """What a server writes, read piece by piece."""
+
+    path: Path
+    read: int = field(default=0)
+
+    def fault(self) -> str:
+        """What was written since the last call, where there is a trace in it."""
+        with self.path.open(encoding="utf-8", errors="replace") as file:
+            file.seek(self.read)
+            said = file.read()
+            self.read = file.tell()
+        return said if "Traceback" in said else ""
+
+
+LOGS: list[Log] = []  # of the servers that run
 
 
 @dataclass(frozen=True)
@@ -26,29 +48,47 @@ class Server:
     data: Path
 
 
+def faults() -> str:
+    return "\n".join(filter(None, (log.fault() for log in LOGS)))
+
+
+@pytest.fixture(autouse=True)
+def servers_write_no_trace(request) -> Iterator[None]:
+    """A trace in a server's log fails the test during which it came, or says after which one it did."""
+    late = faults()
+    assert not late, f"a server wrote this after {request.session.stash.get(LAST, 'it was started')}:\n{late}"
+    yield
+    request.session.stash[LAST] = request.node.nodeid
+    said = faults()
+    assert not said, said
+
+
 @contextmanager
 def serve(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
-    """The page on a data folder below `folder`; fails when it has written a trace."""
+    """The page on a data folder below `folder`; fails when it has written a trace that no test was told of."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = (folder / "server.log").open("w")
+    written = (folder / "server.log").open("w")
+    log = Log(folder / "server.log")
     process = subprocess.Popen(
         [sys.executable, "app.py", "--data-dir", str(folder / "data"), "--port", str(port), *options],
         cwd=ROOT,
-        stdout=log,
+        stdout=written,
         stderr=subprocess.STDOUT,
-        env=os.environ | {"GRADIO_TEMP_DIR": str(folder / "uploads")} | environment,
+        env=os.environ | {"GRADIO_TEMP_DIR": str(folder / "uploads"), "PYTHONUNBUFFERED": "1"} | environment,
     )
+    LOGS.append(log)
     try:
-        _wait_until_up(f"http://127.0.0.1:{port}/", process, folder / "server.log")
+        _wait_until_up(f"http://127.0.0.1:{port}/", process, log.path)
         yield Server(f"http://127.0.0.1:{port}/", folder / "data")
-        said = (folder / "server.log").read_text()
-        assert "Traceback" not in said, said
+        said = log.fault()
+        assert not said, said
     finally:
+        LOGS.remove(log)
         process.terminate()
-        process.wait(20)
-        log.close()
+        process.wait(PATIENCE)
+        written.close()
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +101,7 @@ def _wait_until_up(url: str, process: subprocess.Popen, log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            urllib.request.urlopen(url, timeout=5).close()
+            urllib.request.urlopen(url, timeout=PATIENCE).close()
             return
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             time.sleep(0.2)

@@ -2,8 +2,6 @@
 
 import csv
 import re
-import subprocess
-import sys
 from dataclasses import fields
 
 import pytest
@@ -13,11 +11,12 @@ from playwright.sync_api import Page, expect
 from annotations import open_annotations
 from model.assessment import Assessment
 from tests.bad_images import write_zoo
-from tests.browser.conftest import PATIENCE, ROOT
+from tests.browser.conftest import ROOT
 from tests.browser.steps import CARD_SCORE, IMAGES, LAKE, chart, open_tab, score_of, start_rating, upload
+from tests.patience import PATIENCE
+from tests.programs import python_m
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-expect.set_options(timeout=1000 * PATIENCE)
 
 
 def rate_with_keys(page: Page, key: str) -> float:
@@ -139,8 +138,7 @@ def test_ratings_move_the_score_after_fine_tuning(page, server):
     chart(page, "adapt-chart")
     expect(page.locator("#adapt-command")).to_contain_text("python -m model.finetune")
     before = score_of(page, LAKE)
-    tune = [sys.executable, "-m", "model.finetune", "--data-dir", str(server.data), "--model", "nano", "--out", "ada"]
-    done = subprocess.run(tune, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    done = python_m("model.finetune", "--data-dir", server.data, "--model", "nano", "--out", "ada")
     assert done.returncode == 0, done.stderr
 
     open_tab(page, "Adapt")

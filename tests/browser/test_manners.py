@@ -5,11 +5,9 @@ from playwright.sync_api import expect
 
 from annotations import open_annotations
 from tests.bad_images import write_zoo
-from tests.browser.conftest import PATIENCE
 from tests.browser.steps import IMAGES, LAKE, new_picture, open_tab, score_of, start_rating, upload
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-expect.set_options(timeout=1000 * PATIENCE)
 
 
 def expect_calm(page) -> None:

@@ -6,25 +6,25 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PATIENCE, serve, visit
+from tests.browser.conftest import serve, visit
 from tests.browser.steps import CARD_SCORE, LAKE, chart, open_tab, pick_model, upload
 from tests.model.owl_fixtures import QALIGN
 from tests.model.small_hub import small_hub
 from tests.model.test_video import clip
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-expect.set_options(timeout=1000 * PATIENCE)
 ALIGN = str(QALIGN / "checkpoint_safetensors")
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """The page with the tiny OneAlign in use, and a hub with a model that takes seconds to come."""
+    """The page with the tiny OneAlign in use, and a hub with a model that takes its time to come."""
     folder, repository = tmp_path_factory.mktemp("published"), tmp_path_factory.mktemp("repository")
     (repository / "config.json").write_text("{}")
     (repository / "model.safetensors").write_bytes(b"weights" * 2**20)
     (repository / "model-2.safetensors").write_bytes(b"seconds" * 2**21)
-    with small_hub({"owner/large": repository}, slow="model-2.safetensors", seconds=40) as (endpoint, _):
+    with small_hub({"owner/large": repository}, slow="model-2.safetensors", seconds=PATIENCE) as (endpoint, _):
         hub = {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "hub"), "HF_HUB_OFFLINE": "0"}
         with serve(folder, "--model", ALIGN, **hub) as served:
             yield served

@@ -18,7 +18,8 @@ def small_hub(
     models: dict[str, Path], gated: str = "", broken: str = "", slow: str = "", seconds: float = 4
 ) -> Iterator[tuple[str, list[str]]]:
     """Serve `models` (owner/name to folder) at their revisions main and v1. Gives the endpoint and the list of what is asked for.
-    The model `gated` wants a log-in; files whose name ends with `broken` break off half-way, with `slow` take `seconds`."""
+    The model `gated` wants a log-in; files whose name ends with `broken` break off half-way, with `slow`
+    take `seconds` after their first quarter."""
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -33,14 +34,15 @@ def small_hub(
             self.end_headers()
             if self.command == "GET":
                 if slow and self.path.endswith(slow):
-                    part = len(body) // 16
-                    for start in range(0, 16 * part, part):
+                    part = len(body) // 64
+                    for start in range(0, 64 * part, part):
                         try:
                             self.wfile.write(body[start : start + part])
                         except ConnectionError:
                             return  # whoever asked wants no more of it
-                        time.sleep(seconds / 16)
-                    body = body[16 * part :]
+                        if start > len(body) // 4:
+                            time.sleep(seconds / 64)
+                    body = body[64 * part :]
                 self.wfile.write(body[: len(body) // 2] if broken and self.path.endswith(broken) else body)
 
         def do_GET(self):

@@ -1,8 +1,6 @@
 """The meta JSON of Q-Scorer, DeQA-Score and Q-Align, both ways, against the files that came with the originals' fixtures."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from model.datasets.reading import read_dataset
 from model.errors import DataError
 from model.rated import RatedImage
 from tests.model.owl_fixtures import QALIGN, QSCORER, assert_near, facts
+from tests.programs import python_m
 
 FIXTURES = {"qscorer": QSCORER / "training", "qalign": QALIGN / "training"}
 # Files that DeQA-Score's own program wrote, and the MOS that it was given.
@@ -160,8 +159,7 @@ def test_what_cannot_be_written_is_said(tmp_path):
 
 def test_the_command_says_what_a_set_holds_and_writes_it_for_another_program(tmp_path):
     def told(*arguments):
-        command = [sys.executable, "-m", "model.datasets", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return python_m("model.datasets", *arguments)
 
     labels = tmp_path / "labels.csv"
     labels.write_text("image,mos,std\na.png,10,9\nb.png,46,9\nc.png,90,8\n")

@@ -3,8 +3,6 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from model.score import main
 from model.scorer import load_scorer
 from tests.model.owl_fixtures import QALIGN
 from tests.bad_images import write_zoo
+from tests.programs import python_m
 
 IMAGES = sorted(Path("tests/images").glob("*.jpg"))
 KEYS = [
@@ -37,12 +36,6 @@ KEYS = [
 @pytest.fixture(scope="module")
 def scorer():
     return load_scorer("nano")
-
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess:
-    """The command in a process of its own, with nobody to answer it."""
-    command = [sys.executable, "-m", "model.score", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=400)
 
 
 @pytest.fixture
@@ -99,7 +92,7 @@ def test_both_readouts_put_a_pristine_picture_above_its_blurred_self():
 
 
 def test_json_is_one_object_a_line_with_the_keys_of_the_contract():
-    done = run(*IMAGES[:2], "--format", "json")
+    done = python_m("model.score", *IMAGES[:2], "--format", "json")
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [list(line) for line in lines] == [KEYS, KEYS]
@@ -222,7 +215,7 @@ def test_code_in_a_model_folder_is_never_run(copy_of_nano):
     (copy_of_nano / "config.json").write_text(json.dumps(settings))
     trace = copy_of_nano / "it_ran"
     (copy_of_nano / "evil.py").write_text(f"open({str(trace)!r}, 'w').close()\n")
-    done = run("--model", copy_of_nano, IMAGES[0])
+    done = python_m("model.score", "--model", copy_of_nano, IMAGES[0])
     assert not trace.exists()
     assert done.returncode == 0, done.stderr
 

@@ -1,8 +1,6 @@
 """What a model notices of damage, on the shipped nano and one small picture."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ from PIL import Image
 
 from model.degradations import KINDS
 from model.sensitivity import SEVERITIES, summarise, table
+from tests.programs import python_m
 
 FALLING, STANDING, RISING = [5.0, 4, 3, 2, 1], [3.0] * 5, [1.0, 2, 3, 4, 5]
 
@@ -37,8 +36,7 @@ def test_the_table_has_a_row_for_each_kind():
 
 
 def told(*arguments):
-    command = [sys.executable, "-m", "model.sensitivity", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return python_m("model.sensitivity", *arguments)
 
 
 def test_nano_notices_blur_and_sees_the_undamaged_picture_alike_in_each_kind(tmp_path):

@@ -1,0 +1,52 @@
+"""Commands as `python -m NAME ARGUMENTS` runs them, each in a fork of one process that has imported torch and transformers already.
+
+A fork starts in a tenth of a second where a new Python takes six, and is as separate: it has its own modules of ours, its own environment,
+folder and output. What is about the start itself (no torch imported, settings that a library reads on import) needs a new Python.
+"""
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.patience import PATIENCE
+
+ROOT = Path(__file__).parent.parent
+METHODS = multiprocessing.get_all_start_methods()
+FORKS = multiprocessing.get_context("forkserver" if "forkserver" in METHODS else "spawn")
+FORKS.set_forkserver_preload(["torch", "transformers.models.llama.modeling_llama", "peft", "scipy.optimize"])
+
+
+def python_m(module: str, *arguments: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
+    """What `python -m module arguments` in the folder `cwd` says and ends with, with nobody to answer it."""
+    command = [module, *map(str, arguments)]
+    with TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = FORKS.Process(target=_run, args=(command, cwd, {**os.environ, **environment}, out, err))
+        process.start()
+        process.join(PATIENCE)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            raise TimeoutError(f"{command} did not end:\n{err.read_text()}")
+        return subprocess.CompletedProcess(command, process.exitcode, out.read_text(), err.read_text())
+
+
+def _run(command: list[str], cwd: Path, environment: dict[str, str], out: Path, err: Path) -> None:
+    for number, file, flags in (
+        (0, os.devnull, os.O_RDONLY),
+        (1, out, os.O_WRONLY | os.O_CREAT),
+        (2, err, os.O_WRONLY | os.O_CREAT),
+    ):
+        os.dup2(os.open(file, flags, 0o600), number)
+    sys.stdin, sys.stdout = open(0), open(1, "w")
+    sys.stderr = open(2, "w", buffering=1)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(cwd)
+    sys.path.insert(0, str(cwd))
+    sys.argv = command
+    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
