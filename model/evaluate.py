@@ -37,7 +37,7 @@ from model.commands import add_model_options, add_scale_option, data_dir, progre
 from model.datasets.reading import SPLITS, choose_split, is_published, read_dataset
 from model.errors import DataError, ModelError
 from model.gallery import RatedScore, check_folder, write_gallery
-from model.metrics import FIGURES, figures, rmse
+from model.metrics import FIGURES, figures, point_figures, rmse
 from model.paired import compare
 from model.raters import scorers_worth
 from model.rated import RatedImage
@@ -158,7 +158,7 @@ def some_figures(
     """The figures and rmse_raw, without intervals, of the images for which chosen(image) holds."""
     pairs = [(score, image) for score, image in zip(scores, rated, strict=True) if chosen(image)]
     kept, images = [score for score, _ in pairs], [image for _, image in pairs]
-    found = figures(kept, [image.mos for image in images], resamples=1)
+    found = point_figures(kept, [image.mos for image in images])
     return {key: found[key] for key in ("n", *FIGURES)} | {"rmse_raw": raw_rmse(kept, images, scale)}
 
 

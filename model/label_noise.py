@@ -20,12 +20,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from model import biq2021
+from model.bootstrap import FEWEST_FOR_INTERVALS, interval, pearson, resample
 from model.commands import run
 from model.frozen_features import FrozenFeatures
-from model.metrics import FEWEST_FOR_INTERVALS, RESAMPLES
 from model.rated import RatedImage
 
 ALIKE = (0.65, 0.95)  # cosine from, and below which
@@ -43,31 +42,23 @@ def look_alikes(features: np.ndarray) -> np.ndarray:
     return np.stack([rows, nearest], 1)[chosen]
 
 
-def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Of pairs' values [P] and [P] whose order means nothing."""
-    return float(np.corrcoef(np.concatenate([first, second]), np.concatenate([second, first]))[0, 1])
+def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Of pairs' values [B, P] and [B, P] whose order means nothing: [B]."""
+    return pearson(np.concatenate([first, second], 1), np.concatenate([second, first], 1))
 
 
 def agreement(mos: np.ndarray, pairs: np.ndarray) -> dict:
     """The object of MOS [N] and pairs [P, 2] of them; correlation and interval are None for fewer than FEWEST_FOR_INTERVALS pairs."""
     first, second = mos[pairs].T
-    found, interval = None, None
+    found, bounds = None, None
     if len(pairs) >= FEWEST_FOR_INTERVALS:
-        found = correlation(first, second)
-        drawn = bootstrap(
-            (first, second),
-            correlation,
-            n_resamples=RESAMPLES,
-            paired=True,
-            vectorized=False,
-            method="percentile",
-            rng=0,
-        )
-        interval = [float(end) for end in drawn.confidence_interval]
+        found = float(correlations(first[None], second[None])[0])
+        drawn = resample(lambda picks: {"correlation": correlations(first[picks], second[picks])}, len(pairs))
+        bounds = interval(drawn["correlation"])
     return {
         "pairs": len(pairs),
         "correlation": found,
-        "interval": interval,
+        "interval": bounds,
         "difference": float(np.sqrt(np.mean((first - second) ** 2))) if len(pairs) else None,
         "std": float(mos.std()),
     }

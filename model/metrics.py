@@ -10,11 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import optimize, special, stats
 
+from model.bootstrap import FEWEST_FOR_INTERVALS, interval, kendall, pearson, ranks, resample
 from model.errors import DataError
 
-RESAMPLES = 1000
 FEWEST_FOR_FIT = 5  # one more than the logistic has parameters
-FEWEST_FOR_INTERVALS = 10
 FIGURES = ("srcc", "plcc", "srcc_fitted", "plcc_fitted", "krcc", "krcc_fitted", "rmse")
 
 
@@ -70,32 +69,41 @@ def fit_logistic(predictions: np.ndarray, mos: np.ndarray) -> np.ndarray | None:
     return parameters if status in (1, 2, 3, 4) and np.isfinite(parameters).all() else None
 
 
-def srcc_fitted(predictions: np.ndarray, mos: np.ndarray) -> float:
-    """srcc after fit_logistic. nan when the fit fails."""
-    parameters = fit_logistic(predictions, mos)
-    return float("nan") if parameters is None else srcc(logistic(np.asarray(predictions, float), *parameters), mos)
+def figures(predictions: Sequence[float], mos: Sequence[float]) -> dict:
+    """point_figures and, before the notes, their `intervals`.
+
+    intervals holds for each figure the 95 % percentile interval [low, high] of 1,000 bootstrap samples of pictures (pairs are drawn
+    together). The logistic is fitted once, on all pictures, and kept. None for fewer than 10 pictures, where resampling says nothing.
+    """
+    x, fitted, y, notes = _fit(predictions, mos)
+    intervals = dict.fromkeys(FIGURES)
+    if len(x) >= FEWEST_FOR_INTERVALS:
+        samples = resample(lambda picks: _figures_of_samples(x, fitted, y, picks), len(x))
+        intervals = {name: interval(samples[name]) for name in FIGURES}
+    elif len(x):
+        notes = [*notes, f"fewer than {FEWEST_FOR_INTERVALS} pictures: the intervals are null"]
+    return _point_figures(x, fitted, y) | {"intervals": intervals, "notes": notes}
 
 
-def plcc_fitted(predictions: np.ndarray, mos: np.ndarray) -> float:
-    """plcc after fit_logistic. nan when the fit fails."""
-    parameters = fit_logistic(predictions, mos)
-    return float("nan") if parameters is None else plcc(logistic(np.asarray(predictions, float), *parameters), mos)
+def point_figures(predictions: Sequence[float], mos: Sequence[float]) -> dict:
+    """The figures of one evaluation without their intervals, ready for JSON: a figure that is not defined is None, and notes says why.
 
-
-def figures(predictions: Sequence[float], mos: Sequence[float], resamples: int = RESAMPLES, seed: int = 0) -> dict:
-    """All figures of one evaluation, ready for JSON: a figure that is not defined is None, and notes says why.
-
-    Keys: n, srcc, plcc, srcc_fitted, plcc_fitted, krcc, krcc_fitted, rmse, intervals, notes.
+    Keys: n, srcc, plcc, srcc_fitted, plcc_fitted, krcc, krcc_fitted, rmse, notes.
 
     * rmse is taken after the logistic fit, in units of mos, since a model's scale need not be that of the labels.
       rmse() gives the raw one where both scales are the same.
-    * intervals holds for each figure the 95 % percentile interval [low, high] of `resamples` bootstrap samples of pictures
-      (pairs are drawn together, with seed). The logistic is fitted once, on all pictures, and kept. None for fewer than 10
-      pictures, where resampling says nothing.
     * notes is a list of sentences: why a figure is None, and what the fit hides.
 
     Raises DataError when the lengths differ or a value is not finite.
     """
+    x, fitted, y, notes = _fit(predictions, mos)
+    return _point_figures(x, fitted, y) | {"notes": notes}
+
+
+def _fit(
+    predictions: Sequence[float], mos: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, list[str]]:
+    """Predictions, the same after the logistic fit (None where there is none), opinion scores, and notes."""
     x, y = np.asarray(predictions, float), np.asarray(mos, float)
     if x.ndim != 1 or x.shape != y.shape:
         raise DataError(
@@ -103,27 +111,16 @@ def figures(predictions: Sequence[float], mos: Sequence[float], resamples: int =
         )
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise DataError("a prediction or opinion score is not a finite number: leave that picture out")
-
     notes = _notes(x, y)
     parameters = fit_logistic(x, y) if len(x) and np.ptp(y) > 0 else None
-    if parameters is None:
-        fitted = np.full_like(x, np.nan)
-        if not notes:
-            notes.append("the logistic fit did not converge: srcc_fitted, plcc_fitted, krcc_fitted and rmse are null")
-    else:
+    if parameters is not None:
         fitted = logistic(x, *parameters)
-        notes += _fit_notes(x, fitted, y)
-
-    found = _figures_once(x, fitted, y)
-    intervals = dict.fromkeys(FIGURES)
-    if len(x) >= FEWEST_FOR_INTERVALS:
-        intervals = _intervals(x, fitted, y, resamples, seed)
-    elif len(x):
-        notes.append(f"fewer than {FEWEST_FOR_INTERVALS} pictures: the intervals are null")
+        return x, fitted, y, notes + _fit_notes(x, fitted, y)
     return (
-        {"n": len(x)}
-        | {name: finite_or_none(value) for name, value in found.items()}
-        | {"intervals": intervals, "notes": notes}
+        x,
+        None,
+        y,
+        notes or ["the logistic fit did not converge: srcc_fitted, plcc_fitted, krcc_fitted and rmse are null"],
     )
 
 
@@ -158,34 +155,27 @@ def _fit_notes(x: np.ndarray, fitted: np.ndarray, y: np.ndarray) -> list[str]:
     return notes
 
 
-def _figures_once(x: np.ndarray, fitted: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    unfitted = not np.isfinite(fitted).all()
-    return {
-        "srcc": srcc(x, y),
-        "plcc": plcc(x, y),
-        "srcc_fitted": np.nan if unfitted else srcc(fitted, y),
-        "plcc_fitted": np.nan if unfitted else plcc(fitted, y),
-        "krcc": krcc(x, y),
-        "krcc_fitted": np.nan if unfitted else krcc(fitted, y),
-        "rmse": np.nan if unfitted else rmse(fitted, y),
-    }
+def _point_figures(x: np.ndarray, fitted: np.ndarray | None, y: np.ndarray) -> dict:
+    found = {"srcc": srcc(x, y), "plcc": plcc(x, y), "krcc": krcc(x, y)}
+    if fitted is not None:
+        found |= {"srcc_fitted": srcc(fitted, y), "plcc_fitted": plcc(fitted, y), "krcc_fitted": krcc(fitted, y)}
+        found["rmse"] = rmse(fitted, y)
+    return {"n": len(x)} | {name: finite_or_none(found.get(name, np.nan)) for name in FIGURES}
 
 
-def _intervals(
-    x: np.ndarray, fitted: np.ndarray, y: np.ndarray, resamples: int, seed: int
-) -> dict[str, list[float] | None]:
-    random = np.random.default_rng(seed)
-    drawn = {name: [] for name in FIGURES}
-    for _ in range(resamples):
-        pick = random.integers(len(x), size=len(x))
-        for name, value in _figures_once(x[pick], fitted[pick], y[pick]).items():
-            drawn[name].append(value)
-    intervals: dict[str, list[float] | None] = {}
-    for name, values in drawn.items():
-        # A sample that happened to draw equal values only has no figure; it says nothing about the others.
-        defined = np.array(values)[np.isfinite(values)]
-        intervals[name] = [float(end) for end in np.percentile(defined, [2.5, 97.5])] if defined.size else None
-    return intervals
+def _figures_of_samples(
+    x: np.ndarray, fitted: np.ndarray | None, y: np.ndarray, picks: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The figures [B] on samples [B, N] of the pictures; NaN after a fit that failed."""
+    of_y, ranks_y = y[picks], ranks(y, picks)
+    found = {"srcc": pearson(ranks(x, picks), ranks_y), "plcc": pearson(x[picks], of_y), "krcc": kendall(x, y, picks)}
+    if fitted is None:
+        return dict.fromkeys(FIGURES, np.full(len(picks), np.nan)) | found
+    of_fitted = fitted[picks]
+    found |= {"plcc_fitted": pearson(of_fitted, of_y), "rmse": np.sqrt(np.mean((of_fitted - of_y) ** 2, axis=1))}
+    if np.array_equal(*(stats.rankdata(values, "dense") for values in (x, fitted))):
+        return found | {"srcc_fitted": found["srcc"], "krcc_fitted": found["krcc"]}  # the fit changed no order
+    return found | {"srcc_fitted": pearson(ranks(fitted, picks), ranks_y), "krcc_fitted": kendall(fitted, y, picks)}
 
 
 def finite_or_none(value: float) -> float | None:

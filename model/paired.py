@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+from model.bootstrap import FEWEST_FOR_INTERVALS, interval, pearson, ranks, resample
 from model.errors import DataError
-from model.metrics import FEWEST_FOR_INTERVALS, RESAMPLES, finite_or_none, plcc, srcc
+from model.metrics import finite_or_none, plcc
 
 
 def williams(r12: float, r13: float, r23: float, n: int) -> tuple[float, float]:
@@ -31,12 +32,10 @@ def williams(r12: float, r13: float, r23: float, n: int) -> tuple[float, float]:
     return float(t), float(2 * stats.t.sf(abs(t), n - 3))
 
 
-def compare(
-    first: Sequence[float], second: Sequence[float], mos: Sequence[float], resamples: int = RESAMPLES, seed: int = 0
-) -> dict:
+def compare(first: Sequence[float], second: Sequence[float], mos: Sequence[float]) -> dict:
     """Compare two systems' scores of the same images, ready for JSON: {"n", "srcc": {...}, "plcc": {...}}, raw correlations.
 
-    Each figure: first, second, difference (first - second), interval (95 % percentile interval of the difference over `resamples`
+    Each figure: first, second, difference (first - second), interval (95 % percentile interval of the difference over 1,000
     paired bootstrap samples), p_bootstrap (two-sided: how often the difference would fall on the other side of 0), williams_t and
     p_williams. Williams' test supposes normal variables; for srcc it is taken over ranks, which is an approximation: where both
     disagree, believe the bootstrap. None where a value is not defined, and for fewer than 10 images the interval and p_bootstrap.
@@ -46,23 +45,32 @@ def compare(
     a, b, y = (np.asarray(values, float) for values in (first, second, mos))
     if not a.shape == b.shape == y.shape:
         raise DataError(f"{len(a)} and {len(b)} scores and {len(y)} MOS do not go together: give one of each per image")
-    random = np.random.default_rng(seed)
-    draws = [random.integers(len(y), size=len(y)) for _ in range(resamples if len(y) >= FEWEST_FOR_INTERVALS else 0)]
+    differences = {"srcc": np.array([]), "plcc": np.array([])}
+    if len(y) >= FEWEST_FOR_INTERVALS:
+        differences = resample(lambda picks: _differences(a, b, y, picks), len(y))
     rank = stats.rankdata
     report: dict = {"n": len(y)}
-    for name, figure, (u, v, w) in (("srcc", srcc, (rank(a), rank(b), rank(y))), ("plcc", plcc, (a, b, y))):
+    for name, (u, v, w) in (("srcc", (rank(a), rank(b), rank(y))), ("plcc", (a, b, y))):
         one, other = plcc(u, w), plcc(v, w)
         t, p = williams(one, other, plcc(u, v), len(y))
-        differences = np.array([figure(a[pick], y[pick]) - figure(b[pick], y[pick]) for pick in draws])
         report[name] = {
             "first": finite_or_none(one),
             "second": finite_or_none(other),
             "difference": finite_or_none(one - other),
-            **_of_bootstrap(differences[np.isfinite(differences)]),
+            **_of_bootstrap(differences[name][np.isfinite(differences[name])]),
             "williams_t": finite_or_none(t),
             "p_williams": finite_or_none(p),
         }
     return report
+
+
+def _differences(a: np.ndarray, b: np.ndarray, y: np.ndarray, picks: np.ndarray) -> dict[str, np.ndarray]:
+    """Of both correlations, first less second, on samples [B, N] of the images."""
+    ranks_y, of_y = ranks(y, picks), y[picks]
+    return {
+        "srcc": pearson(ranks(a, picks), ranks_y) - pearson(ranks(b, picks), ranks_y),
+        "plcc": pearson(a[picks], of_y) - pearson(b[picks], of_y),
+    }
 
 
 def _of_bootstrap(differences: np.ndarray) -> dict:
@@ -71,6 +79,6 @@ def _of_bootstrap(differences: np.ndarray) -> dict:
     # One is added on both sides: no finite number of samples shows that something never happens.
     tail = (1 + min((differences <= 0).sum(), (differences >= 0).sum())) / (1 + len(differences))
     return {
-        "interval": [float(end) for end in np.percentile(differences, [2.5, 97.5])],
+        "interval": interval(differences),
         "p_bootstrap": float(min(1, 2 * tail)),
     }

@@ -18,11 +18,13 @@ which no correlation sees: such raters would be worth somewhat more than here.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from model.bootstrap import FEWEST_FOR_INTERVALS, pearson, resample
 from model.errors import DataError
-from model.metrics import FEWEST_FOR_INTERVALS, RESAMPLES, finite_or_none, fit_logistic, logistic, plcc, srcc
+from model.metrics import finite_or_none, fit_logistic, logistic, srcc
 
 BACKWARDS = "the scores do not rank the pictures as people do (raw SRCC not above 0): the scorer is worth nobody"
 
@@ -32,8 +34,6 @@ def raters_worth(
     mos: Sequence[float],
     std: Sequence[float] | float,
     n: Sequence[float] | float | None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> dict:
     """How many raters' mean the predictions are worth, ready for JSON. All are in units of the MOS; predictions are fitted ones
     where the scorer's scale is another.
@@ -50,32 +50,15 @@ def raters_worth(
 
     Raises DataError when the lengths differ, a std is negative, all are 0, or the MOS spread no wider than their noise.
     """
-    x, y = np.asarray(predictions, float), np.asarray(mos, float)
-    _check_pairs(x, y)
-    spread = np.broadcast_to(np.asarray(std, float), y.shape) ** 2
-    noise = spread / np.broadcast_to(np.asarray(np.inf if n is None else n, float), y.shape)
-    if (np.asarray(std, float) < 0).any() or not spread.sum() > 0:
-        raise DataError("the ratings' std must not be negative, nor 0 everywhere: it says how far raters differ")
-    if np.var(y) <= noise.mean():
-        raise DataError(
-            "the MOS spread no wider than the noise that so few ratings leave: no correlation means anything"
-        )
-    quality = np.var(y) - noise.mean()
+    ratings = _Ratings.of(mos, std, n)
+    x = np.asarray(predictions, float)
+    _check_pairs(x, ratings.mos)
+    by_correlation, by_error = (float(worth[0]) for worth in _worth(x, ratings, np.arange(len(x))[None]).values())
     intervals = None
-    if len(y) >= FEWEST_FOR_INTERVALS:
-        random = np.random.default_rng(seed)
-        picks = (random.integers(len(y), size=len(y)) for _ in range(resamples))
-        drawn = np.array([_worth(x[pick], y[pick], spread[pick], noise[pick]) for pick in picks])
-        intervals = {name: _interval(drawn[:, column]) for column, name in enumerate(("by_correlation", "by_error"))}
-    by_correlation, by_error = _worth(x, y, spread, noise)
-    return {
-        "by_correlation": finite_or_none(by_correlation),
-        "by_error": finite_or_none(by_error),
-        "one_rater_plcc": float(np.sqrt(quality / (quality + spread.mean()))),
-        "ceiling_plcc": float(np.sqrt(quality / np.var(y))),
-        "std": float(np.sqrt(spread.mean())),
-        "intervals": intervals,
-    }
+    if len(x) >= FEWEST_FOR_INTERVALS:
+        drawn = resample(lambda picks: _worth(x, ratings, picks), len(x))
+        intervals = {name: _interval(values) for name, values in drawn.items()}
+    return ratings.report(by_correlation, by_error, intervals)
 
 
 def scorers_worth(
@@ -83,7 +66,6 @@ def scorers_worth(
     mos: Sequence[float],
     std: Sequence[float] | float,
     n: Sequence[float] | float | None,
-    resamples: int = RESAMPLES,
 ) -> dict:
     """raters_worth of scores as a model gave them, on whatever scale: after the 4-parameter logistic of model/metrics.py.
 
@@ -95,12 +77,11 @@ def scorers_worth(
     x, y = np.asarray(scores, float), np.asarray(mos, float)
     _check_pairs(x, y)
     if not srcc(x, y) > 0:
-        found = raters_worth(x, y, std, n, resamples=1)  # what does not hang on the scores, and its errors
-        return found | {"by_correlation": 0.0, "by_error": 0.0, "intervals": None, "note": BACKWARDS}
+        return _Ratings.of(mos, std, n).report(0.0, 0.0, None) | {"note": BACKWARDS}
     parameters = fit_logistic(x, y)
     if parameters is None:
         raise DataError("the logistic fit of the scores failed: their worth in raters cannot be told")
-    return raters_worth(logistic(x, *parameters), y, std, n, resamples)
+    return raters_worth(logistic(x, *parameters), y, std, n)
 
 
 def _check_pairs(x: np.ndarray, y: np.ndarray) -> None:
@@ -108,16 +89,54 @@ def _check_pairs(x: np.ndarray, y: np.ndarray) -> None:
         raise DataError(f"{len(x)} predictions and {len(y)} MOS do not pair up: give one of each per image")
 
 
-def _worth(x: np.ndarray, y: np.ndarray, spread: np.ndarray, noise: np.ndarray) -> tuple[float, float]:
-    """k by correlation and by error; inf where the noise of the MOS explains all, nan where predictions are constant."""
-    quality = np.var(y) - noise.mean()
-    correlation = max(plcc(x, y), 0.0)  # a scorer that ranks backwards is worth nobody
-    shared = correlation**2 * np.var(y) / quality if quality > 0 else np.inf
-    error = np.mean((x - y) ** 2) - noise.mean()
-    return (
-        float(spread.mean() / quality * shared / (1 - shared)) if shared < 1 else np.inf,
-        float(spread.mean() / error) if error > 0 else np.inf,
-    )
+@dataclass(frozen=True)
+class _Ratings:
+    """Arrays [N]: the MOS, the variance of the ratings at each image, and that of the MOS' noise."""
+
+    mos: np.ndarray
+    spread: np.ndarray
+    noise: np.ndarray
+
+    @classmethod
+    def of(cls, mos: Sequence[float], std: Sequence[float] | float, n: Sequence[float] | float | None) -> "_Ratings":
+        """Raises DataError when a std is negative, all are 0, or the MOS spread no wider than their noise."""
+        y = np.asarray(mos, float)
+        spread = np.broadcast_to(np.asarray(std, float), y.shape) ** 2
+        noise = spread / np.broadcast_to(np.asarray(np.inf if n is None else n, float), y.shape)
+        if (np.asarray(std, float) < 0).any() or not spread.sum() > 0:
+            raise DataError("the ratings' std must not be negative, nor 0 everywhere: it says how far raters differ")
+        if np.var(y) <= noise.mean():
+            raise DataError(
+                "the MOS spread no wider than the noise that so few ratings leave: no correlation means anything"
+            )
+        return cls(y, spread, noise)
+
+    def report(self, by_correlation: float, by_error: float, intervals: dict | None) -> dict:
+        quality, spread = np.var(self.mos) - self.noise.mean(), self.spread.mean()
+        return {
+            "by_correlation": finite_or_none(by_correlation),
+            "by_error": finite_or_none(by_error),
+            "one_rater_plcc": float(np.sqrt(quality / (quality + spread))),
+            "ceiling_plcc": float(np.sqrt(quality / np.var(self.mos))),
+            "std": float(np.sqrt(spread)),
+            "intervals": intervals,
+        }
+
+
+def _worth(x: np.ndarray, ratings: _Ratings, picks: np.ndarray) -> dict[str, np.ndarray]:
+    """k by correlation and by error on samples [B, N] of the images: [B]. Infinite where the noise of the MOS explains all, by_correlation
+    NaN where predictions are constant."""
+    x, y, spread, noise = (values[picks] for values in (x, ratings.mos, ratings.spread, ratings.noise))
+    variance, spread, noise = y.var(1), spread.mean(1), noise.mean(1)
+    quality = variance - noise
+    correlation = np.maximum(pearson(x, y), 0.0)  # a scorer that ranks backwards is worth nobody
+    with np.errstate(divide="ignore", invalid="ignore"):  # np.where computes what it leaves out too
+        shared = np.where(quality > 0, correlation**2 * variance / quality, np.inf)
+        error = np.mean((x - y) ** 2, axis=1) - noise
+        return {
+            "by_correlation": np.where(shared >= 1, np.inf, spread / quality * shared / (1 - shared)),
+            "by_error": np.where(error > 0, spread / error, np.inf),
+        }
 
 
 def _interval(values: np.ndarray) -> list[float | None] | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from model.bootstrap import pearson, ranks, resample
 from model.metrics import fit_logistic, logistic, plcc, srcc
 
 DRAWS = 400
@@ -50,10 +51,15 @@ def measure(scores: Sequence[float], mos: Sequence[float]) -> Measured:
     x, y = np.asarray(scores, float), np.asarray(mos, float)
     parameters = fit_logistic(x, y)
     fitted = x if parameters is None else logistic(x, *parameters)
-    picks = np.random.default_rng(0).integers(len(y), size=(DRAWS, len(y)))
-    ranks = [stats.rankdata(values[picks], axis=1) for values in (x, y)]
     values = {"srcc": srcc(x, y), "plcc": plcc(fitted, y)}
-    draws = {"srcc": _correlations(*ranks), "plcc": _correlations(fitted[picks], y[picks])}
+    draws = resample(
+        lambda picks: {
+            "srcc": pearson(ranks(x, picks), ranks(y, picks)),
+            "plcc": pearson(fitted[picks], y[picks]),
+        },
+        len(y),
+        DRAWS,
+    )
     return Measured(_with_merit(values), _with_merit(draws), plcc(x, y))
 
 
@@ -61,13 +67,6 @@ def _with_merit(figures: dict) -> dict:
     return {name: np.nan_to_num(value) for name, value in figures.items()} | {
         "merit": (np.nan_to_num(figures["srcc"]) + np.nan_to_num(figures["plcc"])) / 2
     }  # scores that are all equal have no correlation, and no merit
-
-
-def _correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """PLCC of each row of x and y [R, N]."""
-    x, y = (values - values.mean(1, keepdims=True) for values in (x, y))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
 
 
 def estimate(values: Sequence[float], draws: Sequence[np.ndarray]) -> Estimate:

@@ -49,15 +49,6 @@ class DarknessScorer(BrightnessScorer):
 SCORERS = {"brightness": BrightnessScorer, "darkness": DarknessScorer}
 
 
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch):
-    for name in ("figures", "compare", "scorers_worth"):
-        function = getattr(module, name)
-        monkeypatch.setattr(
-            module, name, lambda *a, function=function, **more: function(*a, **{"resamples": 50} | more)
-        )
-
-
 @pytest.fixture
 def gallery(tmp_path):
     """12 ever brighter pictures with rising MOS 1.0 .. 3.2, and their labels.csv."""

@@ -40,8 +40,8 @@ def test_the_correlation_of_pairs_is_the_reliability(reliability):
 
 
 def test_the_order_of_a_pair_means_nothing():
-    first, second = np.random.default_rng(2).normal(size=(2, 30))
-    assert label_noise.correlation(first, second) == pytest.approx(label_noise.correlation(second, first))
+    first, second = np.random.default_rng(2).normal(size=(2, 1, 30))
+    assert label_noise.correlations(first, second) == pytest.approx(label_noise.correlations(second, first))
 
 
 def test_few_pairs_give_no_correlation():

@@ -22,7 +22,7 @@ def study(images=4000, raters=30, spread=0.7, seed=0):
 @pytest.mark.parametrize("k", [1, 3, 8])
 def test_the_mean_of_k_people_is_worth_k_people(k):
     _, mos, std, fresh = study()
-    found = raters_worth(fresh(k), mos, std, 30, resamples=200)
+    found = raters_worth(fresh(k), mos, std, 30)
     for name in ("by_correlation", "by_error"):
         low, high = found["intervals"][name]
         assert found[name] == pytest.approx(k, rel=0.08) and low < k * 1.02 and high > k * 0.98
@@ -31,14 +31,14 @@ def test_the_mean_of_k_people_is_worth_k_people(k):
 def test_few_ratings_a_mos_are_allowed_for():
     _, mos, std, fresh = study(raters=5)
     scores = fresh(4)
-    assert raters_worth(scores, mos, std, 5, resamples=1)["by_error"] == pytest.approx(4, rel=0.1)
-    blind = raters_worth(scores, mos, std, None, resamples=1)  # noise of the MOS is taken for the scorer's: 1/4 + 1/5
+    assert raters_worth(scores, mos, std, 5)["by_error"] == pytest.approx(4, rel=0.1)
+    blind = raters_worth(scores, mos, std, None)  # noise of the MOS is taken for the scorer's: 1/4 + 1/5
     assert blind["by_error"] == pytest.approx(1 / (1 / 4 + 1 / 5), rel=0.1)
 
 
 def test_one_rater_and_the_ceiling_are_what_they_are():
     quality, mos, std, fresh = study(raters=6)
-    found = raters_worth(fresh(2), mos, std, 6, resamples=1)
+    found = raters_worth(fresh(2), mos, std, 6)
     assert found["one_rater_plcc"] == pytest.approx(plcc(fresh(1), quality), abs=0.01)
     assert found["ceiling_plcc"] == pytest.approx(plcc(mos, quality), abs=0.01)
     assert found["std"] == pytest.approx(0.7, abs=0.01)
@@ -47,15 +47,15 @@ def test_one_rater_and_the_ceiling_are_what_they_are():
 def test_a_scorer_off_the_scale_loses_by_error_only_and_one_that_ranks_backwards_is_worth_nobody():
     _, mos, std, fresh = study()
     scores = fresh(4)
-    shifted = raters_worth(scores + 0.7, mos, std, 30, resamples=1)
+    shifted = raters_worth(scores + 0.7, mos, std, 30)
     assert shifted["by_correlation"] == pytest.approx(4, rel=0.08)
     assert shifted["by_error"] == pytest.approx(0.49 / (0.49 / 4 + 0.49), rel=0.08)
-    assert raters_worth(6 - scores, mos, std, 30, resamples=1)["by_correlation"] == 0
+    assert raters_worth(6 - scores, mos, std, 30)["by_correlation"] == 0
 
 
 def test_a_scorer_on_any_scale_is_worth_what_it_is_after_the_fit():
     _, mos, std, fresh = study(images=1000)
-    found = scorers_worth(np.tanh(fresh(4) / 3 - 1) * 50, mos, std, 30, resamples=20)
+    found = scorers_worth(np.tanh(fresh(4) / 3 - 1) * 50, mos, std, 30)
     assert found["by_correlation"] == pytest.approx(4, rel=0.2) and "note" not in found
     with pytest.raises(DataError, match="logistic fit"):
         scorers_worth(mos[:4], mos[:4], std[:4], 30)
@@ -74,7 +74,7 @@ def test_a_scorer_that_ranks_backwards_is_worth_nobody_though_the_fit_turns_it_u
 
 def test_a_scorer_that_the_mos_cannot_tell_from_perfect_has_no_number():
     quality, mos, std, _ = study(images=60, raters=4)
-    found = raters_worth(mos, mos, std, 4, resamples=50)  # it knows even the noise
+    found = raters_worth(mos, mos, std, 4)  # it knows even the noise
     assert found["by_correlation"] is None and found["by_error"] is None
     assert found["intervals"]["by_error"] == [None, None]
     json.dumps(found, allow_nan=False)
