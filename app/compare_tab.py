@@ -78,7 +78,7 @@ def compare_models(path: Path, other: str, visitor: Session, scorers: Scorers) -
     measured, labels = [], []
     for spec in (visitor.spec, other.strip()):
         scorer = scorers.get(spec)
-        assessment, milliseconds = timed(scorer, image, file_name(path))
+        assessment, milliseconds = scorers.work.run(timed, scorer, image, file_name(path))
         measured.append((assessment, milliseconds))
         labels.append(f"{method(scorer)} ({short(scorer.name)})")
     if labels[0] == labels[1]:
@@ -134,8 +134,6 @@ def _on(events: list, compare: Callable, given: list, shown: list) -> None:
             given,
             shown,
             show_progress_on=shown[:1],
-            concurrency_limit=2,
-            concurrency_id="model",
             api_visibility="private",
         )
 
@@ -146,7 +144,7 @@ def compare_pictures(first: Path, second: Path, visitor: Session, scorers: Score
     sides, assessments = [], []
     for place, path in (("First", first), ("Second", second)):
         image = open_image_named(path)
-        assessment, milliseconds = timed(scorer, image, file_name(path))
+        assessment, milliseconds = scorers.work.run(timed, scorer, image, file_name(path))
         visitor.note_shown(path, assessment)
         assessments.append(assessment)
         sides.append(

@@ -13,10 +13,12 @@ import gradio as gr  # noqa: E402
 from annotations import AnnotationError, open_annotations  # noqa: E402
 from app import adapt_tab, compare_tab, model_picker, rate_tab, score_tab  # noqa: E402
 from app.compare_tab import open_image_named  # noqa: E402
+from app.fair_queue import use_fair_queue  # noqa: E402
 from app.scorers import Scorers  # noqa: E402
 from app.session import Session  # noqa: E402
 from app.settings import EXAMPLES, MAX_UPLOAD, Settings  # noqa: E402
 from app.waiting import Waiting  # noqa: E402
+from model.allocator import keep_freed_memory  # noqa: E402
 from model.errors import ModelError  # noqa: E402
 from model.registry import check_spec  # noqa: E402
 
@@ -83,7 +85,7 @@ def _offer_api(settings: Settings, scorers: Scorers) -> None:
         except ModelError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    trigger.click(score, picture, answer, api_name="score", concurrency_limit=2, concurrency_id="model")
+    trigger.click(score, picture, answer, api_name="score")
 
 
 def theme() -> gr.themes.Base:
@@ -135,6 +137,7 @@ def check_address(host: str, port: int) -> None:
 
 def launch(settings: Settings) -> None:
     """Open the page and serve it until interrupted. Ends with one sentence where model, data folder or port cannot be used."""
+    keep_freed_memory()
     scorers = Scorers(settings.adapters, settings.device, settings.dtype)
     try:
         check_spec(settings.model, settings.adapters)
@@ -142,7 +145,7 @@ def launch(settings: Settings) -> None:
         page = build_page(settings, scorers)
     except (ModelError, AnnotationError, CannotOpen) as error:
         raise SystemExit(f"error: {error}") from None
-    page.queue(default_concurrency_limit=8)
+    use_fair_queue(page)
     page.launch(
         server_name=settings.host,
         server_port=settings.port,

@@ -12,7 +12,7 @@ from app.model_picker import shows
 from app.naming import short
 from app.pictures import THUMBNAIL_SIDE, file_uri, is_video
 from app.scorers import Scorers
-from app.scoring import VIDEO, csv_file, invitation, score_files
+from app.scoring import VIDEO, csv_file, each_once, invitation, score_files
 from app.session import Session
 from app.settings import Settings
 from model.assessment import Failure
@@ -39,6 +39,7 @@ class Desk:
         if not paths:
             visitor.scored, visitor.drawn["score"] = [], visitor.spec
             return ["", *stale.notice("score", visitor), *self._results(visitor, [])]
+        paths = each_once(paths)
         progress(0, desc="Loading the model")
         scorer = self.scorers.get(visitor.spec, shows(progress, visitor.spec))
         known = self.scorers.tasks(visitor.spec)
@@ -148,8 +149,6 @@ def _wire_scoring(session, desk: Desk, files, task, again: gr.Button, outputs: l
             [files, task, session],
             outputs,
             show_progress_on=[card],
-            concurrency_limit=2,
-            concurrency_id="model",
             api_visibility="private",
         )
 

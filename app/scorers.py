@@ -2,13 +2,15 @@
 
 import gc
 import threading
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
+from app.model_work import ModelWork
 from model.errors import ModelError
 from model.hub import is_hub_id
-from model.registry import KNOWN, QUALITY, SHIPPED
+from model.registry import KNOWN, QUALITY, SHIPPED, resolve
 
 if TYPE_CHECKING:
     from model.progress import Progress
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 QALIGN = "nano-qalign"
 KEPT = 4  # loaded scorers; each takes as much memory as its weights
+WEIGHTS = (".safetensors", ".bin", ".json")
 
 
 class Scorers:
@@ -25,20 +28,25 @@ class Scorers:
         """dtype: what models are loaded as that do not ship here."""
         self._adapters, self._device, self._dtype = adapters, device, dtype
         self._lock = threading.Lock()
-        self._loading: defaultdict[tuple, threading.Lock] = defaultdict(threading.Lock)
+        self.work = ModelWork()
+        # A lock stays here while a request holds or awaits it.
+        self._loading: WeakValueDictionary[tuple, threading.Lock] = WeakValueDictionary()
         self._loaded: OrderedDict[tuple, Scorer] = OrderedDict()
 
     def get(self, spec: str, progress: "Progress | None" = None) -> "Scorer":
-        """The scorer that SPEC names; an adapter that was trained again since is loaded anew. progress: see model/progress.py.
-        Raises ModelError."""
-        key = (spec, self._trained_at(spec))
+        """The scorer that SPEC names, which takes turns with all others; one whose files have changed since is loaded anew.
+        progress: see model/progress.py. Raises ModelError."""
+        key = (spec, files_of(spec, self._adapters))
         with self._lock:
-            loading = self._loading[key]
+            loading = self._loading.setdefault(key, threading.Lock())
         with loading:
             with self._lock:
                 known = self._loaded.get(key)
             scorer = known or self._load(spec, progress)
+            scorer.turn = self.work.run
             with self._lock:
+                for other in [other for other in self._loaded if other[0] == spec and other != key]:
+                    del self._loaded[other]
                 self._loaded[key] = scorer
                 self._loaded.move_to_end(key)
                 while len(self._loaded) > KEPT:
@@ -115,10 +123,14 @@ class Scorers:
         thread.start()
         return thread
 
-    def _trained_at(self, spec: str) -> float:
-        adapter = spec.partition("+")[2]
-        weights = self._adapters / adapter / "adapter_model.safetensors"
-        return weights.stat().st_mtime if adapter and weights.is_file() else 0.0
+
+def files_of(spec: str, adapters: Path) -> tuple:
+    """What tells the files of SPEC from others under the same names: of each its time of change and its size. Nothing of a hub id, which
+    names its files by their content. Raises ModelLoadError for a SPEC that names nothing."""
+    found = resolve(spec, adapters, fetch=Path)
+    folders = [folder for folder in (found.base, found.adapter) if folder and folder.is_dir()]
+    files = sorted(path for folder in folders for path in folder.iterdir() if path.suffix in WEIGHTS)
+    return tuple((path, (known := path.stat()).st_mtime_ns, known.st_size) for path in files)
 
 
 def words_of(spec: str) -> str:

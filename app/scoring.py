@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.errors import Refused
+from app.fair_queue import page_is_gone
 from app.naming import file_name
 from app.pictures import is_video
 from app.session import Scored
 from model.assessment import Assessment, Failure
-from model.errors import ImageError
+from model.errors import ImageError, ScoringFailed
 from model.registry import QUALITY
 from model.score import write_csv
 
@@ -18,13 +20,27 @@ if TYPE_CHECKING:
     from model.scorer import Scorer
 
 VIDEO = "video"
+MOST_FILES = 500  # at once; the results of all stand on the page
+
+
+def each_once(paths: Sequence[str]) -> list[str]:
+    """The files of one upload without repetitions. Raises Refused for more than MOST_FILES."""
+    files = list(dict.fromkeys(paths))
+    if len(files) > MOST_FILES:
+        raise Refused(
+            f"These are {len(files)} files, and at most {MOST_FILES} are scored at once: add the others afterwards, or use "
+            "the command python -m model.score."
+        )
+    return files
 
 
 def score_files(scorer: "Scorer", paths: Sequence[str], task: str) -> Iterator[Scored | Failure]:
     """Each file's score, in order: of a picture for `task`, of a video for its quality. Raises ModelError when the model knows no
-    such task."""
+    such task, Refused when the page was closed meanwhile."""
     pictures = scorer.asking(task).assess_files([path for path in paths if not is_video(path)])
     for path in paths:
+        if page_is_gone():
+            raise Refused("The page was closed before its files were scored.")
         outcome = score_video(scorer, path) if is_video(path) else next(pictures)
         yield Scored(Path(path), outcome, task) if isinstance(outcome, Assessment) else outcome
 
@@ -34,9 +50,9 @@ def score_video(scorer: "Scorer", path: str) -> Scored | Failure:
     asking = scorer.asking(VIDEO)
     try:
         clip = asking.prepare_video(path)
-    except ImageError as error:
+        (assessment,) = asking.assess_prepared([clip], [path], batch_size=1)
+    except (ImageError, ScoringFailed) as error:
         return Failure(path, str(error))
-    (assessment,) = asking.assess_prepared([clip], [path], batch_size=1)
     return Scored(Path(path), assessment, VIDEO, frames_in_words(len(clip.pixels), asking.most_frames))
 
 

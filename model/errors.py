@@ -21,6 +21,10 @@ class TooLittleMemory(ModelLoadError):
         self.lacking = lacking
 
 
+class ScoringFailed(ModelError):
+    """A model that could not compute the scores of some images. Others, or fewer at once, may succeed."""
+
+
 class DataError(ModelError):
     """Labels or ratings that cannot be used."""
 

@@ -1,6 +1,5 @@
 """From a SPEC's folders to a backbone that a scorer asks: what a folder holds is told by its files, never by its name."""
 
-import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -11,9 +10,10 @@ from torch import nn
 
 from model.backbones.mplug_owl2_prompts import TASKS
 from model.errors import ModelError, ModelLoadError
+from model.importing import IMPORTING
 from model.json_files import read_json
 from model.lfs import pointers_named
-from model.memory import check_numbers
+from model.memory import check_numbers, load_in_turn
 from model.progress import LOADING, Progress
 from model.registry import KNOWN, QUALITY, Spec
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BITS = {"8bit": 8, "4bit": 4}
-# transformers imports itself piece by piece, and breaks when two threads make it do so at once.
-IMPORTING = threading.Lock()
 
 
 class Backbone(Protocol):
@@ -61,7 +59,8 @@ def load_backbone(
 def _load_backbone(found: Spec, device: torch.device, dtype: str, task: str, progress: Progress | None) -> Backbone:
     kind = kind_of(found)
     if kind == "mplug_owl2":
-        return load_mplug_owl2(found, device, dtype, task, progress)
+        with load_in_turn(progress):
+            return load_mplug_owl2(found, device, dtype, task, progress)
     if task != QUALITY:
         raise unknown_task(found.name, task, (QUALITY,))
     if dtype in BITS:
@@ -75,7 +74,8 @@ def _load_backbone(found: Spec, device: torch.device, dtype: str, task: str, pro
 
         model, processor = load_nano(found)
         return NanoBackbone(model.to(device, DTYPES.get(dtype, torch.float32)), processor)
-    return load_vlm_of(found, device, DTYPES.get(dtype) or large_dtype(device), progress=progress)
+    with load_in_turn(progress):
+        return load_vlm_of(found, device, DTYPES.get(dtype) or large_dtype(device), progress=progress)
 
 
 def load_vlm_of(

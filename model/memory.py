@@ -1,14 +1,33 @@
 """Whether a model fits into memory: said before it is loaded, with what would fit."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from model.allocator import give_back_freed_memory
 from model.errors import TooLittleMemory
+from model.progress import LOADING, Progress
 from model.registry import WORKING
 
 COMPUTED_IN = (torch.float32, torch.bfloat16, torch.float16)
+ASK_EVERY = 0.2  # seconds
+_LOADS = threading.Lock()
+
+
+@contextmanager
+def load_in_turn(progress: Progress | None = None) -> Iterator[None]:
+    """Load a large model when no other is being loaded: memory that was free when one was checked is taken when the next one is.
+    progress is told of the wait, and ends it by raising."""
+    while not _LOADS.acquire(timeout=ASK_EVERY):
+        if progress:
+            progress(LOADING, 0, 1)
+    try:
+        yield
+    finally:
+        _LOADS.release()
 
 
 def check_numbers(name: str, numbers: float, dtype: torch.dtype, device: str | torch.device) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from itertools import islice
@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from model.assessment import Assessment, Failure
-from model.errors import ImageError, ModelError
+from model.errors import ImageError, ModelError, ScoringFailed, first_line
 from model.hub import download
 from model.images import open_image
 from model.labels import intervals
@@ -27,10 +27,12 @@ DECIDING = {".safetensors", ".bin", ".model"}  # with the settings named in `rev
 
 class Scorer:
     """Assesses images with one model. `readout`, `scale` and `tokens` (worst first) are the backbone's; `revision` tells the
-    weights from others."""
+    weights from others. turn: calls a function with arguments when it is this scorer's turn, where several share a processor."""
 
-    def __init__(self, name: str, revision: str, backbone: Backbone, task: str = "quality"):
-        self.name, self.revision, self.backbone, self.task = name, revision, backbone, task
+    def __init__(
+        self, name: str, revision: str, backbone: Backbone, task: str = "quality", turn: Callable = lambda f, *a: f(*a)
+    ):
+        self.name, self.revision, self.backbone, self.task, self.turn = name, revision, backbone, task, turn
         self.readout, self.scale, self.tokens = backbone.readout, backbone.scale, backbone.tokens
 
     @property
@@ -42,7 +44,7 @@ class Scorer:
         """The scorer of the same loaded model for another of its tasks. Raises ModelError for one that it does not know."""
         if task == self.task:
             return self
-        return Scorer(self.name, self.revision, asking(self.backbone, self.name, task), task)
+        return Scorer(self.name, self.revision, asking(self.backbone, self.name, task), task, self.turn)
 
     def assess(
         self, images: Sequence[Image.Image], names: Sequence[str] | None = None, batch_size: int = 8
@@ -52,16 +54,27 @@ class Scorer:
         return self.assess_prepared([self.backbone.prepare(image) for image in images], names, batch_size)
 
     def assess_files(self, paths: Iterable[str | Path], batch_size: int = 8) -> Iterator[Assessment | Failure]:
-        """Assess picture files (for the task video: video files), lazily and in order; a file that cannot be read gives a
-        Failure and the rest goes on."""
+        """Assess picture files (for the task video: video files), lazily and in order; a file that cannot be read or scored
+        gives a Failure and the rest goes on."""
         paths = iter(paths)
         with ThreadPoolExecutor(DECODERS) as pool:
             while chunk := [str(path) for path in islice(paths, 4 * batch_size)]:
                 prepared = list(pool.map(self._prepared_or_failure, chunk))
                 good = [(p, name) for p, name in zip(prepared, chunk, strict=True) if not isinstance(p, Failure)]
-                assessed = iter(self.assess_prepared([p for p, _ in good], [name for _, name in good], batch_size))
+                assessed = iter(self._assess_or_fail([p for p, _ in good], [name for _, name in good], batch_size))
                 for p in prepared:
                     yield p if isinstance(p, Failure) else next(assessed)
+
+    def _assess_or_fail(
+        self, prepared: Sequence, names: Sequence[str], batch_size: int
+    ) -> Sequence[Assessment | Failure]:
+        """`assess_prepared`; where that fails each alone, and a Failure for what fails even so."""
+        try:
+            return self.assess_prepared(prepared, names, batch_size)
+        except ScoringFailed as error:
+            if len(prepared) == 1:
+                return [Failure(names[0], str(error))]
+        return [self._assess_or_fail([p], [name], 1)[0] for p, name in zip(prepared, names, strict=True)]
 
     def _prepared_or_failure(self, path: str):
         try:
@@ -108,15 +121,24 @@ class Scorer:
                     results[n] = self._assessment(names[n], reading, row)
         return [results[n] for n in range(len(prepared))]
 
-    @torch.inference_mode()
     def _read(self, batch: Sequence) -> Reading:
-        reading = read(self.backbone, *self.backbone.last_position(batch))
+        reading = self.turn(self._forward, batch)
         if not reading.score.isfinite().all():
             raise ModelError(
                 f"{self.name} gives a score that is no number: where it computes in float16, choose --dtype bfloat16 or float32; "
                 "else its weights are damaged, so download them again."
             )
         return reading
+
+    @torch.inference_mode()
+    def _forward(self, batch: Sequence) -> Reading:
+        try:
+            return read(self.backbone, *self.backbone.last_position(batch))
+        except (RuntimeError, MemoryError) as error:  # torch's own; it has no other kind for most of what goes wrong
+            if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error):
+                remedy = "free some, or choose a smaller model"
+                raise ScoringFailed(f"{self.name} ran out of memory while scoring: {remedy}.") from error
+            raise ScoringFailed(f"{self.name} could not score it: {first_line(error)}.") from error
 
     def _assessment(self, name: str, reading: Reading, row: int) -> Assessment:
         probabilities = reading.probabilities[row].tolist()

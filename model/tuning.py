@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from model.errors import DataError
+from model.importing import IMPORTING
 from model.json_files import read_json
 from model.lfs import pointers_named
 from model.registry import Spec
@@ -133,7 +134,8 @@ def check_can_learn(found: Spec, dtype: str = "auto") -> None:
         if dtype == "bfloat16":
             raise DataError(f"{found.name} is fine-tuned in float32: leave --dtype out.")
     elif kind != MPLUG_OWL2:
-        from model.vlm_loading import is_vlm
+        with IMPORTING:
+            from model.vlm_loading import is_vlm
 
         if not is_vlm(found.base):
             raise DataError(

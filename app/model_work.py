@@ -1,0 +1,28 @@
+"""What models compute for the page: one thing at a time, in a thread of its own, in order of arrival.
+
+Two at once take twice as long each and together no less (model/threads.py), and every thread that computes keeps memory. Decoding is not
+done here: it has a budget of its own (model/decode_budget.py), and nobody waits for another's slow file. A long upload comes in
+batches, each a turn, so that others get in between.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+
+class ModelWork:
+    """The turn that a scorer takes for each batch (`Scorer.turn`)."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._turns = ThreadPoolExecutor(1, "model-work", initializer=self._started)
+
+    def _started(self) -> None:
+        self._thread = threading.current_thread()
+
+    def run(self, function: Callable, *arguments: Any) -> Any:
+        """Call the function when it is its turn. What runs already may call this again: that is part of its turn."""
+        if threading.current_thread() is self._thread:
+            return function(*arguments)
+        return self._turns.submit(function, *arguments).result()
