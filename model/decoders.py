@@ -20,12 +20,14 @@ from pillow_heif import HeifFile
 
 from model.colour import from_code_points
 from model.errors import ImageError
+from model.gif_structure import strip_gif
 from model.image_formats import AVIF, BMP, GIF, HEIC, JPEG, PNG, TIFF, WEBP, Kind
 from model.jpeg_structure import strip_jpeg
 from model.png_structure import strip_png
 from model.stripped import Stripped
 from model.tiff_structure import exif_orientation, strip_tiff
 
+MAX_RLE_PIXELS = 4_000_000  # of a BMP whose rows are packed, which Pillow unpacks in Python
 HEIF_ERRORS = (OSError, ValueError, SyntaxError, RuntimeError, EOFError)
 
 
@@ -74,6 +76,14 @@ def _png(content: bytes) -> Opened:
         return canvas
 
     return Opened(file.canvas, load, 20, file)
+
+
+def _bmp(content: bytes) -> Opened:
+    opened = _by_pillow(BmpImageFile, Stripped(content), 8)
+    packed = content[30:34] in (b"\1\0\0\0", b"\2\0\0\0")
+    if packed and opened.size[0] * opened.size[1] > MAX_RLE_PIXELS:
+        raise ImageError(f"too many pixels for a BMP with RLE: the limit is {MAX_RLE_PIXELS / 1e6:.0f} megapixels")
+    return opened
 
 
 def _webp_file(content: bytes) -> Opened:
@@ -127,8 +137,8 @@ _OPENERS: dict[Kind, Callable[[bytes], Opened]] = {
     JPEG: _jpeg,
     PNG: _png,
     WEBP: _webp_file,
-    GIF: lambda content: _by_pillow(GifImageFile, Stripped(content), 12),
-    BMP: lambda content: _by_pillow(BmpImageFile, Stripped(content), 8),
+    GIF: lambda content: _by_pillow(GifImageFile, strip_gif(content), 12),
+    BMP: _bmp,
     TIFF: lambda content: _by_pillow(TiffImageFile, strip_tiff(content), 14),
     AVIF: _avif_file,
     HEIC: _heic,

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model import images, video
+from model.decode_budget import Budget
 from model.errors import ImageError
 from model.video import MAX_FRAMES, video_frames
 
+TINY = Path(__file__).parents[1] / "fixtures" / "images" / "base.png"
 STEP = 4  # of grey from frame to frame
 
 
@@ -76,6 +79,27 @@ def test_a_clip_held_upright_is_seen_upright(tmp_path):
     assert frame.size == (48, 64)
     top, bottom = np.asarray(frame)[:20].mean((0, 1)), np.asarray(frame)[-20:].mean((0, 1))
     assert top[0] > 200 > 60 > top[2] and bottom[2] > 200 > 60 > bottom[0]
+
+
+def test_a_clip_of_very_many_pixels_is_seen_as_far_as_the_limit_goes(tmp_path, monkeypatch):
+    path = clip(tmp_path / "clip.mp4", 60)
+    monkeypatch.setattr(video, "MAX_DECODED", 31 * 64 * 48)
+    assert numbers(video_frames(path)) == [0, 10, 20]
+    monkeypatch.setattr(video, "MAX_FRAME_PIXELS", 64 * 48 - 1)
+    assert refusal(path).startswith("too many pixels: 64x48")
+
+
+def test_a_frame_that_stands_for_hours_is_not_held_once_for_each_second(tmp_path):
+    path = clip(tmp_path / "clip.avi", 2, Fraction(1, 10_000))
+    assert numbers(video_frames(path, most=5)) == [0] * 5
+
+
+def test_between_two_frames_other_images_can_be_decoded(tmp_path, monkeypatch):
+    path = clip(tmp_path / "clip.mp4", 30)
+    for module in (video, images):
+        monkeypatch.setattr(module, "PIXELS", Budget(1))
+    frames = zip(video_frames(path), video_frames(path), strict=True)
+    assert [numbers([*pair, images.open_image(TINY)])[:2] for pair in frames] == [[0, 0], [10, 10], [20, 20]]
 
 
 def refusal(path: Path) -> str:
