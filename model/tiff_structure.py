@@ -14,6 +14,7 @@ from model.image_formats import CAMERA_RAW, unsupported
 from model.stripped import Stripped
 
 MAX_DIRECTORIES = 64
+MAX_TAG = 1 << 24  # bytes
 MAX_PIECES = 1 << 18  # strips or tiles: 100 megapixels in tiles of 20 x 20 pixels
 
 SUBFILE, OLD_SUBFILE, WIDTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 258, 259, 262
@@ -25,6 +26,7 @@ PIXELS |= {347, *range(512, 522), *range(529, 533)}
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 UNSIGNED = {1: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
+LONG8 = (16, 17, 18)
 CFA, LINEAR_RAW, YCBCR = 32803, 34892, 6
 COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000}
 NAMES = {
@@ -61,7 +63,6 @@ class Tag(NamedTuple):
     kind: int
     count: int
     at: int  # of its values
-    entry: bytes
 
 
 def strip_tiff(content: bytes) -> Stripped:
@@ -130,7 +131,7 @@ def _directory(content: bytes, layout: Layout, at: int) -> tuple[dict[int, Tag],
         if values * SIZES.get(kind, 1) > offset_size:
             at_values = layout.number(content, at_values, offset_size)
         if kind in SIZES:
-            tags.setdefault(number, Tag(kind, values, at_values, content[place : place + entry_size]))
+            tags.setdefault(number, Tag(kind, values, at_values))
     end = start + count * entry_size
     return tags, layout.number(content, end, offset_size) if end + offset_size <= len(content) else 0
 
@@ -184,23 +185,28 @@ def _check_samples(content: bytes, layout: Layout, tags: dict[int, Tag], strippe
 
 
 def _with_directory(content: bytes, layout: Layout, tags: dict[int, Tag], black_is_zero: bool) -> bytes:
-    """The file with a directory at its end that holds the tags of PIXELS, and a header that points there."""
-    end = len(content) + len(content) % 2
-    entries = [tags[number].entry for number in sorted(PIXELS & tags.keys())]
-    if black_is_zero:  # Pillow does not invert 16 bits: images.py does
-        form = "HHQQ" if layout.big else "HHII"
-        one = struct.pack(layout.order + form, PHOTOMETRIC, 3, 1, 0)
-        value = struct.pack(layout.order + "H", 1)
-        size = 12 if layout.big else 8
-        entries = [one[:size] + value + one[size + 2 :] if entry[:2] == one[:2] else entry for entry in entries]
+    """The file with a directory at its end that holds the tags of PIXELS, and a header that points there.
+
+    Always a classic one: Pillow reads no BigTIFF in big-endian order, and offsets below MAX_BYTES fit 32 bits.
+    """
     order = layout.order
-    if layout.big:
-        header = content[:8] + struct.pack(order + "Q", end)
-        directory = struct.pack(order + "Q", len(entries)) + b"".join(entries) + bytes(8)
-    else:
-        if end >= 1 << 32:
-            raise ValueError("too long for TIFF")
-        header = content[:4] + struct.pack(order + "I", end)
-        directory = struct.pack(order + "H", len(entries)) + b"".join(entries) + bytes(4)
-    padding = bytes(end - len(content))
-    return b"".join((header, memoryview(content)[len(header) :], padding, directory))
+    tail = bytearray(len(content) % 2)
+    entries = []
+    for number in sorted(PIXELS & tags.keys()):
+        kind, count, at = tags[number]
+        size = count * SIZES[kind]
+        if at + size > len(content) or size > MAX_TAG:
+            raise ValueError("truncated TIFF tag")
+        data = content[at : at + size]
+        if number == PHOTOMETRIC and black_is_zero:  # Pillow does not invert 16 bits: images.py does
+            kind, count, data = 3, 1, struct.pack(order + "H", 1)
+        if kind in LONG8:
+            kind, data = 4, struct.pack(f"{order}{count}I", *struct.unpack(f"{order}{count}Q", data))
+        if len(data) > 4:
+            place = len(content) + len(tail)
+            tail += data + bytes(len(data) % 2)
+            data = struct.pack(order + "I", place)
+        entries.append(struct.pack(order + "HHI", number, kind, count) + data.ljust(4, b"\0"))
+    header = content[:2] + struct.pack(order + "HI", 42, len(content) + len(tail))
+    directory = struct.pack(order + "H", len(entries)) + b"".join(entries) + bytes(4)
+    return b"".join((header, memoryview(content)[len(header) :], tail, directory))
