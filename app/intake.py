@@ -8,7 +8,8 @@ import gradio as gr
 
 from app.pictures import THUMBNAIL_SIDE, example_files, file_uri
 from app.settings import EXAMPLES
-from model.video import SUFFIXES
+from model.image_formats import SUFFIXES as IMAGES
+from model.video import SUFFIXES as VIDEOS
 
 # Runs in the browser: tells the server which of the things numbered by data-n was pressed.
 PICK = """element.addEventListener("click", (event) => {
@@ -25,7 +26,8 @@ def picture_input(label: str, element: str, many: bool = False, videos: bool = F
     files = gr.File(
         label=label,
         file_count="multiple" if many else "single",
-        file_types=["image", *(sorted(SUFFIXES) if videos else [])],
+        # Suffixes beside "image", since not every system knows that .heic or .webp is one.
+        file_types=["image", *sorted(IMAGES), *(sorted(VIDEOS) if videos else [])],
         height=150,
         elem_id=element,
         elem_classes="intake",
