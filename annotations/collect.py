@@ -1,5 +1,10 @@
 """What fine-tuning and export take from the ratings: plain records."""
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +30,35 @@ def collect_mos(data_dir: str | Path, include_revealed: bool = False) -> list[Mo
 
     Raises AnnotationError when there is a database that cannot be read.
     """
-    path = Path(data_dir, database.FILE_NAME)
+    folder = Path(data_dir).absolute()
+    path = folder / database.FILE_NAME
     with database.sentences(path):
         if not path.exists():
             return []
-    return [
-        MosRecord(
-            summary.path, summary.sha256, summary.opinion.mos, summary.opinion.std, summary.opinion.n, summary.name
-        )
-        for summary in open_annotations(data_dir).summaries(include_revealed)
-    ]
+    with _writable(folder) as opened:
+        return [
+            MosRecord(
+                folder / summary.path.relative_to(opened),
+                summary.sha256,
+                summary.opinion.mos,
+                summary.opinion.std,
+                summary.opinion.n,
+                summary.name,
+            )
+            for summary in open_annotations(opened).summaries(include_revealed)
+        ]
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[Path]:
+    """The data folder, or where it is read-only a folder with a copy of its database: SQLite writes beside a database in WAL mode even
+    to read it, and one of an older version is brought up to date."""
+    if os.access(folder, os.W_OK):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="ratings-") as copy:
+        with database.sentences(folder / database.FILE_NAME):
+            for file in folder.glob(f"{database.FILE_NAME}*"):
+                if not file.name.endswith("-shm"):  # an index of the -wal file, made anew
+                    shutil.copyfile(file, Path(copy, file.name))
+        yield Path(copy)

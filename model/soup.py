@@ -12,14 +12,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch.optim.swa_utils import AveragedModel
 
 from model.commands import run
 from model.errors import DataError
 from model.json_files import read_json, write_json
 from model.new_folder import new_folder
-from model.train import TRAINING, best_of
+from model.train import TRAINING, best_of, write_state
 from model.trio import Trio
 
 
@@ -39,7 +38,7 @@ def make_soup(folders: Sequence[Path], out: Path) -> list[Path]:
     trio = mean_of(folders)
     left_out = set.intersection(*(set(read_json(folder / TRAINING)["without"]) for folder in folders))
     with new_folder(out, DataError, "free some space, or choose another --out") as folder:
-        torch.save(trio.state_dict(), folder / "best.pt")
+        write_state(folder / "best.pt", trio.state_dict())
         write_json(folder / TRAINING, {"mean_of": [str(one) for one in folders], "without": sorted(left_out)})
         for name in trio.nanos:
             trio.save(name, folder / name)

@@ -20,6 +20,7 @@ import argparse
 import hashlib
 import json
 import math
+import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -39,6 +40,7 @@ from model.errors import DataError
 from model.images import open_named
 from model.json_files import read_json, write_json
 from model.metrics import plcc, srcc
+from model.new_folder import new_folder
 from model.training_data import read_training
 from model.training_pictures import BATCH_SIZE, epoch_steps
 from model.trio import Trio
@@ -116,9 +118,7 @@ class TrainingRun:
 
     def save(self) -> None:
         state = {name: part.state_dict() for name, part in self.parts.items()}
-        unfinished = self.folder / "checkpoint.part"
-        torch.save(state | {"step": self.step, "log": self.log}, unfinished)
-        unfinished.rename(self.folder / "checkpoint.pt")
+        write_state(self.folder / "checkpoint.pt", state | {"step": self.step, "log": self.log})
 
     def resume(self) -> None:
         """Go on from the checkpoint, or begin where there is none."""
@@ -171,7 +171,7 @@ class TrainingRun:
         self.log.append(figures)
         # The first is kept even where SRCC is undefined.
         if not before or (now is not None and now > max((one for one in before if one is not None), default=-1.0)):
-            torch.save(self.average.module.state_dict(), self.folder / "best.pt")
+            write_state(self.folder / "best.pt", self.average.module.state_dict())
         self.save()
         (self.folder / "log.json").write_text(json.dumps(self.log, indent=1))
 
@@ -202,8 +202,19 @@ def train(
             training.validate(validation)
     trio = best_of(out)
     for name in trio.nanos:
-        trio.save(name, out / name)
+        if (out / name).exists():  # of a training that was carried on
+            shutil.rmtree(out / name)
+        with new_folder(out / name, DataError, "free some space, or choose another --out") as folder:
+            trio.save(name, folder)
     return [out / name for name in trio.nanos]
+
+
+def write_state(path: Path, state: dict) -> None:
+    """Write the file in whole or not at all. Raises OSError, which torch.save does only for a file that was opened before."""
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("wb") as file:
+        torch.save(state, file)
+    unfinished.rename(path)
 
 
 def claim(out: Path, items: Sequence[RatedImage], epochs: int, without: Sequence[str], seed: int) -> None:

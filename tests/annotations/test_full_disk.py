@@ -1,7 +1,9 @@
 """A disk that takes no more: limits set by the kernel on a process of its own."""
 
 import os
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,40 @@ def test_a_data_folder_that_is_a_file_is_one_sentence(tmp_path):
     (tmp_path / "data").write_text("in the way")
     with pytest.raises(AnnotationError, match="is a file, and a folder is needed"):
         open_annotations(tmp_path / "data")
+
+
+EXPORT_AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from annotations.export import export
+if os.geteuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+try:
+    Path(sys.argv[2], "new").touch()
+except OSError:
+    export(Path(sys.argv[2]), False, None)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are made read-only by their mode")
+@pytest.mark.parametrize("open_elsewhere", [False, True])
+def test_a_read_only_folder_is_exported_and_left_as_it_is(start_python, open_elsewhere):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        data = Path(folder, "data")
+        store = open_annotations(data)
+        store.record_rating("Bob", b"earlier", 4, suffix="jpg", name="a.jpg")
+        with closing(sqlite3.connect(data / "annotations.db")) as other:
+            if open_elsewhere:  # then SQLite leaves the newest rating in its log
+                other.execute("SELECT * FROM ratings").fetchone()
+                store.record_rating("Bob", b"later", 2, suffix="jpg", name="b.jpg")
+                assert (data / "annotations.db-wal").stat().st_size
+            before = {path: path.read_bytes() for path in data.glob("annotations.db*")}
+            assert len(before) == (3 if open_elsewhere else 1)
+            data.chmod(0o555)
+            out, errors = start_python(EXPORT_AS_NOBODY, str(data)).communicate(timeout=60)
+            data.chmod(0o755)
+            assert {path: path.read_bytes() for path in data.glob("annotations.db*")} == before
+    assert errors == "" and sorted(line.split(",", 1)[1] for line in out.splitlines()[1:]) == (
+        ['2.0,"",1,"b.jpg"', '4.0,"",1,"a.jpg"'] if open_elsewhere else ['4.0,"",1,"a.jpg"']
+    )
