@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from annotations import Annotations, Counts
+from annotations import Annotations, Counts, ImageSummary
 from app import cards, figures, stale
 from app.errors import says_errors
 from app.figures import Point
 from app.model_picker import in_use, put_into_use
 from app.naming import short, with_breaks
+from app.rated_scores import RatedScores, SoFar
 from app.scorers import Scorers
 from app.session import Session
 from app.settings import Settings
-from model.assessment import Failure
 from model.errors import ModelError
 from model.finetune import CHANCE, FEW
-from model.registry import check_spec, resolve
+from model.registry import SHIPPED, check_spec, resolve
 from model.tuning import check_can_learn
 
 if TYPE_CHECKING:
     from model.adapter import AdapterCard, BrokenAdapter
 
-SHOWN_POINTS = 500  # scored anew for each scorer; more would keep the visitor waiting
+LOOK_AGAIN = 1.0  # seconds, while rated images are being scored
 RUN_THIS = "<p>Run this where the page runs.{goes_on} It takes blind ratings; <code>--include-revealed</code> takes the others too.</p>"
 FIGURES = ("plcc", "srcc", "rmse")
 
@@ -36,50 +36,44 @@ class Bench:
 
     def __init__(self, settings: Settings, scorers: Scorers, annotations: Annotations) -> None:
         self.settings, self.scorers, self.annotations = settings, scorers, annotations
-        self._scores: dict[tuple[str, str], float] = {}  # by the scorer's revision and the image's sha256, on 1..5
+        self._scores = RatedScores()
 
-    def show(self, include_revealed: bool, visitor: Session, progress: gr.Progress) -> list:
-        """Counts, chart and its words. Raises ModelError, AnnotationError."""
-        points = self.points(include_revealed, visitor.spec, progress)
-        figure = figures.opinions_against_scores(points, short(visitor.spec)) if points else None
-        visitor.drawn["adapt"] = visitor.spec
+    def show(self, include_revealed: bool, visitor: Session) -> list:
+        """Counts, chart and its words, and whether to look again soon: the chart is drawn when all rated images are scored. Raises
+        AnnotationError."""
+        spec, summaries = visitor.spec, self.annotations.summaries(include_revealed)
+        points, to_come = [], 0
+        try:
+            so_far = self.so_far(summaries, spec)
+        except ModelError as error:
+            said = cards.refusal(str(error))
+        else:
+            to_come = so_far.to_come
+            points = [] if to_come else self.points(summaries, so_far.scores, spec)
+            said = progress_in_words(len(summaries), to_come) if to_come else points_in_words(points, spec)
+            said += left_out_in_words(so_far.failed)
+        visitor.drawn["adapt"] = spec
         return [
             counts_card(self.annotations.counts(), include_revealed),
-            gr.Plot(figure, visible=bool(points)),
-            points_in_words(points, visitor.spec),
+            gr.Plot(figures.opinions_against_scores(points, short(spec)) if points else None, visible=bool(points)),
+            said,
+            gr.Timer(active=to_come > 0),
             *stale.notice("adapt", visitor),
         ]
 
-    def adapters(self, visitor: Session) -> list:
-        """The adapters' table and the choice among those that can be used now; what is in use is chosen."""
-        cards_of = self.adapter_cards()
-        specs = [self.settings.model, *visitor.used, visitor.spec]
-        usable = {card.name: spec for card in cards_of if (spec := self.usable_spec(card, specs))}
-        return [
-            adapters_table(cards_of, usable),
-            gr.Radio(choices=choices(cards_of, specs, usable), value=visitor.spec),
-        ]
+    def so_far(self, summaries: list[ImageSummary], spec: str) -> SoFar:
+        """The scores of rated images by SPEC that there are; the others are computed from now on. Raises ModelError."""
+        if not summaries:  # a model need not be loaded for that
+            return SoFar({}, 0, 0)
+        return self._scores.of(self.scorers.get(spec), {s.sha256: s.path for s in summaries})
 
-    def points(self, include_revealed: bool, spec: str, progress: gr.Progress) -> list[Point]:
-        """Each rated image with its MOS and the score of the scorer in use, put onto 1..5."""
-        summaries = self.annotations.summaries(include_revealed)[:SHOWN_POINTS]
-        if not summaries:
-            return []
-        scorer = self.scorers.get(spec)
-        missing = [s for s in summaries if (scorer.revision, s.sha256) not in self._scores]
-        outcomes = progress.tqdm(
-            scorer.assess_files([s.path for s in missing]), desc="Scoring rated images", total=len(missing)
-        )
-        for summary, outcome in zip(missing, outcomes, strict=True):
-            if not isinstance(outcome, Failure):
-                low, high = outcome.scale
-                self._scores[scorer.revision, summary.sha256] = 1 + 4 * (outcome.score - low) / (high - low)
+    def points(self, summaries: list[ImageSummary], scores: dict[str, float], spec: str) -> list[Point]:
+        """Each rated image that is among the `scores` (by sha256, on 1..5), with its MOS."""
         learnt = self.trained_on(spec)
-        scored = [(s, self._scores.get((scorer.revision, s.sha256))) for s in summaries]
         return [
-            Point(s.sha256[:8], s.opinion.mos, score, s.opinion.n, s.opinion.interval, s.sha256 in learnt)
-            for s, score in scored
-            if score is not None
+            Point(s.sha256[:8], s.opinion.mos, scores[s.sha256], s.opinion.n, s.opinion.interval, s.sha256 in learnt)
+            for s in summaries
+            if s.sha256 in scores
         ]
 
     def trained_on(self, spec: str) -> frozenset[str]:
@@ -132,7 +126,7 @@ def choices(
 ) -> list[tuple[str, str]]:
     """What can be put into use: `specs`, the bases of these, and the `usable` adapters (SPEC by name)."""
     bases = [spec.partition("+")[0] for spec in specs]
-    labels = {spec: short(spec) if "+" in spec else f"{short(spec)}, as shipped" for spec in [*bases, *specs]}
+    labels = {spec: short(spec) + (", as shipped" if spec in SHIPPED else "") for spec in [*bases, *specs]}
     labels |= {
         usable[card.name]: f"{card.base}+{card.name}" + (" (worse than before)" if got_worse(card) else "")
         for card in adapter_cards
@@ -159,6 +153,19 @@ def counts_card(counts: Counts, include_revealed: bool) -> str:
     facts += [("Images", counts.images), ("Raters", counts.raters)]
     shown = "".join(f"<div><dt>{name}</dt><dd>{number}</dd></div>" for name, number in facts)
     return f'<dl class="facts counts">{shown}</dl><p class="small">The chart counts {which}.</p>'
+
+
+def progress_in_words(images: int, to_come: int) -> str:
+    """How many rated images are scored."""
+    return cards.empty(
+        f"Scoring the rated images: {images - to_come} of {images} done. The chart appears when all are."
+    )
+
+
+def left_out_in_words(failed: int) -> str:
+    """That some rated images are not in the chart."""
+    images = "1 rated image is" if failed == 1 else f"{failed} rated images are"
+    return cards.notice(f"{images} left out: the file cannot be read or scored.") if failed else ""
 
 
 def points_in_words(points: list[Point], spec: str) -> str:
@@ -224,7 +231,8 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
             revealed = gr.Checkbox(label="Include ratings given after seeing the score", elem_id="adapt-revealed")
             notice, again = stale.build("adapt", "Draw again", session, header)
             chart = gr.Plot(visible=False, show_label=False, elem_id="adapt-chart", elem_classes="chart")
-            words = gr.HTML()
+            words = gr.HTML(elem_id="adapt-words")
+            look_again = gr.Timer(LOOK_AGAIN, active=False)
         with gr.Column(scale=5, min_width=320):
             gr.HTML("<h3>Fine-tune on it</h3>")
             how = gr.HTML(elem_id="adapt-how")
@@ -249,8 +257,8 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
             refresh = gr.Button("Refresh", size="sm", elem_id="adapt-refresh")
 
     @says_errors
-    def show(include_revealed: bool, visitor: Session, progress=gr.Progress()):
-        return bench.show(include_revealed, visitor, progress)
+    def show(include_revealed: bool, visitor: Session):
+        return bench.show(include_revealed, visitor)
 
     def how_to_tune(visitor: Session):
         return bench.how_to_tune(visitor.spec)
@@ -260,7 +268,9 @@ def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker:
         return [in_use(visitor.spec, bench.scorers.words(visitor.spec)), visitor.spec, gr.Dropdown(value=visitor.spec)]
 
     private = {"api_visibility": "private"}
-    opinions = {"fn": show, "inputs": [revealed, session], "outputs": [counts, chart, words, *notice], **private}
+    shown = [counts, chart, words, look_again, *notice]
+    opinions = {"fn": show, "inputs": [revealed, session], "outputs": shown, **private}
+    look_again.tick(**opinions, show_progress="hidden")
     for event in (tab.select, refresh.click):
         event(says_errors(bench.adapters), session, [table, choice], show_progress="hidden", **private)
         event(**opinions, show_progress_on=[chart, counts])

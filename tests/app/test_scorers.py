@@ -12,7 +12,7 @@ import torch
 from app.scorers import Scorers
 from app.settings import ROOT
 from model.backbones import mplug_owl2_loading
-from model.errors import ModelLoadError, TooLittleMemory
+from model.errors import ModelError, ModelLoadError, TooLittleMemory
 from tests.model.owl_fixtures import QSCORER
 
 
@@ -46,6 +46,31 @@ def test_a_slow_load_holds_up_nobody_else(scorers):
     slow.join()
 
 
+def test_large_models_load_one_after_the_other_since_each_is_checked_against_free_memory(scorers):
+    entered, go_on, waits = threading.Event(), threading.Event(), threading.Event()
+
+    def wait(stage, done, total):
+        entered.set()
+        assert go_on.wait(60)
+
+    def give_up(stage, done, total):
+        raise ModelError("stopped")
+
+    first = threading.Thread(target=scorers.get, args=(str(QSCORER / "merged"), wait))
+    first.start()
+    assert entered.wait(60)
+    second = str(QSCORER / "checkpoint_safetensors")
+    with pytest.raises(ModelError, match="stopped"):  # whoever waits is asked meanwhile
+        scorers.get(second, give_up)
+    later = threading.Thread(target=scorers.get, args=(second, lambda *_: waits.set()))
+    later.start()
+    assert waits.wait(60) and not scorers._loaded
+    go_on.set()
+    first.join()
+    later.join()
+    assert [spec for spec, _ in scorers._loaded] == [str(QSCORER / "merged"), second]
+
+
 def test_twenty_swaps_leave_one_model_in_memory(scorers, monkeypatch):
     monkeypatch.setattr(mplug_owl2_loading, "free_memory", lambda device: 1e5 if scorers._loaded else None)
     seen = []
@@ -77,23 +102,33 @@ def test_models_that_do_not_ship_here_are_loaded_in_the_dtype_that_was_given(tmp
     assert next(scorers.get("nano").backbone.model.parameters()).dtype == torch.float32
 
 
-@pytest.mark.slow
-def test_two_models_may_be_the_first_ones_at_once():
-    """transformers imports itself piece by piece, and two threads that make it do so must not meet half of it."""
-    program = f"""
-import threading
-from pathlib import Path
-from app.scorers import Scorers
-from app.settings import ROOT
+WORKS = {
+    "another model": f"scorers.get({str(QSCORER / 'merged')!r})",
+    "the Adapt tab": "bench.why_not_tuned(sys.argv[1])",
+}
 
-scorers, found = Scorers(Path("none"), "cpu"), []
-specs = ["nano", {str(QSCORER / "merged")!r}]
-threads = [threading.Thread(target=lambda spec=spec: found.append(scorers.get(spec).name)) for spec in specs]
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other", WORKS)
+def test_two_threads_may_be_the_first_to_need_transformers(other, tmp_path):
+    """It imports itself piece by piece, and two threads that make it do so must not meet half of it."""
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    program = f"""
+import sys, threading
+from pathlib import Path
+from app.adapt_tab import Bench
+from app.scorers import Scorers
+from app.settings import ROOT, parse_settings
+
+scorers, faults = Scorers(Path("none"), "cpu"), []
+bench = Bench(parse_settings([]), scorers, None)
+threading.excepthook = lambda fault: faults.append(fault.exc_value)
+threads = [threading.Thread(target=work) for work in (lambda: scorers.get("nano"), lambda: {WORKS[other]})]
 for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-assert sorted(found) == sorted(specs), found
+assert not faults, faults
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
