@@ -64,8 +64,8 @@ class Visitor:
         answer.raise_for_status()
         return answer.json()["event_id"]
 
-    def finish(self, wanted: set[str]) -> None:
-        """Listen until all these events are complete."""
+    def finish(self, wanted: set[str]) -> list:
+        """Listen until all these events are complete; what the last of them shows."""
         with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
             for line in stream.iter_lines():
                 if not line.startswith("data:"):
@@ -76,12 +76,19 @@ class Visitor:
                     if not message["success"]:
                         raise RuntimeError(f"an event failed: {message}")
                 if not wanted:
-                    return
+                    return message["output"]["data"]
 
     def do(self, event: dict, data: list) -> float:
         """Send an event, wait for its result; the seconds that it took."""
         start = time.monotonic()
         self.finish({self.join(event, data)})
+        return time.monotonic() - start
+
+    def wait_for_chart(self, event: dict) -> float:
+        """Look at Adapt until all rated images are scored; the seconds that it took."""
+        start = time.monotonic()
+        while "Scoring the rated images" in str(self.finish({self.join(event, [False, None])})):
+            time.sleep(1)
         return time.monotonic() - start
 
 
@@ -94,7 +101,9 @@ def visit(url: str, photos: list[Path], rounds: int) -> dict[str, list[float]]:
         took["score"].append(visitor.do(visitor.event("score-files", "change"), [files, "quality", None]))
         compare = visitor.event("compare-file", "change")
         took["compare"].append(visitor.do(compare, [files[0], "nano-qalign", None]))
-        took["adapt"].append(visitor.do(visitor.event("adapt-revealed", "input"), [False, None]))
+        adapt = visitor.event("adapt-revealed", "input")
+        took["adapt opens"].append(visitor.do(adapt, [False, None]))
+        took["adapt chart"].append(visitor.wait_for_chart(adapt))
     return took
 
 
