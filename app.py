@@ -1,7 +1,40 @@
 """Opens the page: `python app.py`, and the file that a Hugging Face Space runs."""
 
-from app.page import launch
+import os
+import signal
+import sys
+import threading
+
 from app.settings import parse_settings
+from app.surroundings import as_sentence, prepare, without_network_settings
+from app.temporary import temporary_folder
+
+
+def main() -> int:
+    """Serve the page until Ctrl-C or SIGTERM, which end it alike. What the surroundings do not allow is one sentence."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        settings = parse_settings()
+        prepare()
+        with temporary_folder():
+            with without_network_settings():
+                from app.serving import serve  # imports Gradio, which reads its environment then
+
+            serve(settings)
+    except KeyboardInterrupt:
+        return 0
+    except (
+        OSError,
+        ValueError,
+        ImportError,
+    ) as error:  # of a library that reads the environment, or of a system that is short
+        raise SystemExit(f"error: the page cannot be opened: {as_sentence(error)}") from error
+    return 0
+
 
 if __name__ == "__main__":
-    launch(parse_settings())
+    status = main()
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        sys.stdout.flush()
+        os._exit(status)  # a model that is still at work, or a download, would keep the process for as long as it takes
+    sys.exit(status)

@@ -15,6 +15,16 @@ class Refused(Exception):
     """What the page cannot do as things stand; str(error) is the sentence shown."""
 
 
+class Malformed(gr.Error):
+    """A call that the page itself never sends."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This call is malformed: its values are not what the endpoint takes. See /gradio_api/info.",
+            print_exception=False,
+        )
+
+
 FAULTS = (ModelError, AnnotationError, Refused)
 
 

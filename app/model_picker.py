@@ -12,12 +12,12 @@ from app.session import Session
 from app.settings import Settings
 from model.errors import ModelError
 from model.progress import DOWNLOADING, Progress, in_words
-from model.registry import KNOWN, SHIPPED
+from model.registry import KNOWN
 
 
 def names(settings: Settings) -> list[str]:
-    """The models on offer. On a public Space only those that ship: no visitor may make it fetch gigabytes."""
-    return list(dict.fromkeys([settings.model, *(SHIPPED if settings.public else KNOWN)]))
+    """The models on offer. Visitors from elsewhere get only what the owner listed: none may make the page fetch gigabytes."""
+    return settings.offered if settings.public else list(dict.fromkeys([*settings.offered, *KNOWN]))
 
 
 def takes_any(settings: Settings) -> list[str]:

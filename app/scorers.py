@@ -3,6 +3,7 @@
 import gc
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -24,8 +25,15 @@ WEIGHTS = (".safetensors", ".bin", ".json")
 class Scorers:
     """Hands out scorers by SPEC. Safe for threads; two requests for one SPEC load it once, and others do not wait for it."""
 
-    def __init__(self, adapters: Path, device: str = "auto", dtype: str = "auto") -> None:
-        """dtype: what models are loaded as that do not ship here."""
+    def __init__(
+        self,
+        adapters: Path,
+        device: str = "auto",
+        dtype: str = "auto",
+        check: Callable[[str], None] = lambda spec: None,
+    ) -> None:
+        """dtype: what models are loaded as that do not ship here. check: raises ModelError for a SPEC that may not be used."""
+        self._check = check
         self._adapters, self._device, self._dtype = adapters, device, dtype
         self._lock = threading.Lock()
         self.work = ModelWork()
@@ -36,6 +44,7 @@ class Scorers:
     def get(self, spec: str, progress: "Progress | None" = None) -> "Scorer":
         """The scorer that SPEC names, which takes turns with all others; one whose files have changed since is loaded anew.
         progress: see model/progress.py. Raises ModelError."""
+        self._check(spec)
         key = (spec, files_of(spec, self._adapters))
         with self._lock:
             loading = self._loading.setdefault(key, threading.Lock())

@@ -1,12 +1,17 @@
-"""What the page is told when it starts: where it keeps things and where it listens."""
+"""What the page is told when it starts: where it keeps things, where it listens, and what visitors may pick."""
 
 import argparse
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from model.commands import add_device_options, data_dir
+from model.errors import ModelError
+from model.registry import SHIPPED
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "tests" / "images"  # the pictures that the tests and the README's commands use too
@@ -15,7 +20,8 @@ MAX_UPLOAD = "256mb"  # a file: as much as model/images.py reads, and a minute o
 
 @dataclass(frozen=True)
 class Settings:
-    """`data_dir` is as it was given (commands on the page repeat it), `public` is true on a Hugging Face Space."""
+    """`data_dir` is as it was given (commands on the page repeat it). `public`: visitors may come from elsewhere; they may only use
+    the `offered` models. `models`: those that the owner listed besides `model`. `hosts`: names under which a proxy serves the page."""
 
     data_dir: Path
     host: str
@@ -24,18 +30,69 @@ class Settings:
     device: str
     dtype: str
     public: bool
+    models: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    root_path: str = ""
+    space: bool = False
 
     @property
     def adapters(self) -> Path:
         return self.data_dir / "adapters"
 
+    @property
+    def offered(self) -> list[str]:
+        """What visitors from elsewhere may pick: the owner's models and those that ship."""
+        return list(dict.fromkeys([self.model, *self.models, *SHIPPED]))
+
+    def check_offered(self, spec: str) -> None:
+        """Raises ModelError for a SPEC that these visitors may not use, before anything is looked up for it. An adapter in the data
+        folder may be used on an offered model: whoever put it there owns the page."""
+        base, plus, adapter = spec.partition("+")
+        if not self.public or spec in self.offered:
+            return
+        if base in self.offered and plus and adapter in _folders(self.adapters):
+            return
+        raise ModelError(
+            f"{shortened(spec)} is not offered on this page: choose one of {', '.join(self.offered)}. "
+            "Whoever runs the page can list more with --models."
+        )
+
+
+def _folders(parent: Path) -> list[str]:
+    return [folder.name for folder in parent.iterdir() if folder.is_dir()] if parent.is_dir() else []
+
+
+def shortened(text: str) -> str:
+    """A text of somebody else's, to stand inside a sentence."""
+    return repr(text if len(text) <= 80 else f"{text[:80]}…")
+
 
 def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
-    """Settings from the command line and, for what it leaves out, from the environment.
+    """Settings from the command line and, for what it leaves out, from the environment. Ends the program when they are invalid.
 
     A Space announces itself by SPACE_ID; there the page must listen on all addresses, elsewhere only this machine may reach it.
     """
-    public = bool(os.environ.get("SPACE_ID"))
+    space = bool(os.environ.get("SPACE_ID"))
+    given = _parser("0.0.0.0" if space else "127.0.0.1").parse_args(arguments)
+    listed = given.models or ()
+    host = given.host.removeprefix("[").removesuffix("]")
+    hosts = (*given.allow_host, *filter(None, [urlsplit(given.root_path).hostname, os.environ.get("SPACE_HOST")]))
+    return Settings(
+        given.data_dir,
+        host,
+        given.port,
+        given.model or (listed[0] if listed else "nano"),
+        given.device,
+        given.dtype,
+        public=space or bool(given.root_path or given.allow_host) or not only_this_machine(host),
+        models=tuple(listed),
+        hosts=tuple(name.lower() for name in hosts),
+        root_path=given.root_path,
+        space=space,
+    )
+
+
+def _parser(host: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python app.py", description="Open the page of Q-Scorer Studio: score, compare, rate, adapt."
     )
@@ -45,19 +102,64 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
         default=data_dir(),
         help="folder for ratings, rated images and adapters (default: $QSCORER_DATA, else data)",
     )
-    host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if public else "127.0.0.1")
+    host = os.environ.get("GRADIO_SERVER_NAME") or host
     parser.add_argument("--host", default=host, help=f"address to listen on (default: {host}); 0.0.0.0 lets others in")
-    parser.add_argument("--port", type=port, default=os.environ.get("GRADIO_SERVER_PORT", "7860"), help="default: 7860")
     parser.add_argument(
-        "--model", default="nano", metavar="SPEC", help="the model that every visitor starts with (default: nano)"
+        "--port",
+        type=port,
+        default=os.environ.get("GRADIO_SERVER_PORT") or "7860",
+        help="default: $GRADIO_SERVER_PORT, else 7860",
+    )
+    parser.add_argument("--model", metavar="SPEC", help="the model that every visitor starts with (default: nano)")
+    parser.add_argument(
+        "--models",
+        type=listed,
+        default=os.environ.get("QSCORER_MODELS", ""),
+        metavar="SPEC,SPEC",
+        help="models that visitors from other machines may pick, besides those that ship; the first is what they start with, unless "
+        "--model is given (default: $QSCORER_MODELS)",
+    )
+    parser.add_argument(
+        "--root-path",
+        type=root_path,
+        default=os.environ.get("GRADIO_ROOT_PATH", ""),
+        metavar="PATH",
+        help="where a reverse proxy serves the page: a path such as /studio, or the whole address (default: $GRADIO_ROOT_PATH)",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another host name under which the page is reached, say through a reverse proxy; may be repeated",
     )
     add_device_options(parser, "what models that do not ship here compute in (default: auto)")
-    given = parser.parse_args(arguments)
-    return Settings(given.data_dir, given.host, given.port, given.model, given.device, given.dtype, public)
+    return parser
+
+
+def only_this_machine(host: str) -> bool:
+    """Whether nobody else can reach this address; False, too, for what is not an address."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    return all(ip_address(address[0].partition("%")[0]).is_loopback for *_, address in found)
 
 
 def port(text: str) -> int:
     """A TCP port; argparse says what is wrong with another text."""
-    if not (text.isdecimal() and 0 < int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"'{text}' is none of the ports 1 to 65535")
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port (1 to 65535)")
     return int(text)
+
+
+def root_path(text: str) -> str:
+    """Path or address without the slash at its end."""
+    if text and not text.startswith(("/", "http://", "https://")):
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a path such as /studio nor an address (https://…)")
+    return text.rstrip("/")
+
+
+def listed(text: str) -> list[str]:
+    """The SPECs of a list with commas between."""
+    return [spec for part in text.split(",") if (spec := part.strip())]

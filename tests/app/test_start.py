@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from app.page import launch
+from app.serving import serve
 from app.settings import ROOT, parse_settings
 
 
@@ -16,7 +16,7 @@ def refusal(*arguments) -> str:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(SystemExit) as ended:
-        launch(parse_settings(["--port", str(port), *map(str, arguments)]))
+        serve(parse_settings(["--port", str(port), *map(str, arguments)]))
     assert "\n" not in ended.value.code
     return ended.value.code
 
@@ -47,7 +47,7 @@ def test_what_is_no_port_is_refused(capsys):
     for text in ("70000", "0", "web"):
         with pytest.raises(SystemExit):
             parse_settings(["--port", text])
-        assert f"'{text}' is none of the ports 1 to 65535" in capsys.readouterr().err
+        assert f"'{text}' is not a port (1 to 65535)" in capsys.readouterr().err
 
 
 def test_a_data_folder_that_cannot_be_used_is_one_sentence(tmp_path):
