@@ -48,7 +48,10 @@ class Gate:
                 f"This page is not served as {host[:80]!r}. Whoever runs it can allow the name with --allow-host.", 403
             )
         if origin is not None and not self._same(origin, host, headers.get("x-forwarded-host", "")):
-            return PlainTextResponse("Other sites may not use this page from a visitor's browser.", 403)
+            return PlainTextResponse(
+                "Pages of other sites may not use this one. Behind a proxy, its address is allowed by --root-path or --allow-host.",
+                403,
+            )
         if not ROUTES.fullmatch(scope["path"]):
             return PlainTextResponse("There is nothing here.", 404)
         if not scope["path"].startswith("/gradio_api/upload") and _length(headers) > MOST_JSON:
@@ -63,9 +66,8 @@ class Gate:
         """Whether the page that sends a request is this one. A proxy tells the host that the browser asked for as `forwarded`; a site
         cannot make a browser send that without asking first, and it is not allowed to."""
         asked = origin.partition("://")[2].lower()
-        return asked in (host.lower(), forwarded.partition(",")[0].strip().lower()) or _name(asked) in self.names - {
-            "localhost"
-        }
+        hosts = {host.lower(), forwarded.partition(",")[0].strip().lower()}
+        return bool(asked) and (asked in hosts or _name(asked) in self.names - {"localhost"})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         held: list[Message] = []  # an answer with status 500: what Gradio says before its fault comes up here

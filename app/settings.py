@@ -3,10 +3,11 @@
 import argparse
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from model.commands import add_device_options, data_dir
@@ -74,18 +75,17 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
     """
     space = bool(os.environ.get("SPACE_ID"))
     given = _parser("0.0.0.0" if space else "127.0.0.1").parse_args(arguments)
-    listed = given.models or ()
     host = given.host.removeprefix("[").removesuffix("]")
     hosts = (*given.allow_host, *filter(None, [urlsplit(given.root_path).hostname, os.environ.get("SPACE_HOST")]))
     return Settings(
         given.data_dir,
         host,
         given.port,
-        given.model or (listed[0] if listed else "nano"),
+        given.model or next(iter(given.models), "nano"),
         given.device,
         given.dtype,
         public=space or bool(given.root_path or given.allow_host) or not only_this_machine(host),
-        models=tuple(listed),
+        models=tuple(given.models),
         hosts=tuple(name.lower() for name in hosts),
         root_path=given.root_path,
         space=space,
@@ -107,14 +107,14 @@ def _parser(host: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--port",
         type=port,
-        default=os.environ.get("GRADIO_SERVER_PORT") or "7860",
+        default=environment("GRADIO_SERVER_PORT", port, 7860),
         help="default: $GRADIO_SERVER_PORT, else 7860",
     )
     parser.add_argument("--model", metavar="SPEC", help="the model that every visitor starts with (default: nano)")
     parser.add_argument(
         "--models",
         type=listed,
-        default=os.environ.get("QSCORER_MODELS", ""),
+        default=environment("QSCORER_MODELS", listed, []),
         metavar="SPEC,SPEC",
         help="models that visitors from other machines may pick, besides those that ship; the first is what they start with, unless "
         "--model is given (default: $QSCORER_MODELS)",
@@ -122,7 +122,7 @@ def _parser(host: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--root-path",
         type=root_path,
-        default=os.environ.get("GRADIO_ROOT_PATH", ""),
+        default=environment("GRADIO_ROOT_PATH", root_path, ""),
         metavar="PATH",
         help="where a reverse proxy serves the page: a path such as /studio, or the whole address (default: $GRADIO_ROOT_PATH)",
     )
@@ -135,6 +135,14 @@ def _parser(host: str) -> argparse.ArgumentParser:
     )
     add_device_options(parser, "what models that do not ship here compute in (default: auto)")
     return parser
+
+
+def environment(name: str, convert: Callable, otherwise: Any) -> Any:
+    """The value of an environment variable. Ends the program with a sentence when it is invalid."""
+    try:
+        return convert(os.environ[name]) if os.environ.get(name) else otherwise
+    except argparse.ArgumentTypeError as error:
+        raise SystemExit(f"error: {name}: {error}.") from None
 
 
 def only_this_machine(host: str) -> bool:
