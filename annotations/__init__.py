@@ -10,21 +10,37 @@ Opening
         The object holds no connection: share it between threads, or open as many as you like.
 
 Annotations (every `rater` is a name as typed; upper and lower case make no difference)
-    record_rating(rater: str, image: bytes | str, value: float, *, seen: str = "nothing", suffix: str | None = None,
-                  shown: ShownScore | None = None, study: str | None = DEFAULT_STUDY, name: str | None = None) -> Rating
-        Keeps one vote with its presentation and, if new, the image and the rater: all of it or nothing.
+    present(rater: str, sha256: str, *, browser: str | None = None, study: str = DEFAULT_STUDY) -> Presentation
+        Keeps that an image is being shown to a rater. Its unguessable `key` is what the page's events carry, so that a rating
+        goes to the rater and the image that were on screen. `browser` is a hash that stands for the browser.
+    presentation(key: str, *, browser: str | None = None) -> Presentation
+        What was presented under a key in this browser.
+    rate(key: str, value: float, *, browser: str | None = None, image: bytes | None = None, suffix: str | None = None,
+         name: str | None = None) -> Rating
+        Keeps the rating of a presentation; `image`, `suffix`, `name` as below, for an image that nobody has rated.
+        A presentation has one rating: sent again, the first is returned. Look at the returned `Rating.seen`: it is "nothing"
+        (blind) unless a score of the image was shown before, to the rater or in the browser.
+    record_rating(rater: str, image: bytes | str, value: float, *, suffix: str | None = None,
+                  shown: ShownScore | None = None, study: str | None = DEFAULT_STUDY, name: str | None = None,
+                  browser: str | None = None) -> Rating
+        Keeps one rating with a presentation of its own and, if new, the image and the rater: all of it or nothing.
         `image` is the file's bytes (then `suffix` says of what kind: "jpg", ".png", ...) or the sha256 of a kept image.
-        Kinds: jpg, png, webp, gif, bmp, tiff, avif and their other spellings (jpeg, jfif, tif, ...). At most 256 MiB.
-        `seen` is "nothing" (blind) or "score" (the rater had seen the model's score; `shown` is then required).
-        A blind vote may carry `shown` too: the score that the page reveals once the vote is in.
-        A second vote of a rater on an image supersedes the first by itself. It counts as given after seeing the score
-        if a score was shown with any earlier vote, whatever `seen` says: look at the returned `Rating.seen`.
+        Kinds: jpg, png, webp, gif, bmp, tiff, avif, heic and their other spellings (jpeg, jfif, tif, ...). At most 256 MiB.
+        `shown` is the score that the rater had seen. A second rating of a rater of an image supersedes the first by itself.
         `name` is what a new image's file was called, for the export: the last part of a path, kept once, shown to no rater.
         The image joins the end of `study`, so that others get it to rate; study=None (the Score tab's "I disagree")
         keeps it out of every queue.
-    next_image(rater: str, study: str = DEFAULT_STUDY, pending: Iterable[str] = ()) -> str | None
+    note_exposures(shown: Iterable[tuple[str, ShownScore]], *, place: str, browser: str | None = None,
+                   rater: str | None = None) -> None
+        Keeps that scores of images (by sha256) are being shown, before they leave the server: whoever saw them is not blind.
+    note_problem(sha256: str, sentence: str) -> bool
+        Keeps that an image cannot be shown to raters, for the owner; False where that is known already.
+    problems() -> list[ImageProblem]
+        The images that could not be shown when it was last tried.
+    next_image(rater: str, study: str = DEFAULT_STUDY, pending: Iterable[str] = (), without: Collection[str] = ())
+        -> str | None
         sha256 of the first image that this rater has no vote on: first `pending`, the sha256 of uploads that the page
-        still holds and that nobody has rated, then the study in its order; None when all are done.
+        still holds and that nobody has rated, then the study in its order, but for those `without` which it has to do.
     progress(rater: str, study: str = DEFAULT_STUDY, pending: Iterable[str] = ()) -> Progress
         How many of those images the rater has rated, and of how many.
     image_path(sha256: str) -> Path | None
@@ -36,18 +52,20 @@ Annotations (every `rater` is a name as typed; upper and lower case make no diff
     counts() -> Counts
         How many votes, raters and images there are.
     summaries(include_revealed: bool = False) -> list[ImageSummary]
-        Per rated image its MOS and the scores that were shown with the votes counted: the scatter plot.
+        Per rated image its MOS.
 
 Values (frozen dataclasses)
     ShownScore(model: str, revision: str, score: float, scale: tuple[float, float])
+    Presentation(id: int, key: str, rater: str, sha256: str, study: str | None, seen: str)
+    ImageProblem(sha256: str, name: str | None, sentence: str, created_at: str)
     Rating(id: int, rater: str, sha256: str, value: float, scale: tuple[float, float], seen: str,
            shown: ShownScore | None, study: str | None, supersedes: int | None, created_at: str)
-        # created_at: ISO 8601, UTC
+        # created_at: ISO 8601, UTC; shown: the score seen before it, so None where seen is "nothing" (in databases of version 2
+        # and before, a blind rating has the score that was revealed after it)
     Progress(done: int, total: int)
     Counts(ratings: int, blind: int, revealed: int, raters: int, images: int)
         # every vote ever given, superseded ones too; ratings = blind + revealed
-    ImageSummary(sha256: str, path: Path, opinion: Opinion, scores: dict[str, float], name: str | None)
-        # scores: model name -> mean score shown, put linearly onto 1..5; empty where none was shown
+    ImageSummary(sha256: str, path: Path, opinion: Opinion, name: str | None)
     Opinion(mos: float, std: float | None, n: int, interval: tuple[float, float] | None)
         # sample std and 95 % interval of the mean; both None for a single vote
     MosRecord(image: Path, sha256: str, mos: float, std: float | None, n: int, name: str | None)
@@ -73,7 +91,7 @@ from annotations.images import image_sha256
 from annotations.migrations import DEFAULT_STUDY
 from annotations.mos import Opinion, opinion
 from annotations.raters import clean_name
-from annotations.records import Counts, ImageSummary, Progress, Rating, ShownScore
+from annotations.records import Counts, ImageProblem, ImageSummary, Presentation, Progress, Rating, ShownScore
 from annotations.scale import RATING_SCALE
 from annotations.store import Annotations, open_annotations
 
@@ -83,9 +101,11 @@ __all__ = [
     "AnnotationError",
     "Annotations",
     "Counts",
+    "ImageProblem",
     "ImageSummary",
     "MosRecord",
     "Opinion",
+    "Presentation",
     "Progress",
     "Rating",
     "ShownScore",

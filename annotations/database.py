@@ -38,11 +38,17 @@ def create_or_migrate(data_dir: Path) -> None:
                     return
         with _connection(path) as db:
             _enable_wal(db)
+            # A step may rebuild tables that others refer to; whether all is well is asked once it is done.
+            db.execute("PRAGMA foreign_keys = OFF")
             # The lock comes before the look at what is pending: of two processes that open a fresh folder, one migrates
             # and the other finds it done.
             with _immediate(db):
                 _refuse_newer(db, path)
                 migrations.apply(db)
+                if db.execute("PRAGMA foreign_key_check").fetchone():
+                    raise AnnotationError(
+                        f"{path} holds rows that refer to nothing: restore a copy of it, then try again."
+                    )
 
 
 @contextmanager

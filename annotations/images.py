@@ -9,7 +9,7 @@ from pathlib import Path
 
 from annotations.errors import AnnotationError
 
-SUFFIXES = ("jpg", "png", "webp", "gif", "bmp", "tiff", "avif")
+SUFFIXES = ("jpg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic")
 OTHER_SPELLINGS = {
     "jpeg": "jpg",
     "jpe": "jpg",
@@ -18,6 +18,8 @@ OTHER_SPELLINGS = {
     "apng": "png",
     "dib": "bmp",
     "tif": "tiff",
+    "heif": "heic",
+    "hif": "heic",
 }
 MAX_BYTES = 256 * 1024 * 1024
 MAX_NAME = 255

@@ -16,7 +16,7 @@ def m001_raters_studies_ratings(db: Database) -> None:
     """Everything that a first blind rating needs."""
     for statement in TABLES:
         db.execute(statement)
-    for statement in append_only_triggers():
+    for statement in append_only_triggers(COLLISIONS):
         db.execute(statement)
     db.execute(
         "INSERT INTO studies (name, created_at) VALUES (?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))", [DEFAULT_STUDY]
@@ -29,6 +29,23 @@ def m002_names_of_images(db: Database) -> None:
     """What the file was called when it was added; NULL for images from before this step, and where nobody said."""
     db.execute("ALTER TABLE images ADD COLUMN name TEXT CHECK (length(name) BETWEEN 1 AND 255)")
     db.execute("PRAGMA user_version = 2")
+
+
+@migrations()
+def m003_presentations_when_shown_and_exposures(db: Database) -> None:
+    """A presentation is written when the image is shown, before it is kept, under a key that the page's events carry; every score
+    that somebody was shown is an exposure; the kinds of image are no longer listed in the database.
+
+    Needs foreign keys off, as SQLite asks of a step that rebuilds tables (https://sqlite.org/lang_altertable.html#otheralter).
+    """
+    for table, (definition, columns, values) in REBUILT.items():
+        db.execute(f"CREATE TABLE rebuilt_{table} {definition}")
+        db.execute(f"INSERT INTO rebuilt_{table} ({columns}) SELECT {values} FROM {table} ORDER BY rowid")
+        db.execute(f"DROP TABLE {table}")
+        db.execute(f"ALTER TABLE rebuilt_{table} RENAME TO {table}")
+    for statement in (*INDEXES, *NEW_TABLES, *append_only_triggers(COLLISIONS_OF_M003), EARLIER_EXPOSURES):
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 3")
 
 
 TABLES = (
@@ -123,10 +140,128 @@ COLLISIONS = {
 }
 
 
-def append_only_triggers() -> list[str]:
-    """CREATE TRIGGER statements of m001: no UPDATE, no DELETE, no replacing INSERT on the tables of COLLISIONS."""
+SHA256 = "length(image) = 64 AND image NOT GLOB '*[^0-9a-f]*'"
+SUFFIX = "length(suffix) BETWEEN 2 AND 8 AND suffix NOT GLOB '*[^a-z0-9]*'"
+RANDOM_KEY = "lower(hex(randomblob(16)))"
+
+# Of each table of m001 that m003 rebuilds: its definition, its columns, and what fills them from the old table.
+REBUILT = {
+    "images": (
+        f"""(
+        sha256 TEXT PRIMARY KEY NOT NULL CHECK (length(sha256) = 64 AND sha256 NOT GLOB '*[^0-9a-f]*'),
+        suffix TEXT NOT NULL CHECK ({SUFFIX}),
+        bytes INTEGER NOT NULL CHECK (bytes > 0),
+        created_at TEXT NOT NULL,
+        name TEXT CHECK (length(name) BETWEEN 1 AND 255)
+        ) STRICT""",
+        "sha256, suffix, bytes, created_at, name",
+        "sha256, suffix, bytes, created_at, name",
+    ),
+    "presentations": (
+        f"""(
+        id INTEGER PRIMARY KEY AUTOINCREMENT CHECK (id > 0),
+        key TEXT NOT NULL UNIQUE CHECK (length(key) >= 16),  -- unguessable: who holds it was shown the image
+        study INTEGER REFERENCES studies (id),  -- NULL: shown outside any study, on the Score tab
+        image TEXT NOT NULL CHECK ({SHA256}),  -- in images once it is rated
+        rater INTEGER NOT NULL REFERENCES raters (id),
+        browser TEXT CHECK (length(browser) BETWEEN 1 AND 64),  -- a hash of the browser's token; NULL where not known
+        position INTEGER NOT NULL CHECK (position > 0),  -- the how-manieth showing to this rater in this study, from 1
+        kind TEXT NOT NULL CHECK (kind IN ('training', 'test', 'repeat', 'gold', 'trap')),
+        seen TEXT NOT NULL CHECK (seen IN ('nothing', 'score')),  -- when it was shown; a rating has its own
+        created_at TEXT NOT NULL,
+        UNIQUE (id, image, rater)  -- what a rating refers to
+        ) STRICT""",
+        "id, key, study, image, rater, position, kind, seen, created_at",
+        f"id, {RANDOM_KEY}, study, image, rater, position, kind, seen, created_at",
+    ),
+    "ratings": (
+        """(
+        id INTEGER PRIMARY KEY AUTOINCREMENT CHECK (id > 0),
+        presentation INTEGER NOT NULL UNIQUE,
+        image TEXT NOT NULL REFERENCES images (sha256),
+        rater INTEGER NOT NULL,
+        seen TEXT NOT NULL CHECK (seen IN ('nothing', 'score')),  -- before the rating
+        value REAL NOT NULL CHECK (value BETWEEN scale_low AND scale_high),
+        scale_low REAL NOT NULL DEFAULT 1.0 CHECK (scale_low = 1.0),
+        scale_high REAL NOT NULL DEFAULT 5.0 CHECK (scale_high = 5.0),
+        model TEXT,  -- with what follows, the score that was seen; before m003 a blind rating held the one revealed after it
+        revision TEXT,
+        score REAL,
+        score_low REAL,
+        score_high REAL,
+        supersedes INTEGER UNIQUE CHECK (supersedes < id),
+        created_at TEXT NOT NULL,
+        UNIQUE (id, image, rater),  -- what a later rating supersedes
+        FOREIGN KEY (presentation, image, rater) REFERENCES presentations (id, image, rater),
+        FOREIGN KEY (supersedes, image, rater) REFERENCES ratings (id, image, rater),
+        CHECK ((model IS NULL) = (score IS NULL) AND (revision IS NULL) = (score IS NULL)
+               AND (score_low IS NULL) = (score IS NULL) AND (score_high IS NULL) = (score IS NULL)),
+        CHECK (score_low < score_high),
+        CHECK (seen = 'nothing' OR score IS NOT NULL)
+        ) STRICT""",
+        "id, presentation, image, rater, seen, value, scale_low, scale_high, model, revision, score, score_low, "
+        "score_high, supersedes, created_at",
+        "id, presentation, image, rater, seen, value, scale_low, scale_high, model, revision, score, score_low, "
+        "score_high, supersedes, created_at",
+    ),
+}
+INDEXES = (
+    "CREATE UNIQUE INDEX ratings_first_vote ON ratings (rater, image) WHERE supersedes IS NULL",
+    "CREATE INDEX ratings_by_image ON ratings (image, rater)",
+    "CREATE INDEX presentations_by_rater ON presentations (rater, study)",
+    "CREATE INDEX presentations_by_browser ON presentations (browser)",
+    "CREATE INDEX presentations_by_image ON presentations (image)",
+)
+NEW_TABLES = (
+    f"""
+    CREATE TABLE exposures (
+        id INTEGER PRIMARY KEY AUTOINCREMENT CHECK (id > 0),
+        image TEXT NOT NULL CHECK ({SHA256}),  -- in images only if it was rated
+        rater INTEGER REFERENCES raters (id),
+        browser TEXT CHECK (length(browser) BETWEEN 1 AND 64),
+        place TEXT NOT NULL CHECK (length(place) BETWEEN 1 AND 20),  -- where the score was shown: score, compare, rate, ...
+        model TEXT NOT NULL,
+        revision TEXT NOT NULL,
+        score REAL NOT NULL,
+        score_low REAL NOT NULL,
+        score_high REAL NOT NULL,
+        created_at TEXT NOT NULL,
+        CHECK (score_low < score_high),
+        CHECK (rater IS NOT NULL OR browser IS NOT NULL)
+    ) STRICT
+    """,
+    "CREATE INDEX exposures_by_rater ON exposures (rater, image)",
+    "CREATE INDEX exposures_by_browser ON exposures (browser, image)",
+    f"""
+    CREATE TABLE image_problems (
+        id INTEGER PRIMARY KEY AUTOINCREMENT CHECK (id > 0),
+        image TEXT NOT NULL CHECK ({SHA256}),
+        sentence TEXT NOT NULL,  -- why it could not be shown to a rater
+        after INTEGER NOT NULL,  -- the last presentation of any image before; one of this image since means that it can be shown
+        created_at TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX image_problems_by_image ON image_problems (image)",
+)
+# Whose earlier ratings came with a score, seen before or revealed after, has been shown it.
+EARLIER_EXPOSURES = """
+    INSERT INTO exposures (image, rater, place, model, revision, score, score_low, score_high, created_at)
+    SELECT image, rater, 'rating', model, revision, score, score_low, score_high, created_at
+    FROM ratings WHERE model IS NOT NULL ORDER BY id
+"""
+COLLISIONS_OF_M003 = {
+    "images": COLLISIONS["images"],
+    "presentations": "id = NEW.id OR key = NEW.key",
+    "ratings": COLLISIONS["ratings"],
+    "exposures": "id = NEW.id",
+    "image_problems": "id = NEW.id",
+}
+
+
+def append_only_triggers(collisions: dict[str, str]) -> list[str]:
+    """CREATE TRIGGER statements: no UPDATE, no DELETE, no INSERT that would replace one of a table's rows, on each of the tables."""
     statements = []
-    for table, collision in COLLISIONS.items():
+    for table, collision in collisions.items():
         refusal = f"BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"
         statements += [
             f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} {refusal}",

@@ -2,7 +2,6 @@
 
 from itertools import groupby
 from pathlib import Path
-from statistics import fmean
 
 from sqlite_utils import Database
 
@@ -10,8 +9,7 @@ from annotations.errors import AnnotationError
 from annotations.images import relative_path
 from annotations.mos import opinion
 from annotations.raters import name_key
-from annotations.records import NOTHING, SCORE, Counts, ImageSummary, Rating, ShownScore
-from annotations.scale import onto_rating_scale
+from annotations.records import NOTHING, SCORE, Counts, ImageProblem, ImageSummary, Presentation, Rating, ShownScore
 
 RATINGS = """
     SELECT ratings.*, raters.name AS rater_name, studies.name AS study_name
@@ -19,14 +17,33 @@ RATINGS = """
     JOIN raters ON raters.id = ratings.rater
     JOIN presentations ON presentations.id = ratings.presentation
     LEFT JOIN studies ON studies.id = presentations.study
+"""
+LATEST = """
     WHERE raters.name_key = :rater
       AND NOT EXISTS (SELECT 1 FROM ratings AS later WHERE later.supersedes = ratings.id)
+"""
+
+PRESENTATIONS = """
+    SELECT presentations.*, raters.name AS rater_name, studies.name AS study_name
+    FROM presentations
+    JOIN raters ON raters.id = presentations.rater
+    LEFT JOIN studies ON studies.id = presentations.study
+"""
+
+# The latest of each image, unless it was shown to somebody afterwards.
+OPEN_PROBLEMS = """
+    SELECT image, images.name, sentence, problem.created_at
+    FROM image_problems AS problem LEFT JOIN images ON images.sha256 = image
+    WHERE problem.id IN (SELECT max(id) FROM image_problems GROUP BY image)
+      AND NOT EXISTS (SELECT 1 FROM presentations AS shown
+                      WHERE shown.image = problem.image AND shown.id > problem.after)
+    ORDER BY problem.id
 """
 
 # Ids grow with time and a rater's votes on an image form one chain, so the largest id is the latest vote. The blind
 # figures take the latest blind one: what is thought after the reveal does not replace it.
 COUNTED_VOTES = """
-    SELECT ratings.image, images.suffix, images.name, value, model, score, score_low, score_high
+    SELECT ratings.image, images.suffix, images.name, value
     FROM ratings JOIN images ON images.sha256 = ratings.image
     WHERE ratings.id IN (SELECT max(id) FROM ratings WHERE seen IN (:nothing, :revealed) GROUP BY rater, image)
     ORDER BY ratings.image, ratings.id
@@ -35,13 +52,38 @@ COUNTED_VOTES = """
 
 def latest_rating(db: Database, rater: str, sha256: str) -> Rating | None:
     """The vote of a rater on an image that nothing supersedes."""
-    rows = db.query(RATINGS + "AND ratings.image = :image", {"rater": name_key(rater), "image": sha256})
+    rows = db.query(RATINGS + LATEST + "AND ratings.image = :image", {"rater": name_key(rater), "image": sha256})
     return next(map(_rating, rows), None)
 
 
 def latest_ratings(db: Database, rater: str) -> list[Rating]:
     """A rater's vote on each image that nothing supersedes, oldest first."""
-    return [_rating(row) for row in db.query(RATINGS + "ORDER BY ratings.id", {"rater": name_key(rater)})]
+    return [_rating(row) for row in db.query(RATINGS + LATEST + "ORDER BY ratings.id", {"rater": name_key(rater)})]
+
+
+def rating_of(db: Database, presentation: int) -> Rating | None:
+    """The rating given at a presentation."""
+    return next(map(_rating, db.query(RATINGS + "WHERE ratings.presentation = ?", [presentation])), None)
+
+
+def presentation_by_key(db: Database, key: str) -> tuple[Presentation, str | None] | None:
+    """A presentation, and the browser in which the image was shown."""
+    row = next(iter(db.query(PRESENTATIONS + "WHERE presentations.key = ?", [key])), None)
+    if row is None:
+        return None
+    found = Presentation(row["id"], row["key"], row["rater_name"], row["image"], row["study_name"], row["seen"])
+    return found, row["browser"]
+
+
+def exposure(db: Database, rater: int | None, browser: str | None, sha256: str) -> ShownScore | None:
+    """The latest score of an image that was shown to a rater, or in a browser."""
+    sql = "SELECT * FROM exposures WHERE image = ? AND (rater = ? OR browser = ?) ORDER BY id DESC LIMIT 1"
+    return next(map(_shown, db.query(sql, [sha256, rater, browser])), None)
+
+
+def open_problems(db: Database) -> list[ImageProblem]:
+    """The images that could not be shown to a rater when it was last tried, oldest first."""
+    return [ImageProblem(*row) for row in db.execute(OPEN_PROBLEMS)]
 
 
 def rated_images(db: Database, rater: str) -> set[str]:
@@ -76,13 +118,13 @@ def count(db: Database) -> Counts:
         ratings=db["ratings"].count,
         blind=db["ratings"].count_where("seen = ?", [NOTHING]),
         revealed=db["ratings"].count_where("seen = ?", [SCORE]),
-        raters=db["raters"].count,
+        raters=db.execute("SELECT count(DISTINCT rater) FROM ratings").fetchone()[0],
         images=db["images"].count,
     )
 
 
 def summarise(db: Database, images: Path, include_revealed: bool) -> list[ImageSummary]:
-    """MOS and shown scores of each image, in order of sha256, with paths below the folder `images`."""
+    """MOS of each image, in order of sha256, with paths below the folder `images`."""
     seen = {"nothing": NOTHING, "revealed": SCORE if include_revealed else NOTHING}
     votes = list(db.query(COUNTED_VOTES, seen))
     return [
@@ -90,7 +132,6 @@ def summarise(db: Database, images: Path, include_revealed: bool) -> list[ImageS
             sha256=sha256,
             path=images / relative_path(sha256, suffix),
             opinion=opinion([vote["value"] for vote in group]),
-            scores=_mean_scores(group),
             name=name,
         )
         for (sha256, suffix, name), rows in groupby(
@@ -100,19 +141,7 @@ def summarise(db: Database, images: Path, include_revealed: bool) -> list[ImageS
     ]
 
 
-def _mean_scores(votes: list[dict]) -> dict[str, float]:
-    scores: dict[str, list[float]] = {}
-    for vote in votes:
-        if vote["model"] is not None:
-            score = onto_rating_scale(vote["score"], (vote["score_low"], vote["score_high"]))
-            scores.setdefault(vote["model"], []).append(score)
-    return {model: fmean(values) for model, values in scores.items()}
-
-
 def _rating(row: dict) -> Rating:
-    shown = None
-    if row["model"] is not None:
-        shown = ShownScore(row["model"], row["revision"], row["score"], (row["score_low"], row["score_high"]))
     return Rating(
         id=row["id"],
         rater=row["rater_name"],
@@ -120,8 +149,12 @@ def _rating(row: dict) -> Rating:
         value=row["value"],
         scale=(row["scale_low"], row["scale_high"]),
         seen=row["seen"],
-        shown=shown,
+        shown=_shown(row) if row["model"] is not None else None,
         study=row["study_name"],
         supersedes=row["supersedes"],
         created_at=row["created_at"],
     )
+
+
+def _shown(row: dict) -> ShownScore:
+    return ShownScore(row["model"], row["revision"], row["score"], (row["score_low"], row["score_high"]))

@@ -1,35 +1,29 @@
-"""One vote into the database, within a transaction that the caller holds."""
+"""Presentations, exposures and ratings into the database, within a transaction that the caller holds."""
 
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlite_utils import Database
 
 from annotations.errors import AnnotationError
-from annotations.queries import latest_rating, study_id
-from annotations.raters import name_key
-from annotations.records import NOTHING, SCORE, Rating, ShownScore
+from annotations.queries import exposure, latest_rating, open_problems, presentation_by_key, rating_of, study_id
+from annotations.raters import clean_name, name_key
+from annotations.records import NOTHING, SCORE, Presentation, Rating, ShownScore
 from annotations.scale import RATING_SCALE
 
 
 @dataclass(frozen=True)
-class Vote:
-    """What somebody gave, checked in itself: the cleaned name, a value on RATING_SCALE, what was seen."""
+class Opinion:
+    """A rating that nothing was presented for by this program: the rater's name, the image, a value on RATING_SCALE, the score that
+    was seen before it, and where."""
 
     rater: str
     sha256: str
     value: float
-    seen: str
     shown: ShownScore | None
     study: str | None
-
-
-def check_seen(seen: str, shown: ShownScore | None) -> None:
-    """Raises AnnotationError when what the rater had seen is not said properly."""
-    if seen not in (NOTHING, SCORE):
-        raise AnnotationError(f"What the rater had seen must be {NOTHING!r} or {SCORE!r}, not {seen!r}.")
-    if seen == SCORE and shown is None:
-        raise AnnotationError("A rating given after seeing a score needs that score: score the image first.")
+    browser: str | None
 
 
 def record_image(db: Database, sha256: str, suffix: str, size: int, name: str | None) -> None:
@@ -38,46 +32,95 @@ def record_image(db: Database, sha256: str, suffix: str, size: int, name: str | 
         db["images"].insert({"sha256": sha256, "suffix": suffix, "bytes": size, "name": name, "created_at": _now()})
 
 
-def record_vote(db: Database, vote: Vote) -> Rating:
-    """Rater, place in the study, presentation and rating of a kept image; returns the rating as it was kept."""
-    earlier = latest_rating(db, vote.rater, vote.sha256)
-    seen, shown = vote.seen, vote.shown
-    if earlier and earlier.shown:
-        # Whoever has once been shown a score of this image is not blind to it any more.
-        seen, shown = SCORE, shown or earlier.shown
-    study = None if vote.study is None else study_id(db, vote.study)
-    if study is not None:
-        _join_study(db, study, vote.sha256)
-    rater = _rater_id(db, vote.rater)
-    presentation = _insert(
-        db,
-        "presentations",
-        {
-            "study": study,
-            "image": vote.sha256,
-            "rater": rater,
-            "position": _next_position(db, rater, study),
-            "kind": "test",
-            "seen": seen,
-        },
-    )
+def record_presentation(db: Database, rater: str, sha256: str, study: str | None, browser: str | None) -> Presentation:
+    """That an image is shown to a rater, and whether its score was shown to this rater, or in this browser, before."""
+    rater_id, study_number = _rater_id(db, rater), None if study is None else study_id(db, study)
+    row = {
+        "key": secrets.token_hex(16),
+        "study": study_number,
+        "image": sha256,
+        "rater": rater_id,
+        "browser": browser,
+        "position": 1 + db["presentations"].count_where("rater = ? AND study IS ?", [rater_id, study_number]),
+        "kind": "test",
+        "seen": SCORE if exposure(db, rater_id, browser, sha256) else NOTHING,
+    }
+    number = _insert(db, "presentations", row)
+    return Presentation(number, row["key"], clean_name(rater), sha256, study, row["seen"])
+
+
+def record_rating(
+    db: Database, given: Presentation, value: float, browser: str | None, shown: ShownScore | None = None
+) -> Rating:
+    """The rating of what was presented, whose image is kept. `shown` is the score seen before it, where no exposure says so.
+
+    One presentation has one rating: the second time, the first one is returned.
+    """
+    if already := rating_of(db, given.id):
+        return already
+    rater = _rater_id(db, given.rater)
+    earlier, shown = latest_rating(db, given.rater, given.sha256), shown or exposure(db, rater, browser, given.sha256)
+    if given.study is not None:
+        _join_study(db, study_id(db, given.study), given.sha256)
     rating = {
-        "presentation": presentation,
-        "image": vote.sha256,
+        "presentation": given.id,
+        "image": given.sha256,
         "rater": rater,
-        "seen": seen,
-        "value": vote.value,
+        "seen": SCORE if shown else NOTHING,
+        "value": value,
         "scale_low": RATING_SCALE[0],
         "scale_high": RATING_SCALE[1],
         "supersedes": earlier.id if earlier else None,
     }
-    _insert(db, "ratings", rating | _score_columns(shown))
-    return latest_rating(db, vote.rater, vote.sha256)
+    _insert(db, "ratings", rating | (_score_columns(shown) if shown else {}))
+    return rating_of(db, given.id)
 
 
-def _score_columns(shown: ShownScore | None) -> dict:
-    if shown is None:
-        return {}
+def record_opinion(db: Database, given: Opinion) -> Rating:
+    """A rating with its presentation and, if a score was seen, the exposure. The same rating of the same score is not kept twice."""
+    if given.shown:
+        earlier = latest_rating(db, given.rater, given.sha256)
+        if earlier and (earlier.value, earlier.shown, earlier.study) == (given.value, given.shown, given.study):
+            return earlier
+        record_exposure(db, given.sha256, given.shown, "rating", given.browser, given.rater)
+    presentation = record_presentation(db, given.rater, given.sha256, given.study, given.browser)
+    return record_rating(db, presentation, given.value, given.browser, given.shown)
+
+
+def record_exposure(
+    db: Database, sha256: str, shown: ShownScore, place: str, browser: str | None, rater: str | None
+) -> None:
+    """That a score was shown, unless it is the one shown there last. Without a name, the rater is who rated last in the browser."""
+    if rater is not None:
+        rater_id = _rater_id(db, rater)
+    else:
+        sql = "SELECT rater FROM presentations WHERE browser = ? ORDER BY id DESC LIMIT 1"
+        rater_id = next((row[0] for row in db.execute(sql, [browser])), None)
+    where, whom = "image = :image AND rater IS :rater AND browser IS :browser", {"rater": rater_id, "browser": browser}
+    last = db["exposures"].rows_where(where, whom | {"image": sha256}, order_by="id DESC", limit=1)
+    row = {"image": sha256} | whom | _score_columns(shown)
+    if not any(row.items() <= known.items() for known in last):
+        _insert(db, "exposures", row | {"place": place})
+
+
+def record_problem(db: Database, sha256: str, sentence: str) -> bool:
+    """That an image cannot be shown; False where just that is known already."""
+    if any((known.sha256, known.sentence) == (sha256, sentence) for known in open_problems(db)):
+        return False
+    after = db.execute("SELECT coalesce(max(id), 0) FROM presentations").fetchone()[0]
+    _insert(db, "image_problems", {"image": sha256, "sentence": sentence, "after": after})
+    return True
+
+
+def presented(db: Database, key: str, browser: str | None) -> Presentation:
+    """The presentation of this key, in this browser; raises AnnotationError for any other."""
+    found = presentation_by_key(db, key)
+    if found is None or found[1] != browser:
+        raise AnnotationError("This image was not presented in this browser: press Start rating again.")
+    return found[0]
+
+
+def _score_columns(shown: ShownScore) -> dict:
     return {
         "model": shown.model,
         "revision": shown.revision,
@@ -89,7 +132,7 @@ def _score_columns(shown: ShownScore | None) -> dict:
 
 def _rater_id(db: Database, name: str) -> int:
     row = db.execute("SELECT id FROM raters WHERE name_key = ?", [name_key(name)]).fetchone()
-    return row[0] if row else _insert(db, "raters", {"name": name, "name_key": name_key(name)})
+    return row[0] if row else _insert(db, "raters", {"name": clean_name(name), "name_key": name_key(name)})
 
 
 def _join_study(db: Database, study: int, sha256: str) -> None:
@@ -101,10 +144,6 @@ def _join_study(db: Database, study: int, sha256: str) -> None:
         """,
         {"study": study, "image": sha256},
     )
-
-
-def _next_position(db: Database, rater: int, study: int | None) -> int:
-    return 1 + db["presentations"].count_where("rater = ? AND study IS ?", [rater, study])
 
 
 def _insert(db: Database, table: str, row: dict) -> int:

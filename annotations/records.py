@@ -7,7 +7,7 @@ from pathlib import Path
 from annotations.errors import AnnotationError
 from annotations.mos import Opinion
 
-# What a rater had seen when voting.
+# What a rater had seen when rating.
 NOTHING = "nothing"
 SCORE = "score"
 
@@ -31,8 +31,31 @@ class ShownScore:
 
 
 @dataclass(frozen=True)
+class Presentation:
+    """One showing of one image to one rater. `key` is unguessable; `seen` is NOTHING or SCORE, at the time of the showing."""
+
+    id: int
+    key: str
+    rater: str
+    sha256: str
+    study: str | None
+    seen: str
+
+
+@dataclass(frozen=True)
+class ImageProblem:
+    """An image that could not be shown to a rater, and why. `name` is what its file was called, None where that is not known."""
+
+    sha256: str
+    name: str | None
+    sentence: str
+    created_at: str
+
+
+@dataclass(frozen=True)
 class Rating:
-    """One vote as it was kept. `seen` is NOTHING or SCORE; `created_at` is ISO 8601 in UTC."""
+    """One rating as it was kept. `seen` is NOTHING or SCORE, and `shown` the score that was seen before it; `created_at` is ISO 8601
+    in UTC. Databases from before exposures were kept have blind ratings whose `shown` was revealed after them."""
 
     id: int
     rater: str
@@ -56,7 +79,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Counts:
-    """Votes ever given (superseded ones too, ratings = blind + revealed), raters and images."""
+    """Ratings ever given (superseded ones too, ratings = blind + revealed), those who gave them, and images."""
 
     ratings: int
     blind: int
@@ -67,11 +90,9 @@ class Counts:
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """What people think of one image. `scores` maps a model's name to the mean of what it showed, put onto 1..5; `name` is what
-    its file was called when it was added, None where that is not known."""
+    """What people think of one image. `name` is what its file was called when it was added, None where that is not known."""
 
     sha256: str
     path: Path
     opinion: Opinion
-    scores: dict[str, float]
     name: str | None

@@ -18,9 +18,3 @@ def clean_value(value: float) -> float:
     if not low <= number <= high:
         raise AnnotationError(f"A rating must be a number from {low:g} to {high:g}, not {value!r}.")
     return number
-
-
-def onto_rating_scale(score: float, scale: tuple[float, float]) -> float:
-    """A score on `scale` put linearly onto RATING_SCALE, so that it can stand beside a MOS."""
-    low, high = RATING_SCALE
-    return low + (score - scale[0]) / (scale[1] - scale[0]) * (high - low)

@@ -1,15 +1,26 @@
 """Everything that people said about images, under one data folder."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
+
+from sqlite_utils import Database
 
 from annotations import database, queries
 from annotations.errors import AnnotationError
 from annotations.images import check_size, clean_file_name, clean_suffix, image_sha256, kept_image, relative_path
 from annotations.migrations import DEFAULT_STUDY
 from annotations.raters import clean_name
-from annotations.recording import Vote, check_seen, record_image, record_vote
-from annotations.records import NOTHING, Counts, ImageSummary, Progress, Rating, ShownScore
+from annotations.recording import (
+    Opinion,
+    presented,
+    record_exposure,
+    record_image,
+    record_opinion,
+    record_presentation,
+    record_problem,
+    record_rating,
+)
+from annotations.records import Counts, ImageProblem, ImageSummary, Presentation, Progress, Rating, ShownScore
 from annotations.scale import clean_value
 
 
@@ -34,55 +45,129 @@ class Annotations:
         self._database = data_dir / database.FILE_NAME
         self._images = data_dir / "images"
 
+    def present(
+        self, rater: str, sha256: str, *, browser: str | None = None, study: str = DEFAULT_STUDY
+    ) -> Presentation:
+        """Keeps that an image is being shown to a rater in a browser (a hash that stands for it), for `rate`.
+
+        Raises AnnotationError for an unusable name or an unknown study.
+        """
+        with database.writing(self._database) as db:
+            return record_presentation(db, rater, sha256, study, browser)
+
+    def presentation(self, key: str, *, browser: str | None = None) -> Presentation:
+        """What was presented under a key; raises AnnotationError when there is no such thing in this browser."""
+        with database.reading(self._database) as db:
+            return presented(db, key, browser)
+
+    def rate(
+        self,
+        key: str,
+        value: float,
+        *,
+        browser: str | None = None,
+        image: bytes | None = None,
+        suffix: str | None = None,
+        name: str | None = None,
+    ) -> Rating:
+        """Keeps the rating of what was presented under `key` in this browser: rater and image are those of the presentation.
+
+        `image`, `suffix` and `name` are as in `record_rating`, and needed for an image that is not kept yet. It is blind unless
+        a score of the image was shown, before now, to the rater or in the browser. A presentation has one rating: sent again,
+        the first is returned. Raises AnnotationError for another browser's key, an unusable value or an image that is lacking.
+        """
+        value = clean_value(value)
+        if image is None:
+            with database.writing(self._database) as db:
+                given = presented(db, key, browser)
+                _check_kept(db, given.sha256)
+                return record_rating(db, given, value, browser)
+        if self.presentation(key, browser=browser).sha256 != image_sha256(image):
+            raise AnnotationError("This is not the image that was presented: press Start rating again.")
+        return self._with_image(
+            image, suffix, name, lambda db: record_rating(db, presented(db, key, browser), value, browser)
+        )
+
     def record_rating(
         self,
         rater: str,
         image: bytes | str,
         value: float,
         *,
-        seen: str = NOTHING,
         suffix: str | None = None,
         shown: ShownScore | None = None,
         study: str | None = DEFAULT_STUDY,
         name: str | None = None,
+        browser: str | None = None,
     ) -> Rating:
-        """Keeps one vote of 1..5 with its presentation and, if new, the image and the rater: all of it or nothing.
+        """Keeps one rating of 1..5 with a presentation of its own and, if new, the image and the rater: all of it or nothing.
 
         `image` is the file's bytes, with the `suffix` of their format, or the sha256 of a kept image. `name` is what a new
-        image's file is called: for the export, shown to no rater. A vote on an
-        image that the rater has rated supersedes the earlier one, and counts as given after seeing the score when any
-        earlier vote came with one. With a study the image joins the end of its queue.
+        image's file is called: for the export, shown to no rater. `shown` is the model's score that the rater saw before; the
+        same rating of the same score is kept once. A rating of an image that the rater has rated supersedes the earlier one.
+        With a study the image joins the end of its queue.
 
-        Raises AnnotationError for an unusable name, value, image, suffix, study or account of what was seen.
+        Raises AnnotationError for an unusable name, value, image, suffix or study.
         """
-        check_seen(seen, shown)
         sha256 = image if isinstance(image, str) else image_sha256(image)
-        vote = Vote(clean_name(rater), sha256, clean_value(value), seen, shown, study)
+        given = Opinion(clean_name(rater), sha256, clean_value(value), shown, study, browser)
         if isinstance(image, str):
             with database.writing(self._database) as db:
-                if queries.image_file(db, sha256) is None:
-                    raise AnnotationError(f"No image {sha256!r} is kept: hand over its file with the first rating.")
-                return record_vote(db, vote)
-        check_size(image)
-        return self._record_with_image(vote, image, clean_suffix(suffix), clean_file_name(name))
+                _check_kept(db, sha256)
+                return record_opinion(db, given)
+        return self._with_image(image, suffix, name, lambda db: record_opinion(db, given))
 
-    def _record_with_image(self, vote: Vote, data: bytes, suffix: str, name: str | None) -> Rating:
+    def _with_image(
+        self, data: bytes, suffix: str | None, name: str | None, record: Callable[[Database], Rating]
+    ) -> Rating:
+        """Keeps an image file with what `record` keeps: both or neither."""
+        check_size(data)
+        suffix, name, sha256 = clean_suffix(suffix), clean_file_name(name), image_sha256(data)
         with database.writing(self._database) as db:
             # An image that came under another suffix before stays the one file it is.
-            path = self._images / (queries.image_file(db, vote.sha256) or relative_path(vote.sha256, suffix))
+            path = self._images / (queries.image_file(db, sha256) or relative_path(sha256, suffix))
             with kept_image(self._images, data, path):
-                record_image(db, vote.sha256, suffix, len(data), name)
-                rating = record_vote(db, vote)
+                record_image(db, sha256, suffix, len(data), name)
+                rating = record(db)
                 db.commit()
         return rating
 
-    def next_image(self, rater: str, study: str = DEFAULT_STUDY, pending: Iterable[str] = ()) -> str | None:
-        """The sha256 of the first image without a vote of this rater: `pending` uploads first, then the study in order.
+    def note_exposures(
+        self,
+        shown: Iterable[tuple[str, ShownScore]],
+        *,
+        place: str,
+        browser: str | None = None,
+        rater: str | None = None,
+    ) -> None:
+        """Keeps that scores of images (by sha256) are being shown to a rater, in a browser, or both: they are not blind to them
+        any more. To be called before the scores leave the server. Without `rater` it is who was last presented something in
+        the browser. `place` is where: "score", "compare", ...
+        """
+        with database.writing(self._database) as db:
+            for sha256, score in shown:
+                record_exposure(db, sha256, score, place, browser, rater)
 
-        None when all are rated. Raises AnnotationError for an unusable name or an unknown study.
+    def note_problem(self, sha256: str, sentence: str) -> bool:
+        """Keeps that an image cannot be shown to raters, and why, for the owner; False where that is known already."""
+        with database.writing(self._database) as db:
+            return record_problem(db, sha256, sentence)
+
+    def problems(self) -> list[ImageProblem]:
+        """The images that could not be shown when it was last tried, oldest first."""
+        with database.reading(self._database) as db:
+            return queries.open_problems(db)
+
+    def next_image(
+        self, rater: str, study: str = DEFAULT_STUDY, pending: Iterable[str] = (), without: Collection[str] = ()
+    ) -> str | None:
+        """The sha256 of the first image without a rating of this rater: `pending` uploads first, then the study in order.
+
+        None when all are rated but those `without` which it has to do. Raises AnnotationError for an unusable name or an
+        unknown study.
         """
         queue, rated = self._queue(rater, study, pending)
-        return next((sha256 for sha256 in queue if sha256 not in rated), None)
+        return next((sha256 for sha256 in queue if sha256 not in rated and sha256 not in without), None)
 
     def progress(self, rater: str, study: str = DEFAULT_STUDY, pending: Iterable[str] = ()) -> Progress:
         """How many images of that queue this rater has rated; raises AnnotationError as `next_image` does."""
@@ -117,9 +202,14 @@ class Annotations:
             return queries.count(db)
 
     def summaries(self, include_revealed: bool = False) -> list[ImageSummary]:
-        """MOS and shown scores of every rated image in order of sha256, one vote a rater and image.
+        """MOS of every rated image in order of sha256, one vote a rater and image.
 
         Counts each rater's latest blind vote, or with include_revealed the latest vote of either kind.
         """
         with database.reading(self._database) as db:
             return queries.summarise(db, self._images, include_revealed)
+
+
+def _check_kept(db: Database, sha256: str) -> None:
+    if queries.image_file(db, sha256) is None:
+        raise AnnotationError(f"No image {sha256!r} is kept: hand over its file with the first rating.")

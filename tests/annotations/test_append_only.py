@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-TABLES = ["raters", "studies", "images", "presentations", "ratings"]
+TABLES = ["raters", "studies", "images", "presentations", "ratings", "exposures", "image_problems"]
 
 
 @pytest.fixture
 def raw(store, data_dir: Path, shown):
     """A connection as any other program opens it: foreign keys and recursive triggers off."""
-    store.record_rating("Ann", b"one", 3.0, suffix="jpg", shown=shown)
-    store.record_rating("Ann", b"one", 2.0, suffix="jpg", seen="score", shown=shown)
+    first = store.record_rating("Ann", b"one", 3.0, suffix="jpg")
+    store.record_rating("Ann", b"one", 2.0, suffix="jpg", shown=shown)
+    store.note_problem(first.sha256, "the file is gone")
     connection = sqlite3.connect(data_dir / "annotations.db")
     yield connection
     connection.close()
@@ -31,6 +32,8 @@ def rows(raw: sqlite3.Connection) -> dict[str, list[tuple]]:
         "UPDATE images SET suffix = 'png'",
         "UPDATE raters SET name = 'Eve'",
         "UPDATE studies SET name = 'mine'",
+        "UPDATE exposures SET browser = 'another'",
+        "UPDATE image_problems SET sentence = ''",
     ],
 )
 def test_a_rating_and_what_it_rests_on_cannot_be_changed_even_by_raw_sql(raw, statement):
@@ -52,8 +55,8 @@ def test_nothing_recorded_can_be_deleted_even_by_raw_sql(raw, table):
 
 RATING = "(id, presentation, image, rater, seen, value, supersedes, created_at)"
 FREE_PRESENTATION = """
-    INSERT INTO presentations (study, image, rater, position, kind, seen, created_at)
-    SELECT study, image, rater, 9, kind, 'nothing', created_at FROM presentations WHERE id = 1
+    INSERT INTO presentations (key, study, image, rater, position, kind, seen, created_at)
+    SELECT 'another random key', study, image, rater, 9, kind, 'nothing', created_at FROM presentations WHERE id = 1
 """
 
 
@@ -65,8 +68,12 @@ FREE_PRESENTATION = """
         f"INTO ratings {RATING} SELECT NULL, 1, image, rater, 'nothing', 5, 2, 'now' FROM ratings WHERE id = 1",
         f"INTO ratings {RATING} SELECT NULL, 3, image, rater, 'nothing', 5, 1, 'now' FROM ratings WHERE id = 1",
         f"INTO ratings {RATING} SELECT NULL, 3, image, rater, 'nothing', 5, NULL, 'now' FROM ratings WHERE id = 1",
-        "INTO presentations SELECT 1, study, image, rater, 9, kind, 'score', 'now' FROM presentations WHERE id = 1",
+        "INTO presentations SELECT 1, 'a random key of 20', study, image, rater, browser, 9, kind, 'score', 'now' FROM presentations "
+        "WHERE id = 1",
+        "INTO presentations SELECT NULL, key, study, image, rater, browser, 9, kind, 'score', 'now' FROM presentations WHERE id = 1",
         "INTO images SELECT sha256, 'png', 9, created_at, 'b.png' FROM images",
+        "INTO exposures SELECT id, image, rater, 'me', place, model, revision, 5, 1, 5, 'now' FROM exposures",
+        "INTO image_problems SELECT id, image, 'nothing', 9, 'now' FROM image_problems",
         "INTO raters SELECT 1, 'Eve', 'eve', created_at FROM raters",
         "INTO raters SELECT NULL, 'ANN', name_key, created_at FROM raters",
         "INTO studies SELECT NULL, name, 'now' FROM studies",
@@ -107,10 +114,10 @@ def test_the_database_accepts_no_rating_that_contradicts_its_presentation_or_its
     raw.execute("PRAGMA foreign_keys = ON")
     raw.execute(FREE_PRESENTATION)
     presentation = raw.execute("SELECT max(id) FROM presentations").fetchone()[0]
-    for seen, supersedes in [("score", 2), ("nothing", other_picture.id)]:
+    for of, supersedes in [(presentation, other_picture.id), (presentation + 1, 2)]:
         with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
             raw.execute(
-                f"INSERT INTO ratings (model, revision, score, score_low, score_high, {RATING[1:]} "
-                "SELECT 'nano', 'r1', 3, 1, 5, NULL, ?, image, rater, ?, 4, ?, 'now' FROM ratings WHERE id = 1",
-                [presentation, seen, supersedes],
+                f"INSERT INTO ratings {RATING} "
+                "SELECT NULL, ?, image, rater, 'nothing', 4, ?, 'now' FROM ratings WHERE id = 1",
+                [of, supersedes],
             )

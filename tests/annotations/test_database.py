@@ -92,12 +92,48 @@ def test_a_database_from_before_names_were_kept_goes_on(data_dir):
     older.close()
 
     store = open_annotations(data_dir)
-    assert query(data_dir, "PRAGMA user_version") == [(2,)]
+    assert query(data_dir, "PRAGMA user_version") == [(3,)]
     assert query(data_dir, "SELECT name FROM images") == [(None,)]
     store.record_rating("Ann", b"old", 3, suffix="jpg", name="late.jpg")  # a kept image is never changed
     store.record_rating("Ann", b"new", 4, suffix="jpg", name="new.jpg")
     assert {summary.sha256: summary.name for summary in store.summaries()} == {old: None, new: "new.jpg"}
     assert query(data_dir, "PRAGMA integrity_check") == [("ok",)]
+
+
+IMAGE, SCORE = image_sha256(b"old"), "'nano', 'r1', 3.5, 1.0, 5.0"
+RATINGS_OF_VERSION_2 = f"""
+INSERT INTO raters (name, name_key, created_at) VALUES ('Ann', 'ann', '1'), ('Bob', 'bob', '1');
+INSERT INTO images (sha256, suffix, bytes, created_at) VALUES ('{IMAGE}', 'jpg', 3, '1');
+INSERT INTO study_images VALUES (1, '{IMAGE}', 1);
+INSERT INTO presentations (study, image, rater, position, kind, seen, created_at)
+    VALUES (1, '{IMAGE}', 1, 1, 'test', 'nothing', '1'), (NULL, '{IMAGE}', 1, 1, 'test', 'score', '2'),
+           (1, '{IMAGE}', 2, 1, 'test', 'nothing', '3');
+INSERT INTO ratings (presentation, image, rater, seen, value, model, revision, score, score_low, score_high, supersedes, created_at)
+    VALUES (1, '{IMAGE}', 1, 'nothing', 2.0, {SCORE}, NULL, '1'), (2, '{IMAGE}', 1, 'score', 3.0, {SCORE}, 1, '2'),
+           (3, '{IMAGE}', 2, 'nothing', 4.0, NULL, NULL, NULL, NULL, NULL, NULL, '3');
+"""
+
+
+def test_ratings_from_before_exposures_were_kept_stay_as_they_are_and_those_who_saw_a_score_have_seen_it(data_dir):
+    data_dir.mkdir()
+    older = Database(data_dir / "annotations.db")
+    migrations.apply(older, stop_before="m003_presentations_when_shown_and_exposures")
+    older.conn.executescript(RATINGS_OF_VERSION_2)
+    columns = "id, presentation, image, rater, seen, value, model, revision, score, supersedes, created_at"
+    before = query(data_dir, f"SELECT {columns} FROM ratings")
+    older.close()
+
+    store = open_annotations(data_dir)
+    assert query(data_dir, f"SELECT {columns} FROM ratings") == before and len(before) == 3
+    assert query(data_dir, "SELECT count(DISTINCT key) FROM presentations") == [(3,)]
+    assert query(data_dir, "PRAGMA foreign_key_check") == [] and query(data_dir, "PRAGMA integrity_check") == [("ok",)]
+    assert [(s.opinion.mos, s.opinion.n) for s in store.summaries()] == [(3.0, 2)]
+    ann, bob = (store.present(name, IMAGE) for name in ("Ann", "Bob"))
+    assert (ann.seen, bob.seen) == ("score", "nothing")
+    assert (ann.id, store.rate(bob.key, 5, image=b"old", suffix="jpg").supersedes) == (4, 3)
+    for table in ("images", "presentations", "ratings"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            query(data_dir, f"DELETE FROM {table}")
 
 
 @pytest.mark.parametrize(

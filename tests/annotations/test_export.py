@@ -20,10 +20,10 @@ def run_export(*arguments, **environment) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def rated(store, shown):
-    store.record_rating("Ann", b"one", 2, suffix="jpg", shown=shown, name="C:\\holiday\\=first, best.jpg")
-    store.record_rating("Bob", b"one", 4, suffix="jpg", shown=shown, name="other.jpg")
+    store.record_rating("Ann", b"one", 2, suffix="jpg", name="C:\\holiday\\=first, best.jpg")
+    store.record_rating("Bob", b"one", 4, suffix="jpg", name="other.jpg")
     store.record_rating("Ann", b"two", 3.25, suffix="png")
-    store.record_rating("Ann", b"three", 5, suffix="png", seen="score", shown=shown)
+    store.record_rating("Ann", b"three", 5, suffix="png", shown=shown)
     return store
 
 
@@ -56,7 +56,7 @@ def test_no_ratings_yet_is_one_sentence_and_creates_nothing(data_dir):
 
 
 def test_revealed_ratings_alone_are_pointed_to(store, data_dir, shown):
-    store.record_rating("Ann", b"three", 5, suffix="png", seen="score", shown=shown)
+    store.record_rating("Ann", b"three", 5, suffix="png", shown=shown)
     done = run_export("--data-dir", data_dir)
     assert (done.returncode, done.stdout) == (2, "")
     assert "No blind ratings" in done.stderr and "--include-revealed" in done.stderr

@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy import stats
 
-from annotations import ShownScore, image_sha256, opinion
+from annotations import opinion
 
 
 def test_mos_std_and_interval_agree_with_scipy():
@@ -29,10 +29,10 @@ def test_no_votes_are_no_opinion():
 
 
 def test_blind_mos_keeps_the_blind_vote_and_the_other_takes_the_latest(store, shown):
-    sha256 = store.record_rating("Ann", b"picture", 2.0, suffix="jpg", shown=shown).sha256
-    store.record_rating("Ann", sha256, 4.0, seen="score", shown=shown)
-    store.record_rating("Bob", sha256, 3.0, shown=shown)
-    store.record_rating("Cid", sha256, 5.0, seen="score", shown=shown)
+    sha256 = store.record_rating("Ann", b"picture", 2.0, suffix="jpg").sha256
+    store.record_rating("Ann", sha256, 4.0, shown=shown)
+    store.record_rating("Bob", sha256, 3.0)
+    store.record_rating("Cid", sha256, 5.0, shown=shown)
     [blind], [revealed] = store.summaries(), store.summaries(include_revealed=True)
     assert (blind.opinion.mos, blind.opinion.n) == (2.5, 2)
     assert (revealed.opinion.mos, revealed.opinion.n) == (4.0, 3)
@@ -41,16 +41,6 @@ def test_blind_mos_keeps_the_blind_vote_and_the_other_takes_the_latest(store, sh
 
 
 def test_an_image_with_revealed_votes_only_has_no_blind_mos(store, shown):
-    store.record_rating("Ann", b"picture", 2.0, suffix="jpg", seen="score", shown=shown)
+    store.record_rating("Ann", b"picture", 2.0, suffix="jpg", shown=shown)
     assert store.summaries() == []
     assert len(store.summaries(include_revealed=True)) == 1
-
-
-def test_shown_scores_stand_beside_the_mos_by_model_and_on_its_scale(store):
-    for rater, score, scale in [("Ann", 0.5, (0, 1)), ("Bob", 3.0, (0, 3))]:
-        store.record_rating(rater, b"picture", 2, suffix="jpg", shown=ShownScore("x", "r", score, scale))
-    store.record_rating("Cid", b"picture", 2, suffix="jpg", shown=ShownScore("nano", "r", 4.2, (1, 5)))
-    store.record_rating("Dan", b"picture", 2, suffix="jpg")
-    [summary] = store.summaries()
-    assert summary.scores == pytest.approx({"x": 4.0, "nano": 4.2})
-    assert summary.path == store.image_path(image_sha256(b"picture"))

@@ -44,13 +44,13 @@ def test_uploads_that_the_page_still_holds_come_first_and_count(study):
 
 
 def test_a_disagreement_on_the_score_tab_joins_no_queue(study, shown):
-    other = study.record_rating("Ann", b"private", 1, suffix="jpg", seen="score", shown=shown, study=None)
+    other = study.record_rating("Ann", b"private", 1, suffix="jpg", shown=shown, study=None)
     assert study.progress("Bob") == Progress(0, 4)
     assert study.image_path(other.sha256).exists()
 
 
 def test_who_has_disagreed_with_a_score_is_not_asked_blind(study, shown):
-    study.record_rating("Bob", NAMES[0], 1, seen="score", shown=shown, study=None)
+    study.record_rating("Bob", NAMES[0], 1, shown=shown, study=None)
     assert study.next_image("Bob") == NAMES[1]
 
 

@@ -85,7 +85,7 @@ def test_ten_strong_opinions_move_nano_toward_them(command, data):
 
 
 def test_only_blind_ratings_count_unless_the_others_are_asked_for(command, data):
-    rate_gallery(data, 10, seen="score", shown=SHOWN)
+    rate_gallery(data, 10, shown=SHOWN)
     assert refused(command(), "0 images rated blind", "--include-revealed")
     status, out, _ = command("--include-revealed")
     assert status == 0 and read_card(data / "adapters" / "taste").include_revealed
