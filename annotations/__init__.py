@@ -45,6 +45,8 @@ Annotations (every `rater` is a name as typed; upper and lower case make no diff
         How many of those images the rater has rated, and of how many.
     image_path(sha256: str) -> Path | None
         Where a kept image lies (absolute); None for an image that nobody has rated.
+    kept(sha256s: Iterable[str]) -> set[str]
+        Those of these images that somebody has rated.
     current_rating(rater: str, sha256: str) -> Rating | None
         The rater's latest vote on an image: what a change of mind would supersede.
     ratings_of(rater: str) -> list[Rating]

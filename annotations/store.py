@@ -186,6 +186,11 @@ class Annotations:
             path = queries.image_file(db, sha256)
         return None if path is None else self._images / path
 
+    def kept(self, sha256s: Iterable[str]) -> set[str]:
+        """Those of these images that are kept, because somebody has rated them."""
+        with database.reading(self._database) as db:
+            return {sha256 for sha256 in sha256s if queries.image_file(db, sha256) is not None}
+
     def current_rating(self, rater: str, sha256: str) -> Rating | None:
         """The rater's latest vote on an image; raises AnnotationError for an unusable name."""
         with database.reading(self._database) as db:

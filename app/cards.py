@@ -122,10 +122,7 @@ def results_table(results: Sequence[Scored], thumbnails: Sequence[str]) -> str:
         f'<th scope="col" data-kind="{kind}"{extra} aria-sort="none"><button type="button">{title}</button></th>'
         for title, kind, extra in heads
     )
-    rows = "".join(
-        _row(n, scored, thumbnail, labelled)
-        for n, (scored, thumbnail) in enumerate(zip(results, thumbnails, strict=True))
-    )
+    rows = "".join(_row(scored, thumbnail, labelled) for scored, thumbnail in zip(results, thumbnails, strict=True))
     low, high = results[0].assessment.scale
     of = "" if labelled else f" of {asked_for(*tasks)}"
     caption = (
@@ -148,13 +145,13 @@ def asked_for(task: str) -> str:
     return "video quality" if task == "video" else task
 
 
-def _row(n: int, scored: Scored, thumbnail: str, labelled: bool) -> str:
+def _row(scored: Scored, thumbnail: str, labelled: bool) -> str:
     """One picture's row; page and keyboard press it by the button that its name is. labelled: it says what was asked for."""
     a, name, task = scored.assessment, scored.name, asked_for(scored.task)
     word = level_word(a.score, a.scale)
     label = f'<div class="small">{task}</div>' if labelled else ""
     return (
-        f'<tr data-n="{n}"><td class="thumb"><img src="{thumbnail}" alt=""></td>'
+        f'<tr data-key="{scored.key}"><td class="thumb"><img src="{thumbnail}" alt=""></td>'
         f'<td data-value="{escape(name.lower())}"><button type="button">{escape(name)}</button>{label}</td>'
         f'<td data-value="{a.score}"><strong>{a.score:.2f}</strong></td>'
         f'<td data-value="{a.score}"><em class="word {word}">{word}</em></td>'

@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
 
+from annotations import Annotations
 from app import cards, conversion_error, figures, stale
+from app.browser import browser_of
 from app.errors import says_beside, says_errors
 from app.intake import picture_input
 from app.model_picker import names, takes_any
@@ -14,7 +17,8 @@ from app.naming import file_name, short, with_breaks
 from app.pictures import picture_uri
 from app.readings import difference_in_words
 from app.scorers import QALIGN, Scorers, method
-from app.session import Session
+from app.scoring import file_sha256
+from app.session import Session, note_shown
 from app.settings import Settings
 from model.assessment import Assessment, common_score
 from model.images import open_image
@@ -26,18 +30,20 @@ COMMON_SCALE = (
 )
 
 
-def build(session: gr.State, settings: Settings, scorers: Scorers, header: gr.HTML) -> None:
+def build(session: gr.State, settings: Settings, scorers: Scorers, annotations: Annotations, header: gr.HTML) -> None:
     """Put the tab's parts on the page. `header` changes with the scorer in use."""
     with gr.Tabs(elem_classes="sub-tabs", overflow_behavior="wrap"):
         with gr.Tab("Two models, one picture"):
-            _two_models(session, settings, scorers, header)
+            _two_models(session, settings, scorers, annotations, header)
         with gr.Tab("Two pictures, one model"):
-            _two_pictures(session, scorers, header)
+            _two_pictures(session, scorers, annotations, header)
         with gr.Tab("Why regress?"):
             conversion_error.build()
 
 
-def _two_models(session: gr.State, settings: Settings, scorers: Scorers, header: gr.HTML) -> None:
+def _two_models(
+    session: gr.State, settings: Settings, scorers: Scorers, annotations: Annotations, header: gr.HTML
+) -> None:
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
             file = picture_input("Picture to compare on: drop, choose or paste", "compare-file")
@@ -64,16 +70,18 @@ def _two_models(session: gr.State, settings: Settings, scorers: Scorers, header:
     shown = [sides, chart, words, *notice]
 
     @says_beside(refused)
-    def compare(path: str | None, spec: str, visitor: Session):
+    def compare(path: str | None, spec: str, visitor: Session, request: gr.Request):
         if not path:
             return [gr.skip()] * len(shown)
-        return [*compare_models(Path(path), spec, visitor, scorers), *stale.notice("compare", visitor)]
+        note = partial(note_shown, annotations, "compare", browser_of(request))
+        return [*compare_models(Path(path), spec, visitor, scorers, note), *stale.notice("compare", visitor)]
 
     _on([file.change, other.input, again.click], compare, [file, other, session], [*shown, refused])
 
 
-def compare_models(path: Path, other: str, visitor: Session, scorers: Scorers) -> list:
-    """The same picture through this visitor's scorer and through the one that `other` names. Raises ModelError."""
+def compare_models(path: Path, other: str, visitor: Session, scorers: Scorers, note: Callable) -> list:
+    """The same picture through this visitor's scorer and through the one that `other` names. `note` keeps that scores were shown.
+    Raises ModelError, AnnotationError."""
     image = open_image_named(path)
     measured, labels = [], []
     for spec in (visitor.spec, other.strip()):
@@ -83,7 +91,7 @@ def compare_models(path: Path, other: str, visitor: Session, scorers: Scorers) -
         labels.append(f"{method(scorer)} ({short(scorer.name)})")
     if labels[0] == labels[1]:
         labels = [f"{labels[0]}, {place}" for place in ("first", "second")]
-    visitor.note_shown(path, measured[0][0])
+    note([(file_sha256(path), assessment) for assessment, _ in measured])
     visitor.drawn["compare"] = visitor.spec
     (first, _), (second, _) = measured
     sides = "".join(_side(label, a, ms) for label, (a, ms) in zip(labels, measured, strict=True))
@@ -105,7 +113,7 @@ def compare_models(path: Path, other: str, visitor: Session, scorers: Scorers) -
     ]
 
 
-def _two_pictures(session: gr.State, scorers: Scorers, header: gr.HTML) -> None:
+def _two_pictures(session: gr.State, scorers: Scorers, annotations: Annotations, header: gr.HTML) -> None:
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(min_width=300):
             left = picture_input("First picture", "compare-left")
@@ -117,10 +125,11 @@ def _two_pictures(session: gr.State, scorers: Scorers, header: gr.HTML) -> None:
     words = gr.HTML()
 
     @says_errors
-    def compare(first: str | None, second: str | None, visitor: Session):
+    def compare(first: str | None, second: str | None, visitor: Session, request: gr.Request):
         if not first or not second:
             return gr.skip()
-        shown = compare_pictures(Path(first), Path(second), visitor, scorers)
+        note = partial(note_shown, annotations, "compare", browser_of(request))
+        shown = compare_pictures(Path(first), Path(second), visitor, scorers, note)
         return [*shown, *stale.notice("pair", visitor)]
 
     _on([left.change, right.change, again.click], compare, [left, right, session], [sides, chart, words, *notice])
@@ -138,18 +147,19 @@ def _on(events: list, compare: Callable, given: list, shown: list) -> None:
         )
 
 
-def compare_pictures(first: Path, second: Path, visitor: Session, scorers: Scorers) -> list:
-    """Two pictures through this visitor's scorer, on its native scale. Raises ModelError."""
+def compare_pictures(first: Path, second: Path, visitor: Session, scorers: Scorers, note: Callable) -> list:
+    """Two pictures through this visitor's scorer, on its native scale. `note` keeps that scores were shown. Raises ModelError,
+    AnnotationError."""
     scorer = scorers.get(visitor.spec)
     sides, assessments = [], []
     for place, path in (("First", first), ("Second", second)):
         image = open_image_named(path)
         assessment, milliseconds = scorers.work.run(timed, scorer, image, file_name(path))
-        visitor.note_shown(path, assessment)
         assessments.append(assessment)
         sides.append(
             f"<div>{cards.picture_figure(picture_uri(image), file_name(path))}{_side(place, assessment, milliseconds)}</div>"
         )
+    note([(file_sha256(path), a) for path, a in zip((first, second), assessments, strict=True)])
     visitor.drawn["pair"] = visitor.spec
     commons = [common_score(a.score, a.scale) for a in assessments]
     names = (f"First ({file_name(first)})", f"Second ({file_name(second)})")

@@ -6,11 +6,13 @@ import gradio as gr
 
 from annotations import Annotations
 from app import cards
+from app.browser import browser_of
 from app.errors import Refused, says_beside
-from app.naming import file_name
 from app.opinion import NO_CHOICE, opinion_input
 from app.readings import level_word
-from app.session import Session, shown_score
+from app.session import Scored, Session, shown_score
+from model.image_formats import image_kind
+from model.registry import QUALITY
 
 WHAT_FOR = (
     "<h3>I disagree</h3><p>Your own rating is kept together with the picture, marked as given after seeing the score. "
@@ -37,8 +39,8 @@ def anew(visible: bool) -> list:
     return [gr.Column(visible=visible), gr.Radio(value=None), gr.Slider(value=3), gr.Button(interactive=True), ""]
 
 
-def build(session: gr.State, annotations: Annotations, rater: gr.Textbox, chosen: gr.Dropdown) -> Disagreement:
-    """Put the control on the page; `chosen` is the place of its picture among those scored."""
+def build(session: gr.State, annotations: Annotations, rater: gr.Textbox, on_screen: gr.Textbox) -> Disagreement:
+    """Put the control on the page; `on_screen` holds the key of the result that the visitor sees."""
     with gr.Column(visible=False, elem_id="disagree", elem_classes="panel") as group:
         gr.HTML(WHAT_FOR)
         name = gr.Textbox(label="Your name", max_lines=1, elem_id="disagree-name")
@@ -48,36 +50,46 @@ def build(session: gr.State, annotations: Annotations, rater: gr.Textbox, chosen
         kept = gr.HTML()
 
     @says_beside(refused)
-    def disagree(rater_name: str, choice: int | None, opinion: float, index: int | None, visitor: Session):
+    def disagree(rater: str, choice: int | None, opinion: float, key: str, visitor: Session, request: gr.Request):
         if choice is None:
             raise Refused(NO_CHOICE)
-        return [keep_opinion(annotations, rater_name, opinion, index or 0, visitor), gr.Button(interactive=False)]
+        said = keep_opinion(annotations, rater, opinion, result(key, visitor), browser_of(request))
+        return [said, gr.Button(interactive=False)]
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    keep.click(disagree, [name, word, value, chosen, session], [kept, keep, refused], **quiet)
+    keep.click(disagree, [name, word, value, on_screen, session], [kept, keep, refused], **quiet)
     for changed in (word.input, value.input, name.input):
         changed(lambda: gr.Button(interactive=True), None, keep, queue=False, **quiet)
     rater.change(lambda known: known, rater, name, **quiet)
     return Disagreement(group, word, value, keep, kept)
 
 
-def keep_opinion(annotations: Annotations, rater: str, opinion: float, index: int, visitor: Session) -> str:
-    """Keep a rating of a scored picture; returns what to say. Raises AnnotationError, Refused."""
-    if not visitor.scored:
-        raise Refused("There is no scored picture to disagree about: score one first.")
-    path, assessment = visitor.scored[index].path, visitor.scored[index].assessment
-    shown = shown_score(assessment)
-    annotations.record_rating(
+def result(key: str | None, visitor: Session) -> Scored:
+    """The result of this key on the visitor's Score tab. Raises Refused."""
+    found = visitor.scored.get(key or "")
+    if found is None:
+        raise Refused("This is not among your scored images any more: score it again.")
+    return found
+
+
+def keep_opinion(annotations: Annotations, rater: str, opinion: float, scored: Scored, browser: str) -> str:
+    """Keep a rating of a scored image; returns what to say. Raises AnnotationError, Refused."""
+    if scored.task != QUALITY:
+        raise Refused("Only the quality of an image can be rated.")
+    if not scored.path.is_file():
+        raise Refused(f"{scored.name} was cleared away: score it again.")
+    data = scored.path.read_bytes()
+    rating = annotations.record_rating(
         rater,
-        path.read_bytes(),
+        data,
         opinion,
-        seen="score",
-        suffix=path.suffix,
-        shown=shown,
+        suffix=image_kind(data).suffix,
+        shown=shown_score(scored.assessment),
         study=None,
-        name=file_name(path),
+        name=scored.name,
+        browser=browser,
     )
-    word = level_word(opinion, (1, 5))
+    word = level_word(rating.value, rating.scale)
     return cards.notice(
-        f"Kept: {rater.strip()} says {opinion:.1f} ({word}) where the model says {assessment.score:.2f}."
+        f"Kept: {rating.rater} says {rating.value:.1f} ({word}) where the model says {rating.shown.score:.2f}."
     )

@@ -1,21 +1,28 @@
 """Where pictures come in: a place to drop, choose or paste them, and examples to pick from."""
 
 import functools
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 
+from app.errors import Refused, says_errors
 from app.pictures import THUMBNAIL_SIDE, example_files, file_uri
 from app.settings import EXAMPLES
 from model.image_formats import SUFFIXES as IMAGES
 from model.video import SUFFIXES as VIDEOS
 
-# Runs in the browser: tells the server which of the things numbered by data-n was pressed.
+# Runs in the browser: tells the server which of the things with a data-key was pressed, by that key and never by its place.
 PICK = """element.addEventListener("click", (event) => {
-  const pressed = event.target.closest("[data-n]");
-  if (pressed) trigger("click", { picked: Number(pressed.dataset.n) });
+  const pressed = event.target.closest("[data-key]");
+  if (pressed) trigger("click", { picked: pressed.dataset.key });
 });"""
+
+
+def picked(event: gr.EventData) -> str:
+    """The key that PICK sent; "" where none came."""
+    return str(event._data.get("picked", "")) if isinstance(event._data, dict) else ""
 
 
 def picture_input(label: str, element: str, many: bool = False, videos: bool = False) -> gr.File:
@@ -32,12 +39,15 @@ def picture_input(label: str, element: str, many: bool = False, videos: bool = F
         elem_id=element,
         elem_classes="intake",
     )
-    examples = example_files(EXAMPLES)
+    examples = {path.name: path for path in example_files(EXAMPLES)}
     if examples:
-        strip = gr.HTML(_strip(examples), js_on_load=PICK, elem_id=f"{element}-examples")
+        strip = gr.HTML(_strip(examples.values()), js_on_load=PICK, elem_id=f"{element}-examples")
 
+        @says_errors
         def pick(event: gr.EventData):
-            path = str(examples[int(event.picked)])
+            if picked(event) not in examples:
+                raise Refused("There is no such example: press one of those below.")
+            path = str(examples[picked(event)])
             return [path] if many else path
 
         strip.click(pick, outputs=files, show_progress="hidden", api_visibility="private")
@@ -49,12 +59,12 @@ def _thumbnail(path: Path) -> str:
     return file_uri(path, 2 * THUMBNAIL_SIDE)
 
 
-def _strip(examples: list[Path]) -> str:
+def _strip(examples: Iterable[Path]) -> str:
     """Each example as a button that shows it."""
     buttons = "".join(
-        f'<button type="button" data-n="{n}" title="{_caption(path)}">'
+        f'<button type="button" data-key="{escape(path.name)}" title="{_caption(path)}">'
         f'<img src="{_thumbnail(path)}" alt=""><span>{_caption(path)}</span></button>'
-        for n, path in enumerate(examples)
+        for path in examples
     )
     return f'<p class="small">Or try an example</p><div class="examples">{buttons}</div>'
 

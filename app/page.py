@@ -1,7 +1,5 @@
 """The page: header, four tabs, and what they share."""
 
-import secrets
-
 import gradio as gr
 
 from annotations import open_annotations
@@ -27,36 +25,34 @@ it.</p></div>"""
 
 def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
     """The whole page. Raises AnnotationError when the data folder cannot be used."""
-    annotations = open_annotations(settings.data_dir)
+    annotations, waiting = open_annotations(settings.data_dir), Waiting(settings.data_dir / "pending")
+    waiting.keep_swept()
     with CheckedBlocks(title="Q-Scorer Studio", analytics_enabled=False, fill_width=True) as page:
-        api.build(settings, scorers)
+        api.build(settings, scorers, annotations)
         session = gr.State(Session(settings.model))
         # The key is no secret (the browser gets it with the page): it only has to stay the same when the server starts again.
-        browser = gr.BrowserState({}, storage_key="q-scorer-studio", secret="q-scorer-studio")
+        remembered = gr.BrowserState({}, storage_key="q-scorer-studio", secret="q-scorer-studio")
         rater = gr.Textbox(label="Your name", max_lines=1, elem_id="rate-name", render=False)
         with gr.Row(elem_classes="top"):
             gr.HTML(HEADER)
             header, picker = model_picker.build(session, settings, scorers, page)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab("Score", id="score"):
-                score_tab.build(session, score_tab.Desk(settings, scorers), annotations, rater, header, page)
+                score_tab.build(session, score_tab.Desk(settings, scorers, annotations), rater, header, page)
             with gr.Tab("Compare", id="compare"):
-                compare_tab.build(session, settings, scorers, header)
+                compare_tab.build(session, settings, scorers, annotations, header)
             with gr.Tab("Rate", id="rate"):
-                rate_tab.build(session, browser, rater, rate_tab.Desk(scorers, annotations, Waiting()))
+                rate_tab.build(session, remembered, rater, rate_tab.Desk(scorers, annotations, waiting))
             with gr.Tab("Adapt", id="adapt") as tab:
                 adapt_tab.build(session, adapt_tab.Bench(settings, scorers, annotations), tab, header, picker)
         gr.HTML(ABOUT)
-        page.load(recognise, browser, [browser, rater], show_progress="hidden", api_visibility="private")
+        page.load(last_rater, remembered, rater, show_progress="hidden", api_visibility="private")
     return page
 
 
-def recognise(known: dict | None) -> tuple[dict, str]:
-    """A browser's token, under which its uploads wait, and the name that was last given in it."""
-    known = known or {}
-    token = known.get("token") or secrets.token_urlsafe(16)
-    name = str(known.get("rater", ""))
-    return {"token": str(token), "rater": name}, name
+def last_rater(remembered: object) -> str:
+    """The name that was last given in a browser."""
+    return str(remembered.get("rater", "")) if isinstance(remembered, dict) else ""
 
 
 def theme() -> gr.themes.Base:

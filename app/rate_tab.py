@@ -1,16 +1,20 @@
 """The Rate tab: a person says what they think of a picture before the model's score is shown."""
 
+import sys
+import time
 from dataclasses import dataclass, fields
+from html import escape
 from pathlib import Path
 
 import gradio as gr
 
-from annotations import Annotations, Rating, ShownScore
+from annotations import AnnotationError, Annotations, Rating, ShownScore, clean_name
 from app import cards
+from app.browser import browser_of
 from app.errors import Refused, says_beside, says_errors
-from app.naming import file_name
+from app.naming import file_name, short
 from app.opinion import NO_CHOICE, opinion_input
-from app.pictures import example_files, file_uri
+from app.pictures import example_files, picture_uri
 from app.readings import level_word
 from app.scorers import Scorers
 from app.session import Session, shown_score
@@ -18,6 +22,8 @@ from app.settings import EXAMPLES
 from app.waiting import Waiting
 from model.assessment import Failure
 from model.errors import ImageError, ModelError
+from model.image_formats import image_kind
+from model.images import open_image
 
 KEEPING = (
     "A picture that you add is kept only when somebody rates it, and is then shown to other raters. "
@@ -28,6 +34,8 @@ NOTHING_LEFT = (
     "browser or more than a day ago. To go on, add pictures and press Start rating."
 )
 NOTHING_YET = "There is nothing to rate yet. Add pictures, then press Start rating."
+SKIPPED = "Images that cannot be shown are skipped, here {}; the owner of this page is told."
+SEEN = "You have seen the model’s score of this image, or it was shown in this browser, so your rating is kept as given after it."
 HOW = (
     "Judge the picture’s technical quality, not its subject. Keys <kbd>1</kbd> to <kbd>5</kbd> choose a word, "
     "<kbd>Enter</kbd> submits and goes on."
@@ -36,11 +44,13 @@ HOW = (
 
 @dataclass
 class Stage:
-    """The components that show one picture and take one rating; `unrated` says which added pictures still wait."""
+    """The components that show one image and take one rating; `unrated` says which added images still wait, `key` is that of the
+    presentation on screen, which every event carries."""
 
     unrated: gr.HTML
     progress: gr.HTML
     picture: gr.HTML
+    key: gr.Textbox
     vote: gr.Column
     word: gr.Radio
     value: gr.Slider
@@ -54,93 +64,121 @@ class Stage:
 
 
 class Desk:
-    """What the tab does, on the ratings, the scorers and the pictures that wait."""
+    """What the tab does, on the ratings, the scorers and the images that wait. `browser` is that of app/browser.py."""
 
     def __init__(self, scorers: Scorers, annotations: Annotations, waiting: Waiting) -> None:
         self.scorers, self.annotations, self.waiting = scorers, annotations, waiting
 
-    def add(self, paths: list[str], browser: dict) -> list[str]:
-        """Let pictures wait for a rating; returns what cannot be read, and what waits."""
-        failures = self.waiting.add(browser["token"], paths)
-        return [cards.problems(failures, "rated"), unrated_notice(self.unrated(browser))]
+    def add(self, paths: list[str], browser: str) -> list[str]:
+        """Let images wait for a rating; returns what cannot be read, and what waits."""
+        failures = self.waiting.add(browser, paths)
+        return [cards.problems(failures, "rated"), unrated_notice(self._unrated(self.waiting.images(browser)))]
 
-    def unrated(self, browser: dict) -> int:
-        """How many pictures of this browser nobody has rated."""
-        return sum(self.annotations.image_path(sha256) is None for sha256 in self.waiting.images(browser["token"]))
+    def present(self, rater: str, visitor: Session, browser: str) -> list:
+        """The next image of this rater, or that there is none. Raises AnnotationError for an unusable name."""
+        mine = self.waiting.images(browser)
+        sha256, uri, skipped = self._next(rater, mine)
+        progress, unrated = self.annotations.progress(rater, pending=mine), self._unrated(mine)
+        total, note = progress.total - len(skipped), cards.notice(SKIPPED.format(len(skipped))) if skipped else ""
+        top = [unrated_notice(unrated), cards.progress_bar(progress.done, total, unrated)]
+        if sha256 is None:
+            visitor.presented = ""
+            said = cards.empty(NOTHING_LEFT if total else NOTHING_YET)
+            return [*top, *self._stage(_turn(said + note), "", voting=False)]
+        given = self.annotations.present(rater, sha256, browser=browser)
+        visitor.presented = given.key
+        if given.seen == "score":
+            note += cards.notice(SEEN)
+        picture = f'<figure class="to-rate"><img src="{uri}" alt="The picture to rate"></figure>{note}'
+        return [*top, *self._stage(_turn(picture), given.key, voting=True)]
 
-    def start(self, name: str, visitor: Session, browser: dict) -> list:
-        """Show the first picture that this rater has not rated. Raises AnnotationError for an unusable name."""
-        self.annotations.progress(name)
-        visitor.rater = name
-        return self.present(visitor, browser)
+    def go_on(self, key: str, visitor: Session, browser: str) -> list:
+        """The image after the one of this presentation, for the same rater. Raises AnnotationError."""
+        return self.present(self.annotations.presentation(key, browser=browser).rater, visitor, browser)
 
-    def present(self, visitor: Session, browser: dict) -> list:
-        """The next picture of this rater, or that there is none."""
-        if not visitor.rater:
-            raise Refused("Give your name and press Start rating first.")
-        mine = self.waiting.images(browser["token"])
-        progress = self.annotations.progress(visitor.rater, pending=mine)
-        visitor.rating = self.annotations.next_image(visitor.rater, pending=mine)
-        unrated = self.unrated(browser)
-        top = [unrated_notice(unrated), cards.progress_bar(progress.done, progress.total, unrated)]
-        if visitor.rating is None:
-            said = NOTHING_LEFT if progress.total else NOTHING_YET
-            return [*top, *self._stage(_turn(visitor, cards.empty(said)), voting=False)]
-        path = mine.get(visitor.rating) or self.annotations.image_path(visitor.rating)
-        note = ""
-        if visitor.rating in visitor.shown:
-            note = cards.notice(
-                "You have seen the model’s score of this picture, so your rating is kept as given after it."
-            )
-        picture = f'<figure class="to-rate"><img src="{file_uri(path)}" alt="The picture to rate"></figure>{note}'
-        return [*top, *self._stage(_turn(visitor, picture), voting=True)]
-
-    def submit(self, word: int | None, value: float, visitor: Session, browser: dict) -> list:
-        """Keep the rating, then reveal what the model says. Raises AnnotationError."""
-        if visitor.rating is None:
+    def submit(self, word: int | None, value: float, key: str, visitor: Session, browser: str) -> list:
+        """Keep the rating of a presentation, then reveal what the model says. Raises AnnotationError."""
+        if not key:
             raise Refused("There is no picture to rate: press Start rating.")
         if word is None:
             raise Refused(NO_CHOICE)
-        sha256 = visitor.rating
-        mine = self.waiting.images(browser["token"])
-        kept = self.annotations.image_path(sha256)
-        path = kept or mine.get(sha256)
-        if path is None:
-            raise Refused("This picture was cleared away before it was rated: add it again.")
-        try:
-            shown, why = self._score(path, visitor), ""
-        except ModelError as error:  # the rating counts without a score
-            shown, why = None, str(error)
-        before = visitor.shown.get(sha256)
-        rating = self.annotations.record_rating(
-            visitor.rater,
-            sha256 if kept else path.read_bytes(),
-            value,
-            seen="score" if before else "nothing",
-            suffix=path.suffix,
-            shown=before or shown,
-            name=file_name(path),
-        )
-        if shown:
-            visitor.shown[sha256] = shown
-        visitor.rating = None
-        progress, unrated = self.annotations.progress(visitor.rater, pending=mine), self.unrated(browser)
+        rating = self._keep(key, value, browser)
+        shown, why = self._reveal(rating, visitor, browser)
+        if visitor.presented not in ("", key):  # somebody pressed Start rating meanwhile: the page shows that now
+            gr.Info(f"The rating that {escape(rating.rater)} gave before is kept.")
+            return [gr.skip()] * (len(fields(Stage)) - 1)
+        mine = self.waiting.images(browser)
+        progress, unrated = self.annotations.progress(rating.rater, pending=mine), self._unrated(mine)
         return [
             unrated_notice(unrated),
             cards.progress_bar(progress.done, progress.total, unrated),
-            *self._revealed(_turn(visitor, _reveal(rating, shown, why))),
+            *self._revealed(_turn(_revelation(rating, shown, why))),
         ]
 
+    def _next(self, rater: str, mine: dict[str, Path]) -> tuple[str | None, str, dict[str, str]]:
+        """sha256 and data URI of the next image that can be shown, and why those before it cannot: the owner is told."""
+        skipped: dict[str, str] = {}
+        while sha256 := self.annotations.next_image(rater, pending=mine, without=skipped):
+            kept = self.annotations.image_path(sha256)
+            path = mine[sha256] if sha256 in mine and not (kept and kept.is_file()) else kept
+            try:
+                return sha256, picture_uri(open_image(path)), skipped
+            except ImageError as error:
+                skipped[sha256] = str(error)
+                if self.annotations.note_problem(sha256, str(error)):
+                    print(f"error: {path} cannot be shown to raters: {error}", file=sys.stderr, flush=True)
+        return None, "", skipped
+
+    def _keep(self, key: str, value: float, browser: str) -> Rating:
+        """Keep a rating; the file of an image that waited goes with it, and puts right one that was lost."""
+        sha256 = self.annotations.presentation(key, browser=browser).sha256
+        path = self.waiting.images(browser).get(sha256)
+        if path is None:
+            if not self.annotations.kept([sha256]):
+                raise Refused("This image was cleared away before it was rated: add it again.")
+            return self.annotations.rate(key, value, browser=browser)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:  # the same rating, sent twice, has just kept it
+            return self.annotations.rate(key, value, browser=browser)
+        suffix = image_kind(data).suffix
+        rating = self.annotations.rate(key, value, browser=browser, image=data, suffix=suffix, name=file_name(path))
+        self.waiting.remove(browser, sha256)
+        return rating
+
+    def _unrated(self, mine: dict[str, Path]) -> int:
+        """How many of a browser's images nobody has rated."""
+        return len(mine) - len(self.annotations.kept(mine))
+
+    def _reveal(self, rating: Rating, visitor: Session, browser: str) -> tuple[ShownScore | None, str]:
+        """The score to reveal after a rating, which is kept whatever happens here; or why there is none."""
+        try:
+            shown = self._score(self.annotations.image_path(rating.sha256), visitor)
+            self.annotations.note_exposures([(rating.sha256, shown)], place="rate", browser=browser, rater=rating.rater)
+        except (ModelError, AnnotationError) as error:
+            return None, str(error)
+        return shown, ""
+
     def _score(self, path: Path, visitor: Session) -> ShownScore:
-        """The score to reveal. Raises ModelError."""
-        outcome = next(self.scorers.get(visitor.spec).assess_files([path]))
+        """Raises ModelError."""
+        try:
+            outcome = next(self.scorers.get(visitor.spec).assess_files([path]))
+        except (
+            RuntimeError,
+            MemoryError,
+        ) as error:  # of any model that somebody chose: PyTorch's errors are RuntimeErrors
+            print(f"error: {visitor.spec} could not score {path}: {error!r}", file=sys.stderr, flush=True)
+            lacks = isinstance(error, MemoryError) or "out of memory" in str(error)
+            why = "ran out of memory" if lacks else "failed, and the server's log says why"
+            raise ModelError(f"{short(visitor.spec)} {why}") from error
         if isinstance(outcome, Failure):
             raise ImageError(outcome.error)
         return shown_score(outcome)
 
-    def _stage(self, picture: str, voting: bool) -> list:
+    def _stage(self, picture: str, key: str, voting: bool) -> list:
         return [
             picture,
+            key,
             gr.Column(visible=voting),
             gr.Radio(value=None, interactive=True),
             gr.Slider(value=3, interactive=True),
@@ -153,6 +191,7 @@ class Desk:
         return [
             gr.skip(),
             gr.skip(),
+            gr.skip(),
             gr.Radio(interactive=False),
             gr.Slider(interactive=False),
             gr.Button(visible=False),
@@ -161,8 +200,9 @@ class Desk:
         ]
 
 
-def build(session: gr.State, browser: gr.BrowserState, rater: gr.Textbox, desk: Desk) -> None:
-    """Put the tab on the page. `rater` is the name's text box, made beforehand because other tabs follow it."""
+def build(session: gr.State, remembered: gr.BrowserState, rater: gr.Textbox, desk: Desk) -> None:
+    """Put the tab on the page. `rater` is the name's text box, made beforehand because other tabs follow it; `remembered` keeps the
+    name in the browser."""
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
             with gr.Column(elem_classes="panel"):
@@ -183,9 +223,9 @@ def build(session: gr.State, browser: gr.BrowserState, rater: gr.Textbox, desk: 
             gr.HTML(f'<p class="small">{KEEPING}</p>')
         with gr.Column(scale=7, min_width=320):
             stage = _stage(unrated)
-    _wire_start(session, browser, rater, desk, start, refused, stage)
-    _wire_pictures(browser, desk, files, examples, problems, stage)
-    _wire_vote(session, browser, desk, stage)
+    _wire_start(session, remembered, rater, desk, start, refused, stage)
+    _wire_pictures(desk, files, examples, problems, stage)
+    _wire_rating(session, desk, stage)
 
 
 def _stage(unrated: gr.HTML) -> Stage:
@@ -197,6 +237,7 @@ def _stage(unrated: gr.HTML) -> Stage:
             ),
             elem_id="rate-picture",
         )
+        key = gr.Textbox(visible=False)
         with gr.Column(visible=False, elem_classes="panel") as vote:
             word, value = opinion_input("How good is this picture?", "rate")
             said = gr.HTML(elem_id="rate-said")
@@ -204,49 +245,56 @@ def _stage(unrated: gr.HTML) -> Stage:
             reveal = gr.HTML(elem_id="rate-reveal")
             following = gr.Button("Next picture", variant="primary", visible=False, elem_id="rate-next")
             gr.HTML(f'<p class="small">{HOW}</p>')
-    return Stage(unrated, progress, picture, vote, word, value, submit, reveal, following, said)
+    return Stage(unrated, progress, picture, key, vote, word, value, submit, reveal, following, said)
 
 
-def _wire_start(session, browser, rater, desk: Desk, start, refused: gr.HTML, stage: Stage) -> None:
-    """A name, then the first picture; what is wrong with the name is said beside it."""
+def _wire_start(session, remembered, rater, desk: Desk, start, refused: gr.HTML, stage: Stage) -> None:
+    """A name, then the first image; what is wrong with the name is said beside it."""
 
     @says_beside(refused)
-    def begin(name: str, visitor: Session, known: dict):
-        shown = desk.start(name, visitor, known)
-        return [known | {"rater": name.strip()}, *shown, ""]
+    def begin(name: str, visitor: Session, request: gr.Request):
+        return [{"rater": clean_name(name)}, *desk.present(name, visitor, browser_of(request)), ""]
 
     for event in (start.click, rater.submit):
         event(
             begin,
-            [rater, session, browser],
-            [browser, *stage.all(), refused],
+            [rater, session],
+            [remembered, *stage.all(), refused],
             show_progress_on=[stage.picture],
             api_visibility="private",
         )
 
 
-def _wire_pictures(browser, desk: Desk, files: gr.File, examples: gr.Button, problems: gr.HTML, stage: Stage) -> None:
-    """Pictures and examples that wait to be rated."""
+def _wire_pictures(desk: Desk, files: gr.File, examples: gr.Button, problems: gr.HTML, stage: Stage) -> None:
+    """Images and examples that wait to be rated."""
 
     @says_errors
-    def add(paths: list[str] | None, known: dict):
-        return desk.add(paths or [], known)
+    def add(paths: list[str] | None, request: gr.Request):
+        return desk.add(paths or [], browser_of(request))
 
     @says_errors
-    def add_examples(known: dict):
-        return desk.add([str(path) for path in example_files(EXAMPLES)], known)
+    def add_examples(request: gr.Request):
+        return desk.add([str(path) for path in example_files(EXAMPLES)], browser_of(request))
 
     outputs = [problems, stage.unrated]
-    files.upload(add, [files, browser], outputs, api_visibility="private")
-    examples.click(add_examples, browser, outputs, api_visibility="private")
+    files.upload(add, files, outputs, api_visibility="private")
+    examples.click(add_examples, None, outputs, api_visibility="private")
 
 
-def _wire_vote(session, browser, desk: Desk, stage: Stage) -> None:
-    """A vote, and on to the next picture; what is missing is said beside the button."""
-    beside = says_beside(stage.said)
+def _wire_rating(session, desk: Desk, stage: Stage) -> None:
+    """A rating, and on to the next image; what is missing is said beside the button."""
+
+    @says_beside(stage.said)
+    def submit(word: int | None, value: float, key: str, visitor: Session, request: gr.Request):
+        return desk.submit(word, value, key, visitor, browser_of(request))
+
+    @says_beside(stage.said)
+    def go_on(key: str, visitor: Session, request: gr.Request):
+        return desk.go_on(key, visitor, browser_of(request))
+
     common = {"outputs": stage.all(), "show_progress": "minimal", "api_visibility": "private"}
-    stage.submit.click(beside(desk.submit), [stage.word, stage.value, session, browser], **common)
-    stage.next.click(beside(desk.present), [session, browser], **common)
+    stage.submit.click(submit, [stage.word, stage.value, stage.key, session], **common)
+    stage.next.click(go_on, [stage.key, session], **common)
 
 
 def unrated_notice(count: int) -> str:
@@ -257,13 +305,12 @@ def unrated_notice(count: int) -> str:
     return cards.notice(f"{said} not rated by anybody yet: here for this browser only, and for a day at most.")
 
 
-def _turn(visitor: Session, html: str) -> str:
-    """What the tab shows next; by the number, page.js sees that it is new and moves focus there."""
-    visitor.turns += 1
-    return f'<div data-turn="{visitor.turns}">{html}</div>'
+def _turn(html: str) -> str:
+    """What the tab shows next; by the time, page.js sees that it is new and moves focus there."""
+    return f'<div data-turn="{time.time_ns() // 1_000_000}">{html}</div>'
 
 
-def _reveal(rating: Rating, shown: ShownScore | None, why: str) -> str:
+def _revelation(rating: Rating, shown: ShownScore | None, why: str) -> str:
     """What the rater said beside what the model says, or why it says nothing."""
     mine = f"<div><span>You</span><strong>{rating.value:.1f}</strong><em>{level_word(rating.value, rating.scale)}</em></div>"
     if shown is None:

@@ -6,14 +6,15 @@ import gradio as gr
 
 from annotations import Annotations
 from app import cards, disagreement, figures, stale
+from app.browser import browser_of
 from app.errors import FAULTS, says_errors
-from app.intake import PICK, picture_input
+from app.intake import PICK, picked, picture_input
 from app.model_picker import shows
 from app.naming import short
 from app.pictures import THUMBNAIL_SIDE, file_uri, is_video
 from app.scorers import Scorers
 from app.scoring import VIDEO, csv_file, each_once, invitation, score_files
-from app.session import Session
+from app.session import Scored, Session, note_shown
 from app.settings import Settings
 from model.assessment import Failure
 from model.registry import QUALITY
@@ -28,52 +29,54 @@ class Desk:
 
     settings: Settings
     scorers: Scorers
+    annotations: Annotations
 
     def offer(self, visitor: Session) -> list:
         """The file input's label and the choice of what is asked for, by what the model in use knows."""
         known = self.scorers.tasks(visitor.spec)
         return [gr.File(label=label(VIDEO in known)), gr.Radio(visible=ASKED[1][1] in known, value=QUALITY)]
 
-    def score(self, paths: list[str], task: str, visitor: Session, progress: gr.Progress) -> list:
-        """Score files, showing how far it is; one that cannot be read gives its sentence and the rest goes on."""
+    def score(self, paths: list[str], task: str, visitor: Session, browser: str, progress: gr.Progress) -> list:
+        """Score files, showing how far it is; one that cannot be read gives its sentence and the rest goes on. Until the new results
+        are complete, `visitor.scored` stays what is on screen."""
         if not paths:
-            visitor.scored, visitor.drawn["score"] = [], visitor.spec
-            return ["", *stale.notice("score", visitor), *self._results(visitor, [])]
+            visitor.scored, visitor.drawn["score"] = {}, visitor.spec
+            return ["", *stale.notice("score", visitor), *self._results([], [])]
         paths = each_once(paths)
         progress(0, desc="Loading the model")
         scorer = self.scorers.get(visitor.spec, shows(progress, visitor.spec))
         known = self.scorers.tasks(visitor.spec)
         waiting = [path for path in paths if is_video(path) and VIDEO not in known]
         taken = [path for path in paths if path not in waiting]
-        visitor.scored, visitor.drawn["score"], failures = [], visitor.spec, []
+        by, results, failures = visitor.spec, [], []
         asked = task if task in known else QUALITY
         for done, outcome in enumerate(score_files(scorer, taken, asked), start=1):
             if isinstance(outcome, Failure):
                 failures.append(outcome)
             else:
-                visitor.scored.append(outcome)
-                if outcome.task == QUALITY:
-                    visitor.note_shown(outcome.path, outcome.assessment)
+                results.append(outcome)
             progress((done, len(taken)), desc="Scoring", unit=f"{cards.kind(taken)}s")
+        judged = [(scored.sha256, scored.assessment) for scored in results if scored.task == QUALITY]
+        note_shown(self.annotations, "score", browser, judged)
+        visitor.scored, visitor.drawn["score"] = {scored.key: scored for scored in results}, by
         said = cards.notice(invitation(waiting, short(scorer.name), self.settings.public)) if waiting else ""
         return [
             said + cards.problems(failures),
             *stale.notice("score", visitor),
-            *self._results(visitor, failures),
+            *self._results(results, failures),
         ]
 
-    def _results(self, visitor: Session, failures: list[Failure]) -> list:
+    def _results(self, results: list[Scored], failures: list[Failure]) -> list:
         """The table of several results, the choice among them and their CSV, and the first one in detail."""
-        results = visitor.scored
         several = len(results) > 1
         table = cards.results_table(results, [file_uri(s.path, THUMBNAIL_SIDE) for s in results]) if several else ""
-        choices = [(f"{s.name}: {s.assessment.score:.2f}", n) for n, s in enumerate(results)]
+        choices = [(f"{s.name}: {s.assessment.score:.2f}", s.key) for s in results]
         return [
             table,
             gr.Row(visible=several),
-            gr.Dropdown(choices=choices, value=0 if results else None),
+            gr.Dropdown(choices=choices, value=results[0].key if results else None),
             csv_file(results, failures) if several else None,
-            *show_detail(visitor, 0),
+            *show_detail(results[0] if results else None),
         ]
 
 
@@ -81,12 +84,12 @@ def label(videos: bool) -> str:
     return "Pictures or videos: drop, choose or paste" if videos else "Pictures to score: drop, choose or paste"
 
 
-def show_detail(visitor: Session, index: int) -> list:
-    """Card, chart, words and the way to disagree about a picture's quality, for one of the results; nothing where there is none."""
-    if not visitor.scored:
-        return [cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", *disagreement.anew(visible=False)]
-    scored = visitor.scored[index]
+def show_detail(scored: Scored | None) -> list:
+    """Key, card, chart, words and the way to disagree about a picture's quality, for one of the results; nothing where there is none."""
+    if scored is None:
+        return ["", cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", *disagreement.anew(visible=False)]
     return [
+        scored.key,
         cards.score_card(scored, file_uri(scored.path)),
         gr.Plot(figures.distribution(scored.assessment, scored.task), visible=True),
         cards.chart_words([("", scored.assessment)], "score-chart-words") + cards.explanation(),
@@ -94,9 +97,7 @@ def show_detail(visitor: Session, index: int) -> list:
     ]
 
 
-def build(
-    session: gr.State, desk: Desk, annotations: Annotations, rater: gr.Textbox, header: gr.HTML, page: gr.Blocks
-) -> None:
+def build(session: gr.State, desk: Desk, rater: gr.Textbox, header: gr.HTML, page: gr.Blocks) -> None:
     """Put the tab's components on the page and tie them to what they do. `header` changes with the scorer in use."""
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
@@ -121,9 +122,10 @@ def build(
             card = gr.HTML(cards.empty(NOTHING_YET), elem_id="score-card")
             chart = gr.Plot(visible=False, show_label=False, elem_id="score-chart", elem_classes="chart")
             words = gr.HTML()
-            own = disagreement.build(session, annotations, rater, chosen)
+            on_screen = gr.Textbox(visible=False)  # the key of the result that the card shows
+            own = disagreement.build(session, desk.annotations, rater, on_screen)
 
-    detail = [card, chart, words, *own.all()]
+    detail = [on_screen, card, chart, words, *own.all()]
     outputs = [alert, *notice, table, many, chosen, download, *detail]
     _wire_scoring(session, desk, files, task, again, outputs, card)
     _wire_detail(session, chosen, table, detail)
@@ -137,9 +139,9 @@ def _wire_scoring(session, desk: Desk, files, task, again: gr.Button, outputs: l
     """Files to scores; a model that cannot be used says so above what was there before, with the button to try again."""
     alert, row, said = outputs[:3]
 
-    def score(paths: list[str] | None, asked: str, visitor: Session, progress=gr.Progress()):
+    def score(paths: list[str] | None, asked: str, visitor: Session, request: gr.Request, progress=gr.Progress()):
         try:
-            return desk.score(paths or [], asked, visitor, progress)
+            return desk.score(paths or [], asked, visitor, browser_of(request), progress)
         except FAULTS as error:
             return {alert: cards.refusal(str(error)), row: gr.Row(visible=True), said: ""}
 
@@ -157,14 +159,15 @@ def _wire_detail(session, chosen: gr.Dropdown, table: gr.HTML, detail: list) -> 
     """One result in detail, chosen from the list or pressed in the table."""
 
     @says_errors
-    def look(index: int | None, visitor: Session):
-        return show_detail(visitor, index or 0)
+    def look(key: str | None, visitor: Session):
+        return show_detail(disagreement.result(key, visitor))
 
     @says_errors
     def pick(event: gr.EventData, visitor: Session):
-        return [int(event.picked), *show_detail(visitor, int(event.picked))]
+        scored = disagreement.result(picked(event), visitor)
+        return [scored.key, *show_detail(scored)]
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     chosen.input(look, [chosen, session], detail, **quiet)
-    picked = table.click(pick, session, [chosen, *detail], **quiet)
-    picked.then(None, js="() => document.getElementById('score-card').scrollIntoView({ block: 'nearest' })", **quiet)
+    opened = table.click(pick, session, [chosen, *detail], **quiet)
+    opened.then(None, js="() => document.getElementById('score-card').scrollIntoView({ block: 'nearest' })", **quiet)

@@ -1,5 +1,6 @@
 """What the Score tab does with files: pictures and videos in, scores out; one that cannot be scored gives its sentence."""
 
+import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -42,7 +43,7 @@ def score_files(scorer: "Scorer", paths: Sequence[str], task: str) -> Iterator[S
         if page_is_gone():
             raise Refused("The page was closed before its files were scored.")
         outcome = score_video(scorer, path) if is_video(path) else next(pictures)
-        yield Scored(Path(path), outcome, task) if isinstance(outcome, Assessment) else outcome
+        yield Scored(Path(path), outcome, file_sha256(path), task) if isinstance(outcome, Assessment) else outcome
 
 
 def score_video(scorer: "Scorer", path: str) -> Scored | Failure:
@@ -53,7 +54,14 @@ def score_video(scorer: "Scorer", path: str) -> Scored | Failure:
         (assessment,) = asking.assess_prepared([clip], [path], batch_size=1)
     except (ImageError, ScoringFailed) as error:
         return Failure(path, str(error))
-    return Scored(Path(path), assessment, VIDEO, frames_in_words(len(clip.pixels), asking.most_frames))
+    return Scored(
+        Path(path), assessment, file_sha256(path), VIDEO, frames_in_words(len(clip.pixels), asking.most_frames)
+    )
+
+
+def file_sha256(path: str | Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def frames_in_words(frames: int, most: int) -> str:

@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from annotations import AnnotationError
+from app.browser import GivesCookie
 from app.fair_queue import use_fair_queue
 from app.gate import Gate
 from app.page import build_page, theme
@@ -82,7 +83,8 @@ def web_app(page: gr.Blocks, settings: Settings) -> Gate:
     page.state_session_capacity = SESSIONS
     page.has_launched = True  # else a mounted page takes the path of any file of this machine for an upload
     # Gradio lets every origin read answers unless the application around it has rules of its own: here, none may.
-    around = Starlette(middleware=[Middleware(CORSMiddleware, allow_origins=())])
+    knows_browsers = Middleware(GivesCookie, framed=settings.space)
+    around = Starlette(middleware=[Middleware(CORSMiddleware, allow_origins=()), knows_browsers])
     gr.mount_gradio_app(
         around,
         page,

@@ -1,9 +1,11 @@
 """What the page remembers of one visitor while the page is open."""
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from annotations import ShownScore, image_sha256
+from annotations import Annotations, ShownScore
 from app.naming import file_name
 from model.assessment import Assessment
 from model.registry import QUALITY
@@ -11,10 +13,11 @@ from model.registry import QUALITY
 
 @dataclass(frozen=True)
 class Scored:
-    """A file on the Score tab. task: what was asked of it. looked_at: of a video, which frames, in words."""
+    """A file on the Score tab. sha256: of its bytes. task: what was asked of it. looked_at: of a video, which frames, in words."""
 
     path: Path
     assessment: Assessment
+    sha256: str
     task: str = QUALITY
     looked_at: str = ""
 
@@ -22,28 +25,36 @@ class Scored:
     def name(self) -> str:
         return file_name(self.path)
 
+    @property
+    def key(self) -> str:
+        """What events call this result: the same for the same file, task and model, and for no other."""
+        a = self.assessment
+        which = "\n".join([self.sha256, self.name, self.task, a.model, a.revision])
+        return hashlib.sha256(which.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
 
 @dataclass
 class Session:
     """`spec`: the scorer this visitor uses; `used`: those before it.
-    `shown`: by the image's sha256, the score that this visitor has seen last.
-    `scored`: what is on the Score tab. `drawn`: the scorer by which a tab shows its result, by the tab's word. `rater` and `rating`:
-    on the Rate tab, who rates and the sha256 of the image they see now. `turns`: how often that tab has gone on, by which the browser
-    knows that focus moves. `stop_loading`: they have asked for the model that is being loaded to be let go."""
+    `scored`: what is on the Score tab, by its key. `drawn`: the scorer by which a tab shows its result, by the tab's word.
+    `presented`: the key of what the Rate tab shows. `stop_loading`: they have asked for the model that is being loaded to be let go.
+
+    Gradio forgets it when many others come: nothing here decides what is kept of a rating."""
 
     spec: str
     used: list[str] = field(default_factory=list)
-    shown: dict[str, ShownScore] = field(default_factory=dict)
-    scored: list[Scored] = field(default_factory=list)
+    scored: dict[str, Scored] = field(default_factory=dict)
     drawn: dict[str, str] = field(default_factory=dict)
-    rater: str = ""
-    rating: str | None = None
-    turns: int = 0
+    presented: str = ""
     stop_loading: bool = False
 
-    def note_shown(self, path: Path, assessment: Assessment) -> None:
-        """Remember that the visitor saw this score, so that a later rating of the image does not pass for blind."""
-        self.shown[image_sha256(path.read_bytes())] = shown_score(assessment)
+
+def note_shown(annotations: Annotations, place: str, browser: str, shown: Iterable[tuple[str, Assessment]]) -> None:
+    """Keep that a browser is being shown these scores of images (by sha256), before they leave the server, so that no later rating
+    passes for blind. Raises AnnotationError, and then they must not leave it."""
+    scores = [(sha256, shown_score(assessment)) for sha256, assessment in shown]
+    if scores:
+        annotations.note_exposures(scores, place=place, browser=browser)
 
 
 def shown_score(assessment: Assessment) -> ShownScore:

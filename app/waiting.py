@@ -1,38 +1,111 @@
-"""Pictures that wait to be rated and are not kept yet: one list for each browser, gone when the page's temporary files are."""
+"""Images that wait to be rated and are not kept yet: for each browser a folder below the data folder, for a day at most."""
 
+import os
+import secrets
+import shutil
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from annotations import image_sha256
+from app.errors import Refused
 from app.naming import file_name
 from model.assessment import Failure
 from model.errors import ImageError
 from model.images import open_image
 
+KEPT = 23 * 3600  # seconds, after which they are not shown any more; what is swept hourly is then gone within the day
+SWEPT_EVERY = 3600
+MOST_IMAGES, MOST_BYTES = 500, 2**30  # of one browser
+MOST_BYTES_OF_ALL = 8 * 2**30
+INCOMING = "incoming-"
+
 
 class Waiting:
-    """Uploads by browser token and sha256. Only paths are held here; the files are Gradio's temporary ones."""
+    """Uploads by browser and sha256, as `FOLDER/BROWSER/SHA256/NAME`: what the file was called stays its name."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
         self._lock = threading.Lock()
-        self._paths: dict[str, dict[str, Path]] = {}
 
     def add(self, browser: str, paths: Iterable[str]) -> list[Failure]:
-        """Let pictures wait; those that cannot be read are returned instead."""
-        failures, good = [], {}
+        """Let images wait; those that cannot be read, or for which there is no room, are returned instead.
+
+        Raises Refused when the data folder cannot be written.
+        """
+        failures = []
         for path in map(Path, paths):
             try:
                 open_image(path)
-                good[image_sha256(path.read_bytes())] = path
+                with self._lock:
+                    self._keep(browser, path, path.read_bytes())
             except ImageError as error:
                 failures.append(Failure(file_name(path), str(error)))
-        with self._lock:
-            self._paths.setdefault(browser, {}).update(good)
+            except OSError as error:
+                raise Refused(f"{file_name(path)} cannot be kept until it is rated ({error.strerror}).") from error
         return failures
 
     def images(self, browser: str) -> dict[str, Path]:
-        """sha256 and path of what waits, in order of arrival; files that were cleared away meanwhile are left out."""
+        """sha256 and path of what waits, in order of arrival."""
+        oldest = time.time() - KEPT
         with self._lock:
-            mine = self._paths.get(browser, {})
-            return {sha256: path for sha256, path in mine.items() if path.is_file()}
+            mine = sorted((folder.stat().st_mtime_ns, folder) for folder in self._folders(browser))
+            return {folder.name: next(folder.iterdir()) for since, folder in mine if since > oldest * 1e9}
+
+    def remove(self, browser: str, sha256: str) -> None:
+        """Let go of an image that is kept elsewhere now."""
+        with self._lock:
+            if (folder := self._folder / browser / sha256).exists():
+                shutil.rmtree(folder)
+
+    def sweep(self) -> None:
+        """Delete what has waited for a day, and what a crash left half written."""
+        oldest = time.time() - KEPT
+        with self._lock:
+            for browser in self._folder.glob("*"):
+                for folder in browser.glob("*"):
+                    if folder.stat().st_mtime < oldest:
+                        shutil.rmtree(folder)
+                if not any(browser.iterdir()):
+                    browser.rmdir()
+
+    def keep_swept(self) -> threading.Thread:
+        """Sweep now, and every hour in the background."""
+        self.sweep()
+
+        def work() -> None:
+            while True:
+                time.sleep(SWEPT_EVERY)
+                self.sweep()
+
+        thread = threading.Thread(target=work, name="sweep", daemon=True)
+        thread.start()
+        return thread
+
+    def _keep(self, browser: str, path: Path, data: bytes) -> None:
+        """Raises ImageError where there is no room."""
+        mine, folder = self._folders(browser), self._folder / browser / image_sha256(data)
+        if folder in mine:
+            return
+        if len(mine) >= MOST_IMAGES:
+            raise ImageError(f"{MOST_IMAGES} images of this browser wait already: rate some of them first")
+        if _size(mine) + len(data) > MOST_BYTES:
+            raise ImageError(
+                f"the images of this browser that wait take {MOST_BYTES >> 30} GiB: rate some of them first"
+            )
+        if _size(self._folder.glob("*/*")) + len(data) > MOST_BYTES_OF_ALL:
+            raise ImageError("the images that wait here take all the room there is for them: try again tomorrow")
+        incoming = folder.with_name(INCOMING + secrets.token_hex(8))
+        incoming.mkdir(parents=True)
+        (incoming / path.name).write_bytes(data)
+        now = time.time_ns()  # the file system's own clock may be too coarse to tell which came first
+        os.utime(incoming, ns=(now, now))
+        incoming.rename(folder)
+
+    def _folders(self, browser: str) -> list[Path]:
+        return [folder for folder in (self._folder / browser).glob("*") if not folder.name.startswith(INCOMING)]
+
+
+def _size(folders: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for folder in folders for file in folder.iterdir())

@@ -10,11 +10,10 @@ from app import cards
 from app.adapt_tab import Bench, adapters_table, choices, command, points_in_words
 from app.figures import Point
 from app.naming import breakable, short
-from app.page import recognise
+from app.page import last_rater
 from app.scoring import csv_file
 from app.session import Scored
 from app.settings import EXAMPLES, parse_settings
-from app.waiting import Waiting
 from model.adapter import AdapterCard, BrokenAdapter
 from model.assessment import Failure
 from tests.app.examples import assessment
@@ -24,16 +23,16 @@ from tests.bad_images import write_zoo
 def test_names_from_outside_are_escaped():
     hostile = "<img src=x onerror=alert(1)>.jpg"
     shown = [
-        cards.score_card(Scored(Path(hostile), assessment(), looked_at=hostile), "data:,"),
+        cards.score_card(Scored(Path(hostile), assessment(), "0" * 64, looked_at=hostile), "data:,"),
         cards.problems([Failure(hostile, "not an image")]),
-        cards.results_table([Scored(Path(hostile), assessment())], ["data:,"]),
+        cards.results_table([Scored(Path(hostile), assessment(), "0" * 64)], ["data:,"]),
         cards.chart_words([(hostile, assessment())], "x"),
     ]
     assert not any("<img src=x" in html for html in shown)
 
 
 def test_the_csv_has_a_row_for_each_picture_and_the_error_of_each_failure():
-    scored = Scored(Path("/tmp/x/a.jpg"), assessment(image="/tmp/x/a.jpg"))
+    scored = Scored(Path("/tmp/x/a.jpg"), assessment(image="/tmp/x/a.jpg"), "0" * 64)
     with open(csv_file([scored], [Failure("/tmp/x/b.jpg", "empty file")]), encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["image"], row["error"]) for row in rows] == [("a.jpg", ""), ("b.jpg", "empty file")]
@@ -41,7 +40,7 @@ def test_the_csv_has_a_row_for_each_picture_and_the_error_of_each_failure():
 
 
 def test_what_was_asked_for_is_told_in_table_card_and_csv():
-    beauty, film = Scored(Path("a.jpg"), assessment(), "aesthetics"), Scored(Path("b.mp4"), assessment(), "video")
+    beauty, film = Scored(Path("a.jpg"), assessment(), "0" * 64, "aesthetics"), Scored(Path("b.mp4"), assessment(), "0" * 64, "video")
     with open(csv_file([beauty, film], [Failure("c.jpg", "empty file")]), encoding="utf-8") as file:
         assert [row["task"] for row in csv.DictReader(file)] == ["aesthetics", "video", ""]
     mixed = cards.results_table([beauty, film], ["data:,"] * 2)
@@ -51,7 +50,7 @@ def test_what_was_asked_for_is_told_in_table_card_and_csv():
 
 
 def test_a_quotation_mark_in_a_files_name_is_shown_as_one():
-    shown = cards.score_card(Scored(Path("/tmp/a %22b%22.jpg"), assessment()), "data:,")
+    shown = cards.score_card(Scored(Path("/tmp/a %22b%22.jpg"), assessment(), "0" * 64), "data:,")
     assert "a &quot;b&quot;.jpg" in shown and "%22" not in shown
 
 
@@ -70,21 +69,9 @@ def test_the_command_can_be_pasted_even_with_a_space_in_the_folder():
     )
 
 
-def test_a_browser_keeps_its_token_and_a_new_one_gets_its_own():
-    first, _ = recognise({})
-    assert recognise(first | {"rater": "Ada"}) == ({"token": first["token"], "rater": "Ada"}, "Ada")
-    assert recognise(None)[0]["token"] != first["token"]
-
-
-def test_uploads_wait_for_the_browser_that_sent_them_only(tmp_path):
-    zoo = write_zoo(tmp_path)
-    waiting = Waiting()
-    failures = waiting.add("mine", [str(zoo[name][0]) for name in ("plain.jpg", "text.jpg", "alpha.png")])
-    assert [(f.image, f.error) for f in failures] == [("text.jpg", "not an image: the file holds text")]
-    assert list(waiting.images("mine").values()) == [tmp_path / "plain.jpg", tmp_path / "alpha.png"]
-    assert waiting.images("another") == {}
-    (tmp_path / "plain.jpg").unlink()
-    assert len(waiting.images("mine")) == 1
+def test_what_a_browser_remembers_is_a_name_or_nothing():
+    assert last_rater({"rater": "Ada", "token": "of an earlier version"}) == "Ada"
+    assert [last_rater(odd) for odd in (None, {}, [], "Ada")] == [""] * 4
 
 
 def test_a_broken_adapter_is_listed_with_its_sentence():

@@ -2,6 +2,8 @@
 
 import csv
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import fields
 
 import pytest
@@ -132,7 +134,10 @@ def test_ratings_move_the_score_after_fine_tuning(page, server):
     expect(page.locator(".progress p")).to_have_text(f"{total} of {total} rated")
     votes = open_annotations(server.data).ratings_of("Ada")
     assert [vote.seen for vote in votes] == ["nothing"] * 10
-    assert [round(vote.shown.score, 2) for vote in votes] == revealed
+    assert [vote.shown for vote in votes] == [None] * 10
+    with closing(sqlite3.connect(server.data / "annotations.db")) as database:
+        shown = dict(database.execute("SELECT image, score FROM exposures WHERE place = 'rate'").fetchall())
+    assert [round(shown[vote.sha256], 2) for vote in votes] == revealed
 
     open_tab(page, "Adapt")
     chart(page, "adapt-chart")
