@@ -1,14 +1,14 @@
 """The Adapt tab: what people's ratings say about the model, how to fine-tune it on them, and which adapter to use."""
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from annotations import Annotations, Counts, ImageSummary
+from annotations import Annotations, Counts, ImageProblem, ImageSummary
 from app import cards, figures, stale
 from app.errors import says_errors
 from app.figures import Point
@@ -18,6 +18,7 @@ from app.rated_scores import RatedScores, SoFar
 from app.scorers import Scorers
 from app.session import Session
 from app.settings import Settings
+from model.assessment import Failure
 from model.errors import ModelError
 from model.finetune import CHANCE, FEW
 from model.registry import SHIPPED, check_spec, resolve
@@ -54,7 +55,7 @@ class Bench:
             said += left_out_in_words(so_far.failed)
         visitor.drawn["adapt"] = spec
         return [
-            counts_card(self.annotations.counts(), include_revealed),
+            counts_card(self.annotations.counts(), include_revealed) + unshown_card(self.annotations.problems()),
             gr.Plot(figures.opinions_against_scores(points, short(spec)) if points else None, visible=bool(points)),
             said,
             gr.Timer(active=to_come > 0),
@@ -70,11 +71,12 @@ class Bench:
     def points(self, summaries: list[ImageSummary], scores: dict[str, float], spec: str) -> list[Point]:
         """Each rated image that is among the `scores` (by sha256, on 1..5), with its MOS."""
         learnt = self.trained_on(spec)
-        return [
-            Point(s.sha256[:8], s.opinion.mos, scores[s.sha256], s.opinion.n, s.opinion.interval, s.sha256 in learnt)
+        points = [
+            Point(s.opinion.mos, scores[s.sha256], s.opinion.n, s.opinion.interval, s.sha256 in learnt)
             for s in summaries
             if s.sha256 in scores
         ]
+        return sorted(points, key=lambda point: (point.score, point.mos))  # their order tells no image either
 
     def trained_on(self, spec: str) -> frozenset[str]:
         """The SHA-256 of the images that the adapter of SPEC was trained on, where it says so."""
@@ -160,6 +162,12 @@ def progress_in_words(images: int, to_come: int) -> str:
     return cards.empty(
         f"Scoring the rated images: {images - to_come} of {images} done. The chart appears when all are."
     )
+
+
+def unshown_card(problems: Sequence[ImageProblem]) -> str:
+    """The images that raters were not shown, and why: for the owner, who can put the files right."""
+    failures = [Failure(problem.name or f"{problem.sha256[:12]}…", problem.sentence) for problem in problems]
+    return cards.problems(failures, "shown to raters")
 
 
 def left_out_in_words(failed: int) -> str:

@@ -19,9 +19,9 @@ FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation
 
 @dataclass(frozen=True)
 class Point:
-    """One rated image: what people say and what the model says, both on 1..5; `learnt`: the adapter in use was trained on it."""
+    """One rated image: what people say and what the model says, both on 1..5; `learnt`: the adapter in use was trained on it.
+    Which image it is is not said: who has yet to rate it must not learn its score."""
 
-    name: str
     mos: float
     score: float
     n: int
@@ -129,7 +129,7 @@ def opinions_against_scores(points: Sequence[Point], model: str) -> go.Figure:
         mode="markers",
         marker={"color": BLUE, "size": 10, "opacity": 0.8, "line": {"color": "white", "width": 1}},
         name="rated image, 95 % interval",
-        hovertext=[f"{escape(p.name)}<br>MOS {p.mos:.2f} of {p.n}<br>score {p.score:.2f}" for p in points],
+        hovertext=[f"MOS {p.mos:.2f} of {p.n}<br>score {p.score:.2f}" for p in points],
         hoverinfo="text",
     )
     _dress(

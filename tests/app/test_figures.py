@@ -54,10 +54,10 @@ def test_two_pictures_stay_on_their_native_scale():
 
 
 def test_opinions_are_drawn_against_scores_with_their_intervals():
-    figure = opinions_against_scores([Point("a", 2.0, 3.5, 3, (1.5, 2.5)), Point("b", 4.0, 3.9, 1, None)], "nano")
+    figure = opinions_against_scores([Point(2.0, 3.5, 3, (1.5, 2.5)), Point(4.0, 3.9, 1, None)], "nano")
     dots = next(trace for trace in figure.data if trace.mode == "markers")
     assert (list(dots.x), list(dots.y)) == ([3.5, 3.9], [2.0, 4.0])
     assert list(dots.error_y.array) == [0.5, 0] and "95 % interval" in dots.name
-    figure = opinions_against_scores([Point("two who disagree", 3.5, 3.5, 2, (-2.9, 9.9))], "nano")
+    figure = opinions_against_scores([Point(3.5, 3.5, 2, (-2.9, 9.9))], "nano")
     dots = next(trace for trace in figure.data if trace.mode == "markers")
     assert (list(dots.error_y.array), list(dots.error_y.arrayminus)) == ([1.5], [2.5])  # to the ends of the scale

@@ -1,0 +1,48 @@
+"""The Rate tab's work without a browser: a rating is kept whatever becomes of the score that is revealed after it."""
+
+import pytest
+import torch
+
+from annotations import image_sha256, open_annotations
+from app.rate_tab import Desk
+from app.scorers import Scorers
+from app.session import Session
+from app.waiting import Waiting
+from tests.bad_images import picture
+
+
+@pytest.fixture
+def desk(tmp_path):
+    picture(64, 64).save(tmp_path / "a.png")
+    desk = Desk(Scorers(tmp_path), open_annotations(tmp_path / "data"), Waiting(tmp_path / "data" / "pending"))
+    desk.add([str(tmp_path / "a.png")], "browser")
+    return desk
+
+
+def test_a_model_that_fails_at_the_reveal_loses_no_rating(desk, capsys):
+    visitor = Session("nano")
+    model = desk.scorers.get("nano").backbone.model
+    first = next(parameter for parameter in model.parameters() if parameter.dim() == 4)
+    first.data = torch.zeros(1, 1, 1, 1)  # of a shape that no image fits: PyTorch raises RuntimeError
+    desk.present("Ada", visitor, "browser")
+    shown = desk.submit(4, 4.0, visitor.presented, visitor, "browser")
+    assert any("Kept. There is no score to show: nano failed" in str(part) for part in shown)
+    assert "error: nano could not score" in capsys.readouterr().err
+    [kept] = desk.annotations.ratings_of("Ada")
+    assert (kept.value, kept.seen, kept.shown) == (4.0, "nothing", None)
+    # Nothing was shown: the rater is as blind as before.
+    assert desk.annotations.present("Ada", kept.sha256, browser="browser").seen == "nothing"
+
+
+def test_a_rating_sent_twice_is_kept_once_and_revealed_twice(desk, tmp_path):
+    visitor = Session("nano")
+    desk.present("Ada", visitor, "browser")
+    key = visitor.presented
+    for value in (4.0, 1.0):
+        shown = desk.submit(4, value, key, visitor, "browser")
+        assert any(
+            "Kept as a rating given blind" in str(part) and "<strong>4.0</strong>" in str(part) for part in shown
+        )
+    [kept] = desk.annotations.ratings_of("Ada")
+    assert kept.sha256 == image_sha256((tmp_path / "a.png").read_bytes())
+    assert desk.annotations.counts().ratings == 1 and desk.waiting.images("browser") == {}
