@@ -12,7 +12,7 @@ from annotations import AnnotationError, Annotations, Rating, ShownScore, clean_
 from app import cards
 from app.browser import browser_of
 from app.errors import Refused, says_beside, says_errors
-from app.naming import file_name, short
+from app.naming import file_name
 from app.opinion import NO_CHOICE, opinion_input
 from app.pictures import example_files, picture_uri
 from app.readings import level_word
@@ -161,16 +161,7 @@ class Desk:
 
     def _score(self, path: Path, visitor: Session) -> ShownScore:
         """Raises ModelError."""
-        try:
-            outcome = next(self.scorers.get(visitor.spec).assess_files([path]))
-        except (
-            RuntimeError,
-            MemoryError,
-        ) as error:  # of any model that somebody chose: PyTorch's errors are RuntimeErrors
-            print(f"error: {visitor.spec} could not score {path}: {error!r}", file=sys.stderr, flush=True)
-            lacks = isinstance(error, MemoryError) or "out of memory" in str(error)
-            why = "ran out of memory" if lacks else "failed, and the server's log says why"
-            raise ModelError(f"{short(visitor.spec)} {why}") from error
+        outcome = next(self.scorers.get(visitor.spec).assess_files([path]))
         if isinstance(outcome, Failure):
             raise ImageError(outcome.error)
         return shown_score(outcome)
