@@ -147,5 +147,7 @@ def test_what_cannot_be_shown_stops_nobody_and_the_owner_is_told(browser, tmp_pa
         assert rated == {image_sha256(path.read_bytes()) for path in (misnamed, kept)}
         assert store.image_path(image_sha256(misnamed.read_bytes())).suffix == ".jpg"
         open_tab(page, "Adapt")
-        expect(page.locator(".problems")).to_contain_text(f"{lost.name}: no such file")
-        assert (tmp_path / "server.log").read_text().count("cannot be shown to raters: no such file") == 1
+        expect(page.locator(".problems")).to_contain_text(f"{lost.name}: cannot be read: no such file")
+        assert (tmp_path / "server.log").read_text().count(
+            "cannot be shown to raters: cannot be read: no such file"
+        ) == 1
