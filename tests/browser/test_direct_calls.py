@@ -71,12 +71,12 @@ def test_an_event_before_the_page_has_loaded_counts_for_its_browser(server):
     assert "pictures that you added" not in json.dumps(list(other.outputs.values()))
 
 
-@pytest.mark.parametrize("forged", ["another's", "none", "invented", "odd"])
+@pytest.mark.parametrize("forged", ["another", "none", "invented", "odd"])
 def test_a_rating_under_an_identity_that_is_not_the_callers_is_refused_without_a_trace(server, forged):
-    mine, other = Caller(server, TOKENS["a"], f"mine {forged}"), Caller(server, TOKENS["b"], f"other {forged}")
+    mine, other = Caller(server, TOKENS["a"], f"mine-{forged}"), Caller(server, TOKENS["b"], f"other-{forged}")
     mine.event("rate-examples", "click")
     mine.event("rate-start", "click", rate_name="Ann")
-    key = {"another's": mine.key(), "none": None, "invented": "0" * 32, "odd": {"a": [1]}}[forged]
+    key = {"another": mine.key(), "none": None, "invented": "0" * 32, "odd": {"a": [1]}}[forged]
     before = open_annotations(server.data).counts()
     said = other.event("rate-submit", "click", key=key, rate_word=4, rate_value=4)
     assert "refusal" in said and ("not presented in this browser" in said or "press Start rating" in said)
