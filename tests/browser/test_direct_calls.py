@@ -76,7 +76,7 @@ def test_a_rating_under_an_identity_that_is_not_the_callers_is_refused_without_a
     mine, other = Caller(server, TOKENS["a"], f"mine-{forged}"), Caller(server, TOKENS["b"], f"other-{forged}")
     mine.event("rate-examples", "click")
     mine.event("rate-start", "click", rate_name="Ann")
-    key = {"another": mine.key(), "none": None, "invented": "0" * 32, "odd": {"a": [1]}}[forged]
+    key = {"another": mine.key(), "none": "", "invented": "0" * 32, "odd": {"a": [1]}}[forged]
     before = open_annotations(server.data).counts()
     said = other.event("rate-submit", "click", key=key, rate_word=4, rate_value=4)
     assert "refusal" in said and ("not presented in this browser" in said or "press Start rating" in said)
