@@ -62,6 +62,16 @@ class Bench:
             *stale.notice("adapt", visitor),
         ]
 
+    def adapters(self, visitor: Session) -> list:
+        """The adapters' table and the choice among those that can be used now; what is in use is chosen."""
+        cards_of = self.adapter_cards()
+        specs = [self.settings.model, *visitor.used, visitor.spec]
+        usable = {card.name: spec for card in cards_of if (spec := self.usable_spec(card, specs))}
+        return [
+            adapters_table(cards_of, usable),
+            gr.Radio(choices=choices(cards_of, specs, usable), value=visitor.spec),
+        ]
+
     def so_far(self, summaries: list[ImageSummary], spec: str) -> SoFar:
         """The scores of rated images by SPEC that there are; the others are computed from now on. Raises ModelError."""
         if not summaries:  # a model need not be loaded for that
