@@ -6,6 +6,7 @@
 # PYTHON=python3.12 make run        another Python (3.11 or newer)
 # make run ARGS="--data-dir /srv/q" what app.py is given
 # make test ARGS="-k zoo"           what pytest is given
+# make test ARGS='-m "not slow"'    what a changed line needs first; docs/testing.md says more
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu make run
 #                                   torch from another package index (there: the smaller CPU build)
 
@@ -27,7 +28,7 @@ run: setup
 	$(VENV)/bin/python app.py $(ARGS)
 
 test: setup-test chromium lint
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 lint: setup-test
 	$(VENV)/bin/ruff check --quiet .

@@ -2,7 +2,16 @@
 
 import os
 
+import pytest
+
 import model  # noqa: F401, settles how torch's threads wait, before a test imports torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Among several processes (make test) a file's tests stay together, and all that share the browser's server: each is set up once."""
+    for item in items:
+        browser = "server" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("server" if browser else item.nodeid.partition("::")[0]))

@@ -101,10 +101,17 @@ def forked(home, command):
     return result
 
 
+@pytest.fixture(scope="module")
+def results(home):
+    """What each command ended with, in the README's order: some read what others wrote."""
+    first, *others = commands()
+    return {first: in_a_shell(home, first)} | {command: forked(home, command) for command in others}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", commands())
-def test_command(home, command):
-    result = in_a_shell(home, command) if command == commands()[0] else forked(home, command)
+def test_command(results, command):
+    result = results[command]
     assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}"
     if "--format json" in command and ">" not in command:
         lines = [json.loads(line) for line in result.stdout.splitlines()]
