@@ -49,6 +49,8 @@ ifneq ($(strip $(TORCH_INDEX)),)
 	$(PIP_INSTALL) --index-url "$(TORCH_INDEX)" "$$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements.txt)"
 endif
 	$(PIP_INSTALL) -r requirements.txt
+	@# The project is not installed: this lets python -m model.score find it from any working directory.
+	@$(VENV)/bin/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "q-scorer-studio.pth").write_text("$(CURDIR)\n")'
 	@touch $@
 
 $(VENV)/.ready-test: requirements-dev.txt $(VENV)/.ready

@@ -160,6 +160,7 @@ def write_gallery(folder: Path, scored: Sequence[RatedScore], report: dict) -> P
                 low=low or NONE,
             ),
             encoding="utf-8",
+            errors="backslashreplace",  # a file's name may be no Unicode
         )
     except OSError as error:
         raise DataError(f"{folder} cannot be written ({error.strerror}): name another folder") from error

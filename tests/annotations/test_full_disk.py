@@ -113,7 +113,7 @@ def test_a_read_only_folder_is_exported_and_left_as_it_is(start_python, open_els
             before = {path: path.read_bytes() for path in data.glob("annotations.db*")}
             assert len(before) == (3 if open_elsewhere else 1)
             data.chmod(0o555)
-            out, errors = start_python(EXPORT_AS_NOBODY, str(data)).communicate(timeout=60)
+            out, errors = start_python(EXPORT_AS_NOBODY, str(data)).communicate(timeout=300)
             data.chmod(0o755)
             assert {path: path.read_bytes() for path in data.glob("annotations.db*")} == before
     assert errors == "" and sorted(line.split(",", 1)[1] for line in out.splitlines()[1:]) == (

@@ -145,7 +145,7 @@ def test_each_row_is_there_as_soon_as_its_image_is_scored(printer):
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         lines = [process.stdout.readline() for _ in range(1 if printer == "json" else 2)]
         assert process.poll() is None and "0.jpg" in lines[-1]
-        assert process.communicate("\n\n", timeout=60)[0].count(".jpg") == 1
+        assert process.communicate("\n\n", timeout=300)[0].count(".jpg") == 1
 
 
 @needs_full
@@ -153,7 +153,7 @@ def test_each_row_is_there_as_soon_as_its_image_is_scored(printer):
 def test_output_that_the_disk_refuses_is_one_sentence(count):
     with FULL.open("w") as full:
         command = [sys.executable, "-c", ROWS, "csv", str(count)]
-        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("error: the output cannot be written (No space left on device)")
 
@@ -167,7 +167,7 @@ def test_a_closed_stream_is_quiet(shell, status):
         cwd=ROOT,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        timeout=60,
+        timeout=300,
     )
     assert (done.returncode, done.stderr) == (status, b"")
 
@@ -195,5 +195,12 @@ def test_a_signal_unwinds_the_command(name):
     ) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        out, said = process.communicate(timeout=60)
+        out, said = process.communicate(timeout=300)
     assert (process.returncode, out, said) == (128 + number, "cleared\n", "")
+
+
+def test_with_pythonpath_a_command_runs_in_any_folder(tmp_path):
+    command = [sys.executable, "-m", "model.registry"]
+    options = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("nano ")

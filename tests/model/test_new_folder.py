@@ -77,7 +77,7 @@ def test_what_goes_wrong_within_leaves_nothing(tmp_path):
 def test_a_signal_leaves_nothing(name, at_work, tmp_path):
     number = getattr(signal, name)
     at_work.send_signal(number)
-    assert at_work.wait(timeout=60) == 128 + number
+    assert at_work.wait(timeout=300) == 128 + number
     assert names(tmp_path) == []
 
 
@@ -87,7 +87,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_another_work
     make(tmp_path / "new")
     assert names(tmp_path) == [*there, "new"]
     at_work.kill()
-    at_work.wait(timeout=60)
+    at_work.wait(timeout=300)
     assert names(tmp_path) == [*there, "new"]
     clear_unfinished(tmp_path)
     assert names(tmp_path) == ["new"]
