@@ -15,3 +15,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         browser = "server" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("server" if browser else item.nodeid.partition("::")[0]))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The seed of the order, which pytest-randomly prints only without -q."""
+    if (seed := config.getoption("randomly_seed", None)) is not None:
+        terminalreporter.line(f"random order: --randomly-seed={seed}")
