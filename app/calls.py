@@ -18,21 +18,25 @@ BY_GRADIO = (gr.EventData, gr.Progress, gr.Request)  # arguments that no caller 
 
 
 class CheckedBlocks(gr.Blocks):
-    """A page whose events refuse malformed calls."""
+    """A page whose events refuse malformed calls, and whose log has traces of faults only: a gr.Error is a sentence for the caller."""
+
+    async def process_api(self, *call, **options):
+        try:
+            return await super().process_api(*call, **options)
+        except gr.Error as error:
+            error.print_exception = False
+            raise
 
     async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
         check_texts(inputs)
         try:
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
-        except gr.Error as error:  # a component's own sentence
-            error.print_exception = False
+        except gr.Error:  # a component's own sentence
             raise
         except Exception as error:  # components raise whatever comes of a value that they do not expect
             raise Malformed from error
 
-    async def call_function(
-        self, block_fn, processed_input, iterator=None, requests=None, event_id=None, event_data=None, *others
-    ):
+    async def call_function(self, block_fn, processed_input, *others):
         if block_fn.fn is None:
             raise Malformed
         for adapter, value in zip(adapters(block_fn.fn), processed_input, strict=True):
@@ -40,18 +44,7 @@ class CheckedBlocks(gr.Blocks):
                 adapter.validate_python(value, strict=True)
             except ValidationError as error:
                 raise Malformed from error
-        if event_data is not None:
-            event_data = EventData(event_data.target, event_data._data)
-        return await super().call_function(block_fn, processed_input, iterator, requests, event_id, event_data, *others)
-
-
-class EventData(gr.EventData):
-    """What the browser tells of an event. A malformed call may tell nothing."""
-
-    def __getattr__(self, name: str) -> Any:
-        if isinstance(self._data, dict) and name in self._data:
-            return self._data[name]
-        raise Malformed
+        return await super().call_function(block_fn, processed_input, *others)
 
 
 @cache

@@ -21,16 +21,17 @@ MOST_JSON = 8 * 2**20  # bytes of a call; files come by /upload, which has its o
 
 
 class Gate:
-    """ASGI middleware around the page. names: host names under which the page is reached besides localhost, this machine's own and IP
-    addresses; any_host: they are not known (a Space), and only foreign origins are refused.
+    """ASGI middleware around the page. bound: the host it listens on. named: the host names under which a proxy serves it; any_host: they
+    are not known (a Space), and only foreign origins are refused. Localhost, this machine's own name and IP addresses always pass.
 
     A site that somebody visits can send requests from their browser to this page. It cannot choose the Host or the Origin that the browser
     sends, and these are checked: a foreign origin is refused, and so is a name that such a site has resolved to this machine.
     """
 
-    def __init__(self, app: ASGIApp, names: Sequence[str], any_host: bool = False) -> None:
+    def __init__(self, app: ASGIApp, bound: str, named: Sequence[str], any_host: bool = False) -> None:
         own = gethostname().lower()
-        self.app, self.any_host, self.names = app, any_host, {"localhost", own, f"{own}.local", *names}
+        self.app, self.named, self.any_host = app, set(named), any_host
+        self.names = {"localhost", own, f"{own}.local", bound.lower(), *named}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":  # lifespan; the page has no web sockets
@@ -67,7 +68,7 @@ class Gate:
         cannot make a browser send that without asking first, and it is not allowed to."""
         asked = origin.partition("://")[2].lower()
         hosts = {host.lower(), forwarded.partition(",")[0].strip().lower()}
-        return bool(asked) and (asked in hosts or _name(asked) in self.names - {"localhost"})
+        return bool(asked) and (asked in hosts or _name(asked) in self.named)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         held: list[Message] = []  # an answer with status 500: what Gradio says before its fault comes up here

@@ -104,7 +104,7 @@ def web_app(page: gr.Blocks, settings: Settings) -> Gate:
         ssr_mode=False,
         pwa=False,
     )
-    return Gate(around, [settings.host.lower(), *settings.hosts], any_host=settings.space)
+    return Gate(around, settings.host, settings.hosts, any_host=settings.space)
 
 
 class Server(uvicorn.Server):

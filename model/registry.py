@@ -124,7 +124,7 @@ def check_spec(spec: str, adapters: Path | None = None) -> None:
 def find_model(name: str, fetch: Callable[[str], Path] = download) -> Path:
     """The folder that a folder's path or a hub id names. Raises ModelLoadError when there is none."""
     folder = Path(name)
-    if any((folder / settings).is_file() for settings in ("config.json", "adapter_config.json")):
+    if any(_holds(folder, settings) for settings in ("config.json", "adapter_config.json")):
         return folder
     if is_hub_id(name):
         return fetch(name)
@@ -132,15 +132,25 @@ def find_model(name: str, fetch: Callable[[str], Path] = download) -> Path:
     raise ModelLoadError(f"{what}: give one of {', '.join(KNOWN)}, the folder of a model, or a hub id (owner/model).")
 
 
+def _holds(folder: Path, name: str) -> bool:
+    """Whether a folder has this file. Raises ModelLoadError where it may not be read, or nothing can have the name."""
+    try:
+        return (folder / name).is_file()
+    except OSError as error:
+        raise ModelLoadError(
+            f"'{str(folder)[:80]}' cannot be looked up as a model ({error.strerror}): give a name, a folder that can be read, or a hub id."
+        ) from error
+
+
 def find_adapter(name: str, adapters: Path | None, fetch: Callable[[str], Path] = download) -> Path:
     """The folder of an adapter given by name, path or hub id. Raises ModelLoadError when there is none."""
     places = [Path(name), *([adapters / name] if adapters else [])]
     for place in places:
-        if (place / "adapter_config.json").is_file():
+        if _holds(place, "adapter_config.json"):
             return place
     if is_hub_id(name):
         return fetch(name)
-    if any((place / "config.json").is_file() for place in places):
+    if any(_holds(place, "config.json") for place in places):
         raise ModelLoadError(f"{name} is a whole model, not an adapter: give it alone.")
     looked = " or ".join(dict.fromkeys(map(str, places)))
     raise ModelLoadError(

@@ -51,6 +51,7 @@ def test_only_known_host_names_are_answered(client, host, passes):
         ("https://photos.example.org", {}, True),
         ("https://studio.example.com", {"X-Forwarded-Host": "studio.example.com"}, True),
         ("http://localhost:3000", {}, False),
+        ("http://127.0.0.1:3000", {}, False),
         ("https://evil.example.net", {}, False),
         ("null", {}, False),
     ],

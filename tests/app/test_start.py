@@ -43,6 +43,18 @@ def test_a_port_in_use_is_one_sentence_with_the_remedy(tmp_path):
     assert said == f"error: port {port} is in use by another program: choose another, say --port {port + 1}."
 
 
+def test_a_model_whose_name_no_file_system_takes_is_one_sentence(tmp_path):
+    for spec in ("x" * 100_000, "nano+" + "y" * 5_000, "a/" + "b" * 5_000):
+        said = refusal("--model", spec, "--data-dir", tmp_path / "data")
+        assert "cannot be looked up as a model (File name too long)" in said and len(said) < 300
+
+
+def test_a_host_that_is_none_is_one_sentence(tmp_path):
+    for host in ("no such host", "a" * 70, "..", ""):
+        assert "host" in refusal("--host", host, "--data-dir", tmp_path / "data")
+    assert "cannot be listened on" in refusal("--host", "192.0.2.1", "--data-dir", tmp_path / "data")
+
+
 def test_what_is_no_port_is_refused(capsys):
     for text in ("70000", "0", "web"):
         with pytest.raises(SystemExit):
