@@ -11,6 +11,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.surroundings import say
+
 # What the page and clients of its endpoints use. Gradio has more: deep links that stay on disk, a proxy, monitoring, reloading.
 ROUTES = re.compile(
     r"/|/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)/?|/(assets|static|svelte)/.*"
@@ -98,7 +100,7 @@ class Gate:
         except Exception as error:
             # Gradio's routes raise anything at requests that they do not expect. The page's own functions run in its queue, where
             # their faults are logged with a trace.
-            print(f"{scope['method']} {scope['path'][:200]!r} failed: {type(error).__name__}", flush=True)
+            say(f"{scope['method']} {scope['path'][:200]!r} failed: {type(error).__name__}")
             if started:  # a stream
                 await send({"type": "http.response.body", "body": b""})
             else:

@@ -21,6 +21,7 @@ from app.page import build_page, theme
 from app.pictures import example_files
 from app.scorers import Scorers
 from app.settings import EXAMPLES, MAX_UPLOAD, Settings
+from app.surroundings import say
 from model.allocator import keep_freed_memory
 from model.errors import ModelError
 from model.registry import check_spec
@@ -44,7 +45,7 @@ def serve(settings: Settings) -> None:
         with listen(settings.host, settings.port) as listening:
             page = build_page(settings, scorers)
             server = Server(page, web_app(page, settings))
-            print(f"Q-Scorer Studio is open at {address(settings)} (Ctrl-C ends it)", flush=True)
+            say(f"Q-Scorer Studio is open at {address(settings)} (Ctrl-C ends it)")
             scorers.warm(settings.model)
             server.run(sockets=[listening])
     except (ModelError, AnnotationError, CannotOpen) as error:

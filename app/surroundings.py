@@ -1,7 +1,6 @@
 """What the page finds around it when it starts, put right before Gradio is imported: streams, limits and environment variables."""
 
 import os
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +37,14 @@ def without_network_settings() -> Iterator[None]:
         os.environ.update(hidden)
 
 
+def say(text: str) -> None:
+    """A line for whoever started the page. It goes on without where the line cannot be written: a full disk, a pipe that nobody reads."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what was not written would be tried again, and fail, at exit
+
+
 def as_sentence(error: Exception) -> str:
     """An error of a library or the system on one line, with the environment variables whose value it names."""
     said = " ".join(str(error).split()) or type(error).__name__
@@ -59,6 +66,10 @@ def _open_streams() -> None:
 
 
 def _allow_open_files() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -43,10 +43,10 @@ def _sweep_on(parent: Path, folder: Path) -> None:
 
 def sweep(parent: Path) -> None:
     """Delete what is older than KEPT in this user's folders of ours below `parent`."""
-    oldest = time.time() - KEPT
+    oldest, user = time.time() - KEPT, getattr(os, "getuid", lambda: 0)()  # on Windows all files say 0
     for folder in parent.glob(f"{PREFIX}*"):
         # A link, or somebody else's folder of this name, could lead anywhere.
-        if folder.is_symlink() or folder.lstat().st_uid != os.getuid():
+        if folder.is_symlink() or folder.lstat().st_uid != user:
             continue
         for place, _, files in os.walk(folder, topdown=False):
             for path in [*(Path(place, name) for name in files), Path(place)]:
