@@ -25,6 +25,10 @@ class ScoringFailed(ModelError):
     """A model that could not compute the scores of some images. Others, or fewer at once, may succeed."""
 
 
+class OutOfMemory(ScoringFailed):
+    """Memory was too little for so many images at once."""
+
+
 class DataError(ModelError):
     """Labels or ratings that cannot be used."""
 

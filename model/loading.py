@@ -28,7 +28,7 @@ class Backbone(Protocol):
     """What a scorer needs of a multimodal LLM with its readout.
 
     tokens and token_ids [K] run from worst to best; regressor is there for score_token readouts. What `prepare` gives has a
-    `shape_key`: pictures whose keys are equal may share a batch, and each gets what it would get alone.
+    `shape_key`: pictures whose keys are equal may share a batch, and each gets what it would get alone; and `nbytes`, its size.
     """
 
     model: nn.Module

@@ -58,6 +58,17 @@ def check_memory(name: str, sizes: dict[str, float], wanted: str, free: float | 
     )
 
 
+# What torch says where it raises a plain RuntimeError: its allocators on the CPU (Linux, Windows) and on Apple's GPU, and cuBLAS.
+LACKING = ("can't allocate memory", "not enough memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a computation failed for lack of memory, on the CPU or a GPU, and for nothing else."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in LACKING)
+
+
 def free_memory(device: str | torch.device) -> float | None:
     """Bytes that a model may still take on a device; None where the system does not say."""
     device = torch.device(device)

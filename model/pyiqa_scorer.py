@@ -19,6 +19,7 @@ from PIL.Image import Image
 from model.assessment import Failure
 from model.errors import ImageError, ModelLoadError, first_line
 from model.images import open_image
+from model.memory import is_out_of_memory
 
 # The metrics of the paper's table 2 by pyiqa's names, and whether a lower value is better.
 LOWER_IS_BETTER = {
@@ -72,7 +73,7 @@ class PyiqaScorer:
         try:
             value = self._value(image)
         except REJECTIONS as error:
-            if _out_of_memory(error):
+            if is_out_of_memory(error):
                 size, remedy = "{} x {}".format(*image.size), "make it smaller, or choose another --device"
                 return Failure(path, f"{self.name} has too little memory for a picture of {size}: {remedy}")
             return Failure(path, f"{self.name} cannot measure it: {first_line(error)}")
@@ -84,12 +85,6 @@ class PyiqaScorer:
     def _value(self, image: Image) -> float:
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).unsqueeze(0).float() / 255  # [1, 3, H, W] in 0..1
         return float(self.metric(pixels.to(self.device)))
-
-
-def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(
-        error
-    )  # the CPU's
 
 
 def find_metric(name: str) -> tuple[ModuleType, str]:

@@ -1,10 +1,10 @@
 """A scorer: backbone + readout + task, ready to assess images. Page, commands, evaluation and training all score through it."""
 
 import hashlib
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -12,16 +12,19 @@ import torch
 from PIL import Image
 
 from model.assessment import Assessment, Failure
-from model.errors import ImageError, ModelError, ScoringFailed, first_line
+from model.errors import ImageError, ModelError, OutOfMemory, ScoringFailed, first_line
 from model.hub import download
 from model.images import open_image
 from model.labels import intervals
 from model.loading import Backbone, asking, check_before_download, load_backbone, tasks_of
+from model.memory import is_out_of_memory
 from model.progress import Progress
 from model.readouts import Reading, read_levels, read_score_token
 from model.registry import Spec, resolve
 
 DECODERS = 2  # threads that decode pictures; each holds one full-size picture at a time
+CHUNK = 4  # batches of prepared pictures that are looked through for those of one shape
+AHEAD = 256e6  # bytes of prepared pictures that may wait while the model computes
 DECIDING = {".safetensors", ".bin", ".model"}  # with the settings named in `revision`, the files that decide the scores
 
 
@@ -54,16 +57,33 @@ class Scorer:
         return self.assess_prepared([self.backbone.prepare(image) for image in images], names, batch_size)
 
     def assess_files(self, paths: Iterable[str | Path], batch_size: int = 8) -> Iterator[Assessment | Failure]:
-        """Assess picture files (for the task video: video files), lazily and in order; a file that cannot be read or scored
-        gives a Failure and the rest goes on."""
-        paths = iter(paths)
-        with ThreadPoolExecutor(DECODERS) as pool:
-            while chunk := [str(path) for path in islice(paths, 4 * batch_size)]:
-                prepared = list(pool.map(self._prepared_or_failure, chunk))
+        """Assess picture files (for the task video: video files), lazily and in order; a file that cannot be read or
+        scored gives a Failure and the rest goes on.
+
+        The next files are decoded while the model computes. What waits is ready for the model: at most DECODERS pictures are in memory
+        at full size. Closing the iterator ends its threads.
+        """
+        # A video's frames are many: no more of them wait than go through the model together.
+        names, size = map(str, paths), batch_size if self.task == "video" else CHUNK * batch_size
+        pool = ThreadPoolExecutor(DECODERS, "decode")
+        waiting: deque[tuple[str, Future]] = deque()
+
+        def decode(count: int) -> None:
+            waiting.extend((name, pool.submit(self._prepared_or_failure, name)) for name in islice(names, count))
+
+        try:
+            decode(size)
+            while waiting:
+                chunk, prepared = zip(*((name, future.result()) for name, future in waiting), strict=True)
+                waiting.clear()
+                decode(min(size, room_ahead(prepared)))  # on the pool's threads, while the model computes
                 good = [(p, name) for p, name in zip(prepared, chunk, strict=True) if not isinstance(p, Failure)]
                 assessed = iter(self._assess_or_fail([p for p, _ in good], [name for _, name in good], batch_size))
                 for p in prepared:
                     yield p if isinstance(p, Failure) else next(assessed)
+                decode(size - len(waiting))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _assess_or_fail(
         self, prepared: Sequence, names: Sequence[str], batch_size: int
@@ -114,12 +134,27 @@ class Scorer:
             by_shape[picture.shape_key].append(n)
         results: dict[int, Assessment] = {}
         for members in by_shape.values():
-            for start in range(0, len(members), batch_size):
-                batch = members[start : start + batch_size]
-                reading = self._read([prepared[n] for n in batch])
+            waiting, size = deque(members), batch_size
+            while waiting:
+                batch = list(islice(waiting, size))
+                reading = self._read_or_none([prepared[n] for n in batch])
+                if reading is None:
+                    size = max(1, len(batch) // 2)
+                    continue
                 for row, n in enumerate(batch):
-                    results[n] = self._assessment(names[n], reading, row)
+                    results[waiting.popleft()] = self._assessment(names[n], reading, row)
         return [results[n] for n in range(len(prepared))]
+
+    def _read_or_none(self, batch: Sequence) -> Reading | None:
+        """The batch's reading; None where there is too little memory for so many. Raises ScoringFailed, OutOfMemory for one image."""
+        try:
+            return self._read(batch)
+        except OutOfMemory:
+            if len(batch) == 1:
+                raise
+        if torch.cuda.is_available():  # after the except block: the error keeps the tensors of its frames
+            torch.cuda.empty_cache()
+        return None
 
     def _read(self, batch: Sequence) -> Reading:
         reading = self.turn(self._forward, batch)
@@ -135,9 +170,9 @@ class Scorer:
         try:
             return read(self.backbone, *self.backbone.last_position(batch))
         except (RuntimeError, MemoryError) as error:  # torch's own; it has no other kind for most of what goes wrong
-            if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error):
-                remedy = "free some, or choose a smaller model"
-                raise ScoringFailed(f"{self.name} ran out of memory while scoring: {remedy}.") from error
+            if is_out_of_memory(error):
+                remedy = "free some, or choose a smaller model, --dtype bfloat16 or another --device"
+                raise OutOfMemory(f"{self.name} ran out of memory while scoring: {remedy}.") from error
             raise ScoringFailed(f"{self.name} could not score it: {first_line(error)}.") from error
 
     def _assessment(self, name: str, reading: Reading, row: int) -> Assessment:
@@ -154,6 +189,12 @@ class Scorer:
             model=self.name,
             revision=self.revision,
         )
+
+
+def room_ahead(prepared: Sequence) -> int:
+    """How many pictures like these may wait, as AHEAD says; at least one."""
+    largest = max((p.nbytes for p in prepared if not isinstance(p, Failure)), default=1)
+    return max(1, int(AHEAD // largest))
 
 
 def read(backbone: Backbone, hidden: torch.Tensor, logits: torch.Tensor) -> Reading:
@@ -210,7 +251,7 @@ def revision(found: Spec) -> str:
     return digest.hexdigest()[:12]
 
 
-@cache
+@lru_cache(1024)
 def file_digest(path: Path, size: int, changed: int) -> bytes:
     """The SHA-256 of a file, computed once for each size and time of change: gigabytes take a minute."""
     with path.open("rb") as file:

@@ -29,6 +29,10 @@ class Prepared:
         """Clips of as many frames go through the model together."""
         return len(self.pixels)
 
+    @property
+    def nbytes(self) -> int:
+        return self.pixels.nbytes
+
 
 @dataclass(frozen=True)
 class Steps:

@@ -21,6 +21,10 @@ class Prepared:
         """Pictures of one shape go through the model together."""
         return self.pixels.shape
 
+    @property
+    def nbytes(self) -> int:
+        return self.pixels.nbytes
+
 
 class NanoBackbone:
     """A model and its processor; readout, tokens (worst to best) and scale are those that its config.json gives."""

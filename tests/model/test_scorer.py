@@ -3,17 +3,20 @@
 import csv
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from model.assessment import Assessment, Failure
+from model.backbones.nano_scoring import NanoBackbone
 from model.errors import ModelError, ModelLoadError
 from model.registry import SHIPPED
 from model.score import main
-from model.scorer import load_scorer
+from model.scorer import Scorer, load_scorer
 from tests.model.owl_fixtures import QALIGN
 from tests.bad_images import write_zoo
 from tests.programs import python_m
@@ -145,6 +148,77 @@ def test_assess_files_goes_on_after_a_failure_and_keeps_the_order(scorer, tmp_pa
     results = list(scorer.assess_files([IMAGES[0], tmp_path / "empty.jpg", IMAGES[1]], batch_size=1))
     assert [type(r) for r in results] == [Assessment, Failure, Assessment]
     assert results[1].error == "empty file"
+
+
+def test_files_that_are_decoded_ahead_keep_their_order_their_errors_and_their_scores(scorer, tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    wide = tmp_path / "wide.png"
+    Image.effect_noise((700, 300), 50).convert("RGB").save(wide)
+    paths = [*IMAGES[:4], tmp_path / "empty.jpg", wide, *IMAGES[4:8], wide]
+    results = list(scorer.assess_files(iter(paths), batch_size=1))  # four files at a time
+    assert [result.image for result in results] == [str(path) for path in paths]
+    assert isinstance(results[4], Failure) and results[5].score == results[-1].score
+    alone = [next(scorer.assess_files([path])) for path in paths]
+    assert results == alone
+
+
+def decoding_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def test_closing_early_leaves_no_thread_and_reads_no_further(scorer):
+    asked = []
+    results = scorer.assess_files((asked.append(n) or IMAGES[0] for n in range(1000)), batch_size=1)
+    assert not decoding_threads()
+    next(results)
+    results.close()
+    assert not decoding_threads() and len(asked) <= 8
+
+
+def test_an_error_that_is_no_pictures_ends_the_batch_and_its_threads(scorer):
+    def paths():
+        yield from IMAGES[:2]
+        raise OSError("the list of files broke off")
+
+    with pytest.raises(OSError, match="broke off"):
+        list(scorer.assess_files(paths(), batch_size=1))
+    assert not decoding_threads()
+
+
+class Greedy(NanoBackbone):
+    """nano that asks torch for more memory than any machine has, for more than `fits` pictures at once."""
+
+    fits, asked = 0, ()
+
+    def last_position(self, batch):
+        self.asked = (*self.asked, len(batch))
+        if len(batch) > self.fits:
+            torch.empty(1 << 60)
+        return super().last_position(batch)
+
+
+def test_where_memory_is_too_little_for_a_batch_a_smaller_one_is_taken(scorer):
+    greedy = Greedy(scorer.backbone.model, scorer.backbone.processor)
+    greedy.fits = 2
+    results = list(Scorer("nano", "1", greedy).assess_files(IMAGES[:7], batch_size=7))
+    expected = [a.score for a in scorer.assess_files(IMAGES[:7])]
+    assert [a.score for a in results] == pytest.approx(expected, abs=1e-4)
+    assert greedy.asked == (7, 3, 1, 1, 1, 1, 1, 1, 1)
+
+
+def test_where_memory_is_too_little_for_one_picture_a_sentence_says_what_to_do(scorer):
+    greedy = Greedy(scorer.backbone.model, scorer.backbone.processor)
+    with pytest.raises(
+        ModelError, match="nano ran out of memory on cpu with a single image: close other programs, or choose"
+    ):
+        list(Scorer("nano", "1", greedy).assess_files(IMAGES[:2]))
+
+
+def test_another_error_of_torch_is_not_taken_for_a_lack_of_memory(scorer):
+    broken = Greedy(scorer.backbone.model, scorer.backbone.processor)
+    broken.last_position = lambda batch: torch.ones(2) @ torch.ones(3)
+    with pytest.raises(RuntimeError, match="inconsistent tensor size"):
+        list(Scorer("nano", "1", broken).assess_files(IMAGES[:2]))
 
 
 @pytest.mark.parametrize(
