@@ -29,6 +29,7 @@ POLICIES = {
     "as shipped": {},
     "torch's default": {"GOMP_SPINCOUNT": "300000"},  # what GCC's OpenMP does where nothing is set
     "10,000 spins": {"GOMP_SPINCOUNT": "10000"},
+    "3,000 spins": {"GOMP_SPINCOUNT": "3000"},
     "1,000 spins": {"GOMP_SPINCOUNT": "1000"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
