@@ -33,6 +33,7 @@ test: setup-test chromium lint
 lint: setup-test
 	$(VENV)/bin/ruff check --quiet .
 	$(VENV)/bin/ruff format --quiet --check .
+	$(VENV)/bin/mypy --no-error-summary
 
 setup: $(VENV)/.ready
 

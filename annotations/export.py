@@ -37,7 +37,7 @@ def to_csv(records: list[MosRecord], images: Path) -> str:
 
 
 def guarded(cell: str) -> str:
-    """The text with an apostrophe in front where a spreadsheet would compute it as a formula; as model/csv_cells.py does it."""
+    """The text with an apostrophe in front where a spreadsheet would compute it as a formula; as model/common/csv_cells.py does it."""
     return f"'{cell}" if re.match("'*[=+@\\-\t\r\n＝＋－＠]", cell) else cell
 
 

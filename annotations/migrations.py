@@ -87,7 +87,7 @@ TABLES = (
         study INTEGER REFERENCES studies (id),  -- NULL: shown outside any study, on the Score tab
         image TEXT NOT NULL REFERENCES images (sha256),
         rater INTEGER NOT NULL REFERENCES raters (id),
-        position INTEGER NOT NULL CHECK (position > 0),  -- the how-manieth showing to this rater in this study, from 1
+        position INTEGER NOT NULL CHECK (position > 0),  -- ordinal of this showing to this rater in this study, from 1
         kind TEXT NOT NULL CHECK (kind IN ('training', 'test', 'repeat', 'gold')),
         seen TEXT NOT NULL CHECK (seen IN ('nothing', 'score')),
         created_at TEXT NOT NULL,
@@ -165,7 +165,7 @@ REBUILT = {
         image TEXT NOT NULL CHECK ({SHA256}),  -- in images once it is rated
         rater INTEGER NOT NULL REFERENCES raters (id),
         browser TEXT CHECK (length(browser) BETWEEN 1 AND 64),  -- a hash of the browser's token; NULL where not known
-        position INTEGER NOT NULL CHECK (position > 0),  -- the how-manieth showing to this rater in this study, from 1
+        position INTEGER NOT NULL CHECK (position > 0),  -- ordinal of this showing to this rater in this study, from 1
         kind TEXT NOT NULL CHECK (kind IN ('training', 'test', 'repeat', 'gold', 'trap')),
         seen TEXT NOT NULL CHECK (seen IN ('nothing', 'score')),  -- when it was shown; a rating has its own
         created_at TEXT NOT NULL,

@@ -93,7 +93,7 @@ def rated_images(db: Database, rater: str) -> set[str]:
 
 
 def study_id(db: Database, name: str) -> int:
-    """The id of a study; raises AnnotationError when there is none of that name."""
+    """The id of a study; raises AnnotationError for an unknown name."""
     row = db.execute("SELECT id FROM studies WHERE name = ?", [name]).fetchone()
     if row is None:
         raise AnnotationError(f"There is no study named {name!r}: choose one that exists.")

@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Collection, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -18,14 +17,12 @@ from app.rated_scores import RatedScores, SoFar
 from app.scorers import Scorers
 from app.session import Session
 from app.settings import Settings
-from model.assessment import Failure
-from model.errors import ModelError
+from model.backbones.adapter_card import AdapterCard, BrokenAdapter
+from model.common.errors import ModelError
 from model.finetune import CHANCE, FEW
-from model.registry import SHIPPED, check_spec, resolve
-from model.tuning import check_can_learn
-
-if TYPE_CHECKING:
-    from model.adapter import AdapterCard, BrokenAdapter
+from model.loading.known import SHIPPED, check_spec, resolve
+from model.loading.opening import check_adaptable
+from model.scoring.assessment import Failure
 
 LOOK_AGAIN = 1.0  # seconds, while rated images are being scored
 RUN_THIS = "<p>Run this where the page runs.{goes_on} It takes blind ratings; <code>--include-revealed</code> takes the others too.</p>"
@@ -90,16 +87,16 @@ class Bench:
 
     def trained_on(self, spec: str) -> frozenset[str]:
         """The SHA-256 of the images that the adapter of SPEC was trained on, where it says so."""
-        from model.adapter import read_card
+        from model.backbones.adapter_card import read_card
 
         try:
             found = resolve(spec, self.settings.adapters)
             return frozenset(read_card(found.adapter).trained_on if found.adapter else ())
-        except ModelError:  # an adapter of somebody else's keeps no such list
+        except ModelError:  # an adapter without our card keeps no such list
             return frozenset()
 
     def how_to_tune(self, spec: str) -> list:
-        """The command that goes on from SPEC, and what to know about it; no command where SPEC cannot be fine-tuned."""
+        """The command that continues SPEC, and what to know about it; no command where SPEC cannot be fine-tuned."""
         if said := self.why_not_tuned(spec):
             return [gr.Code(visible=False), cards.notice(said)]
         goes_on = f" It continues {escape(short(spec))}." if "+" in spec else ""
@@ -108,20 +105,20 @@ class Bench:
     def why_not_tuned(self, spec: str) -> str:
         """Why `python -m model.finetune` would refuse SPEC; nothing when it takes it."""
         try:
-            check_can_learn(resolve(spec, self.settings.adapters))
+            check_adaptable(resolve(spec, self.settings.adapters))
         except ModelError as error:
             return str(error)
         return ""
 
-    def adapter_cards(self) -> "list[AdapterCard | BrokenAdapter]":
-        from model.adapter import list_adapters
+    def adapter_cards(self) -> list[AdapterCard | BrokenAdapter]:
+        from model.backbones.adapter_card import list_adapters
 
         return list_adapters(self.settings.adapters)
 
-    def usable_spec(self, card: "AdapterCard | BrokenAdapter", specs: list[str]) -> str:
+    def usable_spec(self, card: AdapterCard | BrokenAdapter, specs: list[str]) -> str:
         """The SPEC of an adapter, "" for one that is broken or whose base is not found. Its card names a base that was a folder without
         the way there: that of one of `specs` is taken."""
-        if hasattr(card, "error"):
+        if isinstance(card, BrokenAdapter):
             return ""
         bases = [spec.partition("+")[0] for spec in specs]
         known = [base for base in bases if base == card.base or Path(base).name == card.base]
@@ -134,7 +131,7 @@ class Bench:
 
 
 def choices(
-    adapter_cards: "list[AdapterCard | BrokenAdapter]", specs: list[str], usable: dict[str, str]
+    adapter_cards: list[AdapterCard | BrokenAdapter], specs: list[str], usable: dict[str, str]
 ) -> list[tuple[str, str]]:
     """What can be put into use: `specs`, the bases of these, and the `usable` adapters (SPEC by name)."""
     bases = [spec.partition("+")[0] for spec in specs]
@@ -147,7 +144,7 @@ def choices(
     return [(label, spec) for spec, label in labels.items()]
 
 
-def got_worse(card: "AdapterCard") -> bool:
+def got_worse(card: AdapterCard) -> bool:
     """Whether fine-tuning raised the error on the ratings held out."""
     before, after = card.before.get("rmse"), card.after.get("rmse")
     return before is not None and after is not None and after > before
@@ -206,7 +203,7 @@ def points_in_words(points: list[Point], spec: str) -> str:
     return f'<p class="small" id="adapt-chart-words">{said}</p>'
 
 
-def adapters_table(adapter_cards: "list[AdapterCard | BrokenAdapter]", usable: Collection[str]) -> str:
+def adapters_table(adapter_cards: list[AdapterCard | BrokenAdapter], usable: Collection[str]) -> str:
     """The adapters with what they were trained on and how they did on the ratings held out; what is broken with its sentence, and what is
     not among the names of the `usable` with what it needs."""
     if not adapter_cards:
@@ -219,8 +216,8 @@ def adapters_table(adapter_cards: "list[AdapterCard | BrokenAdapter]", usable: C
     return cards.table(caption, head, rows, "adapters")
 
 
-def _adapter_row(card: "AdapterCard | BrokenAdapter", usable: bool) -> str:
-    if hasattr(card, "error"):
+def _adapter_row(card: AdapterCard | BrokenAdapter, usable: bool) -> str:
+    if isinstance(card, BrokenAdapter):
         return f'<tr><th scope="row">{escape(card.name)}</th><td colspan="3">{escape(card.error)}</td></tr>'
     shown = [
         f"{_figure(card.before.get(key))}&nbsp;→ <strong>{_figure(card.after.get(key))}</strong>" for key in FIGURES

@@ -59,13 +59,14 @@ def adapters(function: Callable) -> list[TypeAdapter]:
 
 
 def check_texts(value: Any, depth: int = 0) -> None:
-    """Raises Malformed for what no control of the page sends: a text that is too long or has no UTF-8, or objects nested too deep."""
+    """Raises Malformed for what no control of the page sends: a text that is too long or has no UTF-8, objects nested too deep, or a file
+    that is an address, which Gradio would fetch."""
     if isinstance(value, str):
         # A lone surrogate (in JSON "\\ud800") could be neither stored nor shown.
         if len(value) > LONGEST or "\0" in value or value.encode(errors="replace").decode() != value:
             raise Malformed
     elif isinstance(value, dict | list):
-        if depth == DEEPEST:
+        if depth == DEEPEST or isinstance(value, dict) and str(value.get("path")).startswith(("http:", "https:")):
             raise Malformed
         for part in [*value, *value.values()] if isinstance(value, dict) else value:
             check_texts(part, depth + 1)

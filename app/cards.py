@@ -8,9 +8,9 @@ from app.naming import breakable, file_name
 from app.pictures import is_video
 from app.readings import distribution_in_words, level_word, percent, reading
 from app.session import Scored
-from model.assessment import Assessment, Failure, common_score
-from model.labels import LEVEL_WORDS
-from model.registry import QUALITY
+from model.backbones.spec import QUALITY
+from model.readouts.levels import LEVEL_WORDS
+from model.scoring.assessment import Assessment, Failure, common_score
 
 NUMBERS = (
     ("Score", "What people would say of the picture on average, as the model expects it. Higher is better."),
@@ -18,6 +18,11 @@ NUMBERS = (
         "Expectation",
         "A second way to the score: the middles of the five levels, each counted as much as the model finds it likely. "
         "When it is far from the score, take both with care.",
+    ),
+    (
+        "Uncertainty",
+        "How widely the model's answer is spread over the levels, as a standard deviation in points of the scale. "
+        "A small one means that it did not hesitate, not that it is right.",
     ),
     (
         "Token mass",
@@ -46,6 +51,7 @@ def score_card(scored: Scored, picture: str) -> str:
         f'<article class="score-card">{picture_figure(picture, name)}<div class="verdict">{verdict(assessment)}'
         f'<p class="reading">{escape(reading(assessment, scored.task))}</p>{looked_at}'
         f'<dl class="facts"><div><dt>Expectation</dt><dd>{assessment.expectation:.2f}</dd></div>'
+        f"<div><dt>Uncertainty</dt><dd>± {assessment.uncertainty:.2f}</dd></div>"
         f"<div><dt>Token mass</dt><dd>{percent(assessment.token_mass)}</dd></div>"
         f"<div><dt>Likeliest interval</dt><dd>{assessment.interval[0]:.1f}–{assessment.interval[1]:.1f}</dd></div>"
         f"<div><dt>Scored by</dt><dd>{breakable(assessment.model)}</dd></div>{about}</dl></div></article>"

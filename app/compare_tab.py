@@ -20,8 +20,8 @@ from app.scorers import QALIGN, Scorers, method
 from app.scoring import file_sha256
 from app.session import Session, note_shown
 from app.settings import Settings
-from model.assessment import Assessment, common_score
-from model.images import open_image
+from model.images.decoding import open_image
+from model.scoring.assessment import Assessment, common_score
 
 COMMON_SCALE = (
     "Common scale: 100 × (score − low) ÷ (high − low), a straight line from each method’s own scale to 0–100. It makes the numbers "
@@ -175,7 +175,7 @@ def compare_pictures(first: Path, second: Path, visitor: Session, scorers: Score
 
 def open_image_named(path: Path):
     """`open_image` whose error names the file."""
-    from model.errors import ImageError
+    from model.common.errors import ImageError
 
     try:
         return open_image(path)
@@ -195,6 +195,7 @@ def _side(label: str, a: Assessment, milliseconds: float) -> str:
         f'<section class="side"><h4 title="{cards.escape(a.model)}">{with_breaks(label)}</h4>{cards.verdict(a)}'
         f'<dl class="facts"><div><dt>Common 0–100</dt><dd>{common_score(a.score, a.scale):.1f}</dd></div>'
         f"<div><dt>Expectation</dt><dd>{a.expectation:.2f}</dd></div>"
+        f"<div><dt>Uncertainty</dt><dd>± {a.uncertainty:.2f}</dd></div>"
         f"<div><dt>Token mass</dt><dd>{cards.percent(a.token_mass)}</dd></div>"
         f"<div><dt>Time</dt><dd>{milliseconds:.0f} ms</dd></div></dl></section>"
     )

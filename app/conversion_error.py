@@ -3,9 +3,9 @@
 import gradio as gr
 
 from app import cards
-from model.conversion_figure import STDS, error_by_std, largest_std_at, one_picture
-from model.conversions import deqa, q_align
-from model.labels import LEVEL_WORDS, interval_index
+from model.paper.conversion_chart import STDS, error_by_std, largest_std_at, one_picture
+from model.paper.conversions import deqa, q_align
+from model.readouts.levels import LEVEL_WORDS, interval_index
 
 SCALE = (1.0, 5.0)
 START = (4.5, 0.8)

@@ -11,8 +11,8 @@ from app.errors import Refused, says_beside
 from app.opinion import NO_CHOICE, opinion_input
 from app.readings import level_word
 from app.session import Scored, Session, shown_score
-from model.image_formats import image_kind
-from model.registry import QUALITY
+from model.backbones.spec import QUALITY
+from model.images.formats import image_kind
 
 WHAT_FOR = (
     "<h3>I disagree</h3><p>Your own rating is kept together with the picture, marked as given after seeing the score. "

@@ -8,7 +8,7 @@ import gradio as gr
 
 from annotations import AnnotationError
 from app import cards
-from model.errors import ModelError
+from model.common.errors import ModelError
 
 
 class Refused(Exception):

@@ -8,8 +8,8 @@ from html import escape
 import plotly.graph_objects as go
 
 from app.readings import names_of, percent
-from model.assessment import Assessment, common_score
-from model.registry import QUALITY
+from model.backbones.spec import QUALITY
+from model.scoring.assessment import Assessment, common_score
 
 # Each stands out against white and against near-black.
 BLUE, ORANGE, VIOLET, GREY = "#4a86c5", "#e0762e", "#9668d8", "#8a8f98"

@@ -10,8 +10,8 @@ import gradio as gr
 from app.errors import Refused, says_errors
 from app.pictures import THUMBNAIL_SIDE, example_files, file_uri
 from app.settings import EXAMPLES
-from model.image_formats import SUFFIXES as IMAGES
-from model.video import SUFFIXES as VIDEOS
+from model.images.formats import SUFFIXES as IMAGES
+from model.images.video import SUFFIXES as VIDEOS
 
 # Runs in the browser: tells the server which of the things with a data-key was pressed, by that key and never by its place.
 PICK = """element.addEventListener("click", (event) => {

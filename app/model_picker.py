@@ -10,9 +10,9 @@ from app.naming import breakable, short
 from app.scorers import Scorers, words_of
 from app.session import Session
 from app.settings import Settings
-from model.errors import ModelError
-from model.progress import DOWNLOADING, Progress, in_words
-from model.registry import KNOWN
+from model.common.errors import ModelError
+from model.common.progress import DOWNLOADING, Progress, in_words
+from model.loading.known import KNOWN
 
 
 def names(settings: Settings) -> list[str]:

@@ -1,8 +1,8 @@
 """What models compute for the page: one thing at a time, in a thread of its own, in order of arrival.
 
-Two at once take up to twice as long each and together little less (model/threads.py), and every thread that computes keeps memory.
+Two at once take up to twice as long each and together little less (model/common/threads.py), and every thread that computes keeps memory.
 Decoding is not
-done here: it has a budget of its own (model/decode_budget.py), and nobody waits for another's slow file. A long upload comes in
+done here: it has a budget of its own (model/images/budget.py), and nobody waits for another's slow file. A long upload comes in
 batches, each a turn, so that others get in between.
 """
 

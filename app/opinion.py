@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from model.labels import LEVEL_WORDS
+from model.readouts.levels import LEVEL_WORDS
 
 NO_CHOICE = "Choose one of the five words, or move the slider, first."
 

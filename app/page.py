@@ -50,9 +50,10 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
     return page
 
 
-def last_rater(remembered: object) -> str:
-    """The name that was last given in a browser."""
-    return str(remembered.get("rater", "")) if isinstance(remembered, dict) else ""
+def last_rater(remembered: object) -> str | dict:
+    """The name that was last given in a browser. Without one the text box is left alone: somebody may be typing in it already."""
+    name = str(remembered.get("rater", "")) if isinstance(remembered, dict) else ""
+    return name or gr.skip()
 
 
 def theme() -> gr.themes.Base:

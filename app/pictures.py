@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from model.images import open_image
-from model.video import SUFFIXES, video_frames
+from model.images.decoding import open_image
+from model.images.video import SUFFIXES, video_frames
 
 SHOWN_SIDE = 1600  # pixels; more than a picture gets on most screens
 THUMBNAIL_SIDE = 96

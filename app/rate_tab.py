@@ -1,6 +1,5 @@
 """The Rate tab: a person says what they think of a picture before the model's score is shown."""
 
-import sys
 import time
 from dataclasses import dataclass, fields
 from html import escape
@@ -19,11 +18,12 @@ from app.readings import level_word
 from app.scorers import Scorers
 from app.session import Session, shown_score
 from app.settings import EXAMPLES
+from app.surroundings import say
 from app.waiting import Waiting
-from model.assessment import Failure
-from model.errors import ImageError, ModelError
-from model.image_formats import image_kind
-from model.images import open_image
+from model.common.errors import ImageError, ModelError
+from model.images.decoding import open_image
+from model.images.formats import image_kind
+from model.scoring.assessment import Failure
 
 KEEPING = (
     "A picture that you add is kept only when somebody rates it, and is then shown to other raters. "
@@ -99,7 +99,7 @@ class Desk:
     def submit(self, word: int | None, value: float, key: str, visitor: Session, browser: str) -> list:
         """Keep the rating of a presentation, then reveal what the model says. Raises AnnotationError."""
         if not key:
-            raise Refused("There is no picture to rate: press Start rating.")
+            raise Refused("There is no image to rate: press Start rating.")
         if word is None:
             raise Refused(NO_CHOICE)
         rating = self._keep(key, value, browser)
@@ -126,7 +126,7 @@ class Desk:
             except ImageError as error:
                 skipped[sha256] = str(error)
                 if self.annotations.note_problem(sha256, str(error)):
-                    print(f"error: {path} cannot be shown to raters: {error}", file=sys.stderr, flush=True)
+                    say(f"error: {path} cannot be shown to raters: {error}")
         return None, "", skipped
 
     def _keep(self, key: str, value: float, browser: str) -> Rating:

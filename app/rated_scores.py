@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.assessment import Failure
-from model.errors import ModelError
+from model.common.errors import ModelError
+from model.scoring.assessment import Failure
 
 if TYPE_CHECKING:
-    from model.scorer import Scorer
+    from model.scoring.scorer import Scorer
 
 KEPT = 8  # models whose scores are kept, some 100 bytes an image
 

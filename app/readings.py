@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from model.assessment import Assessment
-from model.labels import LEVEL_WORDS, interval_index
-from model.registry import QUALITY
+from model.backbones.spec import QUALITY
+from model.readouts.levels import LEVEL_WORDS, interval_index
+from model.scoring.assessment import Assessment
 
 OPINIONS = {
     "bad": "Most people would call this {} bad: its flaws are all they see.",

@@ -16,8 +16,8 @@ from app.scorers import Scorers
 from app.scoring import VIDEO, csv_file, each_once, invitation, score_files
 from app.session import Scored, Session, note_shown
 from app.settings import Settings
-from model.assessment import Failure
-from model.registry import QUALITY
+from model.backbones.spec import QUALITY
+from model.scoring.assessment import Failure
 
 NOTHING_YET = "Drop a photograph, paste one, or pick an example: its score appears here."
 ASKED = [("Quality: sharpness, noise, exposure", QUALITY), ("Aesthetics: how beautiful it is", "aesthetics")]

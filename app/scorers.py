@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from app.model_work import ModelWork
-from model.errors import ModelError
-from model.hub import is_hub_id
-from model.registry import KNOWN, QUALITY, SHIPPED, resolve
+from app.surroundings import say
+from model.backbones.spec import QUALITY
+from model.common.errors import ModelError
+from model.loading.hub import is_hub_id
+from model.loading.known import KNOWN, SHIPPED, resolve
 
 if TYPE_CHECKING:
-    from model.progress import Progress
-    from model.scorer import Scorer
+    from model.common.progress import Progress
+    from model.scoring.scorer import Scorer
 
 QALIGN = "nano-qalign"
 KEPT = 4  # loaded scorers; each takes as much memory as its weights
@@ -43,7 +45,7 @@ class Scorers:
 
     def get(self, spec: str, progress: "Progress | None" = None) -> "Scorer":
         """The scorer that SPEC names, which takes turns with all others; one whose files have changed since is loaded anew.
-        progress: see model/progress.py. Raises ModelError."""
+        progress: see model/common/progress.py. Raises ModelError."""
         self._check(spec)
         key = (spec, files_of(spec, self._adapters))
         with self._lock:
@@ -92,8 +94,8 @@ class Scorers:
 
     def _load(self, spec: str, progress: "Progress | None") -> "Scorer":
         """Load SPEC; where memory is too little for it beside the others and enough without them, let these go first."""
-        from model.errors import TooLittleMemory
-        from model.scorer import load_scorer  # torch: seconds that the page need not wait for when it opens
+        from model.common.errors import TooLittleMemory
+        from model.scoring.scorer import load_scorer
 
         dtype = "auto" if spec.partition("+")[0] in SHIPPED else self._dtype
         chosen = (spec, self._device, dtype, self._adapters)
@@ -126,7 +128,7 @@ class Scorers:
             try:
                 self.get(spec).assess([Image.new("RGB", (640, 480), "grey")])
             except ModelError as error:
-                print(f"error: {error}", flush=True)  # who scores a picture is told on the page
+                say(f"error: {error}")  # who scores a picture is told on the page
 
         thread = threading.Thread(target=work, name="warm", daemon=True)
         thread.start()

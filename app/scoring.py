@@ -12,13 +12,13 @@ from app.fair_queue import page_is_gone
 from app.naming import file_name
 from app.pictures import is_video
 from app.session import Scored
-from model.assessment import Assessment, Failure
-from model.errors import ImageError, ScoringFailed
-from model.registry import QUALITY
-from model.score import write_csv
+from model.backbones.spec import QUALITY
+from model.common.errors import ImageError, ScoringFailed
+from model.scoring.assessment import Assessment, Failure
+from model.scoring.output import write_csv
 
 if TYPE_CHECKING:
-    from model.scorer import Scorer
+    from model.scoring.scorer import Scorer
 
 VIDEO = "video"
 MOST_FILES = 500  # at once; the results of all stand on the page
@@ -85,7 +85,7 @@ def csv_file(results: Sequence[Scored], failures: Sequence[Failure]) -> str:
     tasks = [scored.task for scored in results]
     asked = set(tasks) - {QUALITY, VIDEO}
     path = Path(tempfile.mkdtemp(prefix="scores-"), "-".join([*asked, "scores"]) + ".csv")
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         outcomes = [*(scored.assessment for scored in results), *failures]
         named = (replace(outcome, image=file_name(outcome.image)) for outcome in outcomes)
         write_csv(file, named, None if set(tasks) <= {QUALITY} else [*tasks, *[""] * len(failures)])

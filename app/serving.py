@@ -22,9 +22,9 @@ from app.pictures import example_files
 from app.scorers import Scorers
 from app.settings import EXAMPLES, MAX_UPLOAD, Settings
 from app.surroundings import say
-from model.allocator import keep_freed_memory
-from model.errors import ModelError
-from model.registry import check_spec
+from model.common.allocator import keep_freed_memory
+from model.common.errors import ModelError
+from model.loading.known import check_spec
 
 HERE = Path(__file__).parent
 SESSIONS = 500  # visitors whose state is kept

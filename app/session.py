@@ -7,8 +7,8 @@ from pathlib import Path
 
 from annotations import Annotations, ShownScore
 from app.naming import file_name
-from model.assessment import Assessment
-from model.registry import QUALITY
+from model.backbones.spec import QUALITY
+from model.scoring.assessment import Assessment
 
 
 @dataclass(frozen=True)

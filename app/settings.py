@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from model.commands import add_device_options, data_dir
-from model.errors import ModelError
-from model.registry import SHIPPED
+from model.common.command_line import add_device_options, data_dir
+from model.common.errors import ModelError
+from model.loading.known import SHIPPED
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "tests" / "images"  # the pictures that the tests and the README's commands use too
-MAX_UPLOAD = "256mb"  # a file: as much as model/images.py reads, and a minute of video from a phone
+MAX_UPLOAD = "256mb"  # a file: as much as model/images/decoding.py reads, and a minute of video from a phone
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _folders(parent: Path) -> list[str]:
 
 
 def shortened(text: str) -> str:
-    """A text of somebody else's, to stand inside a sentence."""
+    """A given text, shortened to be quoted within a sentence."""
     return repr(text if len(text) <= 80 else f"{text[:80]}…")
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from annotations import image_sha256
 from app.errors import Refused
 from app.naming import file_name
-from model.assessment import Failure
-from model.errors import ImageError
-from model.images import open_image
+from model.common.errors import ImageError
+from model.images.decoding import open_image
+from model.scoring.assessment import Failure
 
 KEPT = 23 * 3600  # seconds, after which they are not shown any more; what is swept hourly is then gone within the day
 SWEPT_EVERY = 3600

@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from model.degradations import KINDS, degrade  # noqa: E402
-from model.images import open_image  # noqa: E402
-from model.scorer import Scorer, load_scorer  # noqa: E402
+from model.images.damage import KINDS, degrade  # noqa: E402
+from model.images.decoding import open_image  # noqa: E402
+from model.scoring.scorer import Scorer, load_scorer  # noqa: E402
 
 SEVERITY = 0.6  # where people see every kind at a glance
 PAIRS = 3

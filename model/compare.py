@@ -2,10 +2,11 @@
 
     python -m model.compare --data BIQ2021 --out runs
 
-Takes what `python -m model.train` left in `--out`. Prints a JSON object for each system and part: the figures of model.metrics.figures on
+Takes what `python -m model.train` left in `--out`. Prints a JSON object for each system and part: the figures of
+model.evaluation.metrics.figures on
 the test part "without near-duplicates", and on the "official" one, which flatters, but is what others report; then on each subset that the
 training left out, all of its pictures in the official training part. nano comes first; the others' objects have `against_nano`: the
-paired comparison (model/paired.py) in which nano is `second`.
+paired comparison (model/evaluation/paired.py) in which nano is `second`.
 """
 
 import argparse
@@ -16,13 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from model import biq2021, paired
-from model.allocator import keep_freed_memory
-from model.commands import run
-from model.json_files import read_json
-from model.metrics import figures
-from model.rated import RatedImage
-from model.train import TRAINING, best_of, predict
+from model.common.allocator import keep_freed_memory
+from model.common.command_line import run
+from model.common.json_files import read_json
+from model.datasets import biq2021
+from model.datasets.rated import RatedImage
+from model.evaluation import paired
+from model.evaluation.metrics import figures
+from model.training.run import TRAINING, best_of, predict
 
 
 def read_parts(data: Path, without: Sequence[str]) -> tuple[list[RatedImage], dict[str, list[bool]]]:

@@ -4,7 +4,8 @@
     python -m model.conversion_error koniq10k
 
 The columns of a CSV file are mos and, where there is one, std, of which cells may be empty; a published data set's folder and a meta JSON
-are read as python -m model.evaluate reads them. model/conversions.py counts the errors and says what they are; model/conversion_figure.py
+are read as python -m model.evaluate reads them. model/paper/conversions.py counts the errors and says what they are;
+model/paper/conversion_chart.py
 draws them.
 """
 
@@ -15,15 +16,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.commands import add_scale_option, run
-from model.conversions import Opinions, conversion_errors, left_out
+from model.common.command_line import add_scale_option, run
+from model.common.errors import DataError
+from model.common.scale import Scale
 from model.datasets.reading import read_dataset
 from model.datasets.spread import why_no_std
 from model.datasets.tables import read_table
-from model.errors import DataError
+from model.paper.conversions import Opinions, conversion_errors, left_out
 
 
-def read_opinions(path: Path, scale: tuple[float, float] | None = None) -> Opinions:
+def read_opinions(path: Path, scale: Scale | None = None) -> Opinions:
     """The columns mos and std of a CSV file. Raises DataError naming file and line for what is missing or no number, and for a std that no
     ratings on the scale, if it is given, can have."""
     rows = read_table(path, ["mos"])
@@ -38,7 +40,7 @@ def read_opinions(path: Path, scale: tuple[float, float] | None = None) -> Opini
     return Opinions([row.number("mos") for row in rows], None if all(map(math.isnan, known)) else known)
 
 
-def read_labels_of(path: Path, scale: tuple[float, float] | None) -> tuple[Opinions, tuple[float, float] | None]:
+def read_labels_of(path: Path, scale: Scale | None) -> tuple[Opinions, Scale | None]:
     """What a CSV file, a data set's folder or a meta JSON says of its pictures, and its scale where it has one or `scale` gives it. Raises
     DataError."""
     if not path.is_dir() and path.suffix.lower() != ".json":
@@ -79,7 +81,7 @@ def _std(text: str) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 up")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 0")
     return number
 
 
@@ -114,7 +116,7 @@ def _report(options: argparse.Namespace) -> int:
         print(f"{as_table(rows)}\n\n{LEGEND}")
         print("".join(f"\n{note}." for note in notes))
     if options.out:
-        from model.conversion_figure import errors_figure, write_figure
+        from model.paper.conversion_chart import errors_figure, write_figure
 
         write_figure(errors_figure(rows, opinions, scale), options.out)
         print(f"{options.out} written", file=sys.stderr)

@@ -16,19 +16,21 @@ from typing import TYPE_CHECKING
 
 from annotations import RATING_SCALE, AnnotationError
 from annotations.export import collect_mos
-from model.adapter import check_name
-from model.commands import add_device_options, add_spec_option, data_dir, printable, run
-from model.errors import DataError
-from model.rated import MIN_IMAGES, RatedImage, check_enough
-from model.registry import KNOWN, check_spec
-from model.tuning import check_dtype
+from model.backbones.adapter_card import check_name
+from model.common.command_line import add_device_options, add_spec_option, data_dir, printable, run
+from model.common.errors import DataError
+from model.common.scale import Scale
+from model.datasets.rated import RatedImage
+from model.finetuning.material import MIN_IMAGES, check_enough
+from model.loading.known import KNOWN, check_spec
+from model.loading.opening import check_training_dtype
 
 FEW = 10  # held-out images under which a correlation says little
 CHANCE = f"Correlations of fewer than {FEW} images are mostly chance."
 WORSE = "On the held-out part the new adapter is further off than before: gather more ratings before you rely on it."
 
 if TYPE_CHECKING:
-    from model.adapter import AdapterCard
+    from model.backbones.adapter_card import AdapterCard
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,7 +68,7 @@ def rated_images(data_dir: Path, include_revealed: bool) -> list[RatedImage]:
     except AnnotationError as error:
         raise DataError(str(error)) from error
     check_enough(len(records))
-    return [RatedImage(record.image, record.mos, record.std, record.n, RATING_SCALE) for record in records]
+    return [RatedImage(record.image, record.mos, record.std, record.n, Scale(*RATING_SCALE)) for record in records]
 
 
 def base_of(spec: str) -> str:
@@ -109,12 +111,12 @@ def finetune_command(arguments: argparse.Namespace) -> int:
         raise DataError(
             f"the adapter '{arguments.out}' exists already: choose another --out, or remove the folder {out} first."
         )
-    check_dtype(arguments.dtype)
+    check_training_dtype(arguments.dtype)
     check_spec(arguments.model, adapters)
     rated = rated_images(arguments.data_dir, arguments.include_revealed)
-    from model.lora import finetune  # torch, which --help and these checks need not wait for
+    from model.finetuning.procedure import fine_tune
 
-    card = finetune(
+    card = fine_tune(
         rated,
         arguments.model,
         out,

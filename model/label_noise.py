@@ -3,8 +3,8 @@
     python -m model.label_noise --data BIQ2021 --out runs
 
 Pairs are two pictures of a subset of which each is the other's nearest, by the cosine of their standardised features (those of
-model/frozen_features.py, whose encoder has seen no MOS), and the cosine is within ALIKE: rather another shot of a scene than a copy or
-another scene. Prints a JSON object for each subset:
+model/paper/frozen_features.py, whose encoder has seen no MOS), and the cosine is within ALIKE: rather another shot of a scene than a
+copy or another scene. Prints a JSON object for each subset:
 
 * pairs, correlation (of the two MOS, each pair taken both ways round), interval (95 %, bootstrap over pairs) and difference: the root mean
   square between the two MOS.
@@ -21,11 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from model import biq2021
-from model.bootstrap import FEWEST_FOR_INTERVALS, interval, pearson, resample
-from model.commands import run
-from model.frozen_features import FrozenFeatures
-from model.rated import RatedImage
+from model.common.command_line import run
+from model.datasets import biq2021
+from model.datasets.rated import RatedImage
+from model.evaluation.bootstrap import FEWEST_FOR_INTERVALS, interval, pearson, resample
+from model.paper.frozen_features import FrozenFeatures
 
 ALIKE = (0.65, 0.95)  # cosine from, and below which
 

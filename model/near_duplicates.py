@@ -28,13 +28,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from model.biq2021 import HERE, NEAR_DUPLICATES, TRAIN_GROUPS, table_of
-from model.commands import run
-from model.csv_cells import row_writer
+from model.common.command_line import run
+from model.common.csv_cells import row_writer
+from model.common.errors import DataError
+from model.datasets.biq2021 import HERE, NEAR_DUPLICATES, TRAIN_GROUPS, table_of
 from model.datasets.pictures import locate
 from model.datasets.tables import read_table
-from model.errors import DataError
-from model.images import open_named
+from model.images.decoding import open_named
 
 THRESHOLD = 8
 

@@ -11,9 +11,12 @@ import json
 import sys
 from pathlib import Path
 
-from model.commands import DTYPES, add_batch_size_option, add_device_option, add_spec_option, data_dir, run
-from model.errors import ModelError
-from model.image_search import find_all_images
+from model.common.command_line import add_batch_size_option, add_device_option, add_spec_option, data_dir, run
+from model.common.devices import BITS, BYTES
+from model.common.errors import ModelError
+from model.images.search import find_all_images
+
+DTYPES = (*BYTES, *BITS)
 
 
 def precision(arguments: argparse.Namespace) -> int:
@@ -41,8 +44,8 @@ def precision(arguments: argparse.Namespace) -> int:
 
 def measured(arguments: argparse.Namespace, dtype: str, paths: list[Path]) -> dict:
     """One line of the table, with the scores. Raises ModelError for what cannot be loaded and for a picture that cannot be read."""
-    from model.assessment import Failure
-    from model.scorer import load_scorer
+    from model.scoring.assessment import Failure
+    from model.scoring.scorer import load_scorer
 
     scorer = load_scorer(arguments.model, arguments.device, dtype, data_dir() / "adapters")
     weights = [*scorer.backbone.model.parameters(), *scorer.backbone.model.buffers()]

@@ -14,17 +14,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from model import biq2021
-from model.allocator import keep_freed_memory
-from model.commands import positive, run
-from model.conversion_figure import write_figure
-from model.errors import DataError
-from model.frozen_features import FrozenFeatures
-from model.reproduction_figures import claims_figure, levels_figure
-from model.reproduction_findings import Measurements, findings
-from model.reproduction_plan import ALL_ROWS, Run, Setup, plan, read_setup
-from model.reproduction_report import CLAIMS_FIGURE, LEVELS_FIGURE, report
-from model.reproduction_runs import done, keep, perform, read_results
+from model.common.allocator import keep_freed_memory
+from model.common.command_line import positive, run
+from model.common.errors import DataError
+from model.datasets import biq2021
+from model.paper.charts import claims_figure, levels_figure
+from model.paper.conversion_chart import write_figure
+from model.paper.findings import Measurements, findings
+from model.paper.frozen_features import FrozenFeatures
+from model.paper.plan import ALL_ROWS, Run, Setup, plan, read_setup
+from model.paper.report import CLAIMS_FIGURE, LEVELS_FIGURE, report
+from model.paper.runs import done, keep, perform, read_results
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -8,58 +8,20 @@ status is 1.
 """
 
 import argparse
-import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import chain, repeat
+from itertools import chain
 from pathlib import Path
-from typing import TextIO
 
 from tqdm import tqdm
 
-from model.assessment import Assessment, Failure
-from model.commands import add_model_options, data_dir, printable, progress_bars, run
-from model.csv_cells import row_writer
-from model.image_formats import SUFFIXES as PICTURES
-from model.image_search import NOTHING, find_images
-from model.registry import QUALITY, check_spec
-
-
-def print_json(results: Iterable[Assessment | Failure]) -> None:
-    for result in results:
-        print(json.dumps(result.to_dict()), flush=True)
-
-
-def print_csv(results: Iterable[Assessment | Failure], task: str = QUALITY) -> None:
-    write_csv(sys.stdout, results, None if task == QUALITY else repeat(task))
-
-
-def write_csv(file: TextIO, results: Iterable[Assessment | Failure], tasks: Iterable[str] | None = None) -> None:
-    """The JSON's keys as columns, and `error`; lists are written with spaces between. tasks: what each was asked for, a last column.
-
-    Each row is flushed once its result is there, and its text guarded as model/csv_cells.py says."""
-    columns = [field.name for field in fields(Assessment)] + ["error"] + (["task"] if tasks else [])
-    write = row_writer(file, columns)
-    for result, task in zip(results, tasks or repeat(None)):  # noqa: B905, repeat never ends
-        row = result.to_dict() | ({"task": task} if task else {})
-        cells = [row.get(column, "") for column in columns]
-        write([" ".join(map(str, cell)) if isinstance(cell, tuple) else cell for cell in cells])
-
-
-def print_table(results: Iterable[Assessment | Failure]) -> None:
-    """Score, its scale, the likeliest token with its probability among the tokens, and the file."""
-    print(f"{'score':<16}{'token':<11}{'prob.':<7}image")
-    for result in results:
-        if isinstance(result, Failure):
-            print(f"{'—':>5}{'':<29}{printable(f'{result.image}: {result.error}')}", flush=True)
-        else:
-            low, high = result.scale
-            token = result.tokens[result.probabilities.index(max(result.probabilities))]
-            score = f"{result.score:5.2f} of {low:g}–{high:g}"
-            print(f"{score:<16}{token:<11}{max(result.probabilities):<7.0%}{printable(result.image)}", flush=True)
-
+from model.common.command_line import add_model_options, data_dir, printable, progress_bars, run
+from model.images.formats import SUFFIXES as PICTURES
+from model.images.search import NOTHING, find_images
+from model.loading.known import check_spec
+from model.scoring.assessment import Assessment, Failure
+from model.scoring.output import print_csv, print_json, print_table
 
 PRINTERS = {"table": print_table, "json": print_json, "csv": print_csv}
 
@@ -84,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def find_files(given: Sequence[str], task: str) -> tuple[list[Path], list[tuple[Path, str]]]:
     """find_images of pictures or, for the task video, of videos; a folder that holds only the other kind says how that is scored."""
-    from model.video import SUFFIXES as VIDEOS
+    from model.images.video import SUFFIXES as VIDEOS
 
     if task == "video":
         wanted, others, nothing = VIDEOS, PICTURES, "no videos in this folder"
@@ -108,7 +70,7 @@ def score(arguments: argparse.Namespace) -> int:
     if not paths:
         printer(Failure(str(path), sentence) for path, sentence in problems)
         return 1
-    from model.scorer import load_scorer  # torch, for which only scoring has to wait
+    from model.scoring.scorer import load_scorer
 
     chosen = (arguments.model, arguments.device, arguments.dtype, data_dir() / "adapters", arguments.task)
     scorer = load_scorer(*chosen, progress=progress_bars())

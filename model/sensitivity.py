@@ -2,7 +2,7 @@
 
     python -m model.sensitivity photos --model nano
 
-Each picture is scored as it is and with each kind of damage (model/degradations.py) at four severities. Prints the mean scores, and
+Each picture is scored as it is and with each kind of damage (model/images/damage.py) at four severities. Prints the mean scores, and
 
 * noticed: the share of pictures that score lower when ruined than as they are; half is chance.
 * SRCC: of severity and score within each picture, from 0 (as it is) to 1 (ruined), turned over so that 1 is a score that falls at every
@@ -24,14 +24,14 @@ import numpy as np
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
-from model.commands import add_model_options, data_dir, progress_bars, run
-from model.degradations import KINDS, degrade
-from model.image_search import find_all_images
-from model.images import open_named
-from model.registry import check_spec
+from model.common.command_line import add_model_options, data_dir, progress_bars, run
+from model.images.damage import KINDS, degrade
+from model.images.decoding import open_named
+from model.images.search import find_all_images
+from model.loading.known import check_spec
 
 if TYPE_CHECKING:
-    from model.scorer import Scorer
+    from model.scoring.scorer import Scorer
 
 SEVERITIES = (0.25, 0.5, 0.75, 1.0)
 
@@ -70,7 +70,7 @@ def table(rows: Sequence[dict]) -> Iterator[str]:
 def measure(arguments: argparse.Namespace) -> int:
     check_spec(arguments.model, data_dir() / "adapters")
     paths = find_all_images(arguments.paths)
-    from model.scorer import load_scorer  # torch, for which only scoring has to wait
+    from model.scoring.scorer import load_scorer
 
     chosen = (arguments.model, arguments.device, arguments.dtype, data_dir() / "adapters")
     scorer = load_scorer(*chosen, progress=progress_bars())

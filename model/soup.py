@@ -14,12 +14,12 @@ from pathlib import Path
 
 from torch.optim.swa_utils import AveragedModel
 
-from model.commands import run
-from model.errors import DataError
-from model.json_files import read_json, write_json
-from model.new_folder import new_folder
-from model.train import TRAINING, best_of, write_state
-from model.trio import Trio
+from model.common.command_line import run
+from model.common.errors import DataError
+from model.common.json_files import read_json, write_json
+from model.common.new_folder import new_folder
+from model.training.run import TRAINING, best_of, write_state
+from model.training.trio import Trio
 
 
 def mean_of(folders: Sequence[Path]) -> Trio:

@@ -1,6 +1,7 @@
 """What holds for every test: nothing reaches for the network, and torch's threads wait as they do in use."""
 
 import os
+import signal
 
 import pytest
 
@@ -21,3 +22,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """The seed of the order, which pytest-randomly prints only without -q."""
     if (seed := config.getoption("randomly_seed", None)) is not None:
         terminalreporter.line(f"random order: --randomly-seed={seed}")
+
+
+# A shell that runs this in the background, or nohup, has these ignored, and every program that a test starts would inherit that.
+for name in ("SIGINT", "SIGHUP"):
+    number = getattr(signal, name, None)
+    if number and signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)

@@ -121,7 +121,8 @@ def test_importing_every_module_of_a_room_stays_light(room, unwanted):
 
 def test_what_the_page_needs_of_model_at_start_comes_without_torch():
     program = (
-        "import model.images, model.assessment, model.errors, model.metrics, sys; sys.exit('torch' in sys.modules)"
+        "import model.images.decoding, model.scoring.assessment, model.common.errors, model.evaluation.metrics; "
+        "import sys; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
 

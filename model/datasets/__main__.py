@@ -15,11 +15,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.commands import add_scale_option, run
+from model.common.command_line import add_scale_option, run
+from model.common.errors import DataError
 from model.datasets.meta_json import KINDS, write_meta
+from model.datasets.rated import RatedImage
 from model.datasets.reading import SPLITS, choose_split, read_dataset
-from model.errors import DataError
-from model.rated import RatedImage
 
 
 def summary(rated: Sequence[RatedImage]) -> dict:

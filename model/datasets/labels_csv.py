@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from model.common.errors import DataError
+from model.common.scale import Scale
 from model.datasets.pictures import locate
+from model.datasets.rated import RatedImage
 from model.datasets.tables import read_table
-from model.errors import DataError
-from model.rated import RatedImage
 
 
-def read_labels(path: str | Path, images: str | Path, scale: tuple[float, float] | None = None) -> list[RatedImage]:
+def read_labels(path: str | Path, images: str | Path, scale: Scale | None = None) -> list[RatedImage]:
     """Read a CSV file with the columns image and mos, in any case and order, and std and n where they are there.
 
     images: the folder that the names in the column image start from. scale: of mos and std; without one the images have none.

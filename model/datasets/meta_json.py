@@ -17,19 +17,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from model.common.errors import DataError
+from model.common.lfs import check_no_pointer
+from model.common.scale import Scale
 from model.datasets.pictures import locate
-from model.errors import DataError
-from model.labels import LEVEL_WORDS, interval_index, level_values, raw_soft_label, soft_label
-from model.lfs import check_no_pointer
-from model.rated import RatedImage
+from model.datasets.rated import RatedImage
+from model.readouts.levels import LEVEL_WORDS, interval_index, level_values, raw_soft_label, soft_label
 
 KINDS = ("q-scorer", "q-align", "deqa")
-SCALE = (1.0, 5.0)
+SCALE = Scale(1.0, 5.0)
 QUESTION = "How would you rate the quality of this image?\n<|image|>"
 LEAST_STD = 1e-6  # of the scale's width: raters who all agree have a std of 0, of which no density can be taken
 
 
-def read_meta(path: str | Path, images: str | Path, scale: tuple[float, float] | None = None) -> list[RatedImage]:
+def read_meta(path: str | Path, images: str | Path, scale: Scale | None = None) -> list[RatedImage]:
     """Read a meta JSON of any of the three. images: the root of its paths; scale: of gt_score and std.
 
     gt_score may be text, as in some of Q-Align's files, and `img_path` stands for `image`, which may be a list of one path.
@@ -56,7 +57,7 @@ def read_meta(path: str | Path, images: str | Path, scale: tuple[float, float] |
     ]
 
 
-def _entry(entry: dict, where: str, scale: tuple[float, float] | None) -> tuple[str, float, float | None]:
+def _entry(entry: dict, where: str, scale: Scale | None) -> tuple[str, float, float | None]:
     image = entry.get("image", entry.get("img_path"))
     if isinstance(image, list) and len(image) == 1:
         image = image[0]
@@ -83,7 +84,7 @@ def write_meta(
     rated: Sequence[RatedImage],
     images: str | Path,
     kind: str,
-    span: tuple[float, float] | None = None,
+    span: Scale | None = None,
 ) -> None:
     """Write the images as the meta JSON of `kind`, with paths from the folder `images`.
 
@@ -98,11 +99,11 @@ def write_meta(
     low, high = span or (min(image.mos for image in rated), max(image.mos for image in rated))
     if kind != "q-scorer" and low == high:
         raise DataError(f"all MOS are {low:g}: {kind} cuts their range into levels, and there is none")
-    entries = [_written(image, Path(images), kind, (low, high)) for image in rated]
+    entries = [_written(image, Path(images), kind, Scale(low, high)) for image in rated]
     Path(path).write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
 
 
-def _written(image: RatedImage, root: Path, kind: str, span: tuple[float, float]) -> dict:
+def _written(image: RatedImage, root: Path, kind: str, span: Scale) -> dict:
     try:
         name = image.image.relative_to(root).as_posix()
     except ValueError as error:
@@ -121,7 +122,7 @@ def _written(image: RatedImage, root: Path, kind: str, span: tuple[float, float]
     return entry | {"conversations": [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": answer}]}
 
 
-def _soft(image: RatedImage, span: tuple[float, float]) -> dict:
+def _soft(image: RatedImage, span: Scale) -> dict:
     if image.std is None:
         raise DataError(
             f"{image.image.name} has no std, and DeQA-Score's soft labels are made of it: write q-align instead"

@@ -5,8 +5,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from model.csv_cells import unguarded
-from model.errors import DataError
+from model.common.csv_cells import unguarded
+from model.common.errors import DataError
 
 
 def locate(folder: Path, names: Iterable[str]) -> list[Path]:
@@ -15,7 +15,7 @@ def locate(folder: Path, names: Iterable[str]) -> list[Path]:
     Labels are made on other machines and by other programs. A name that leads nowhere is therefore also looked for
 
     * in another case, or with accents that Unicode writes in another way: BIQ2021's labels say ss02 (1014).jpg, its folder .JPG;
-    * without the apostrophe that keeps it from being a formula (model/csv_cells.py);
+    * without the apostrophe that keeps it from being a formula (model/common/csv_cells.py);
     * as a Windows path. An absolute path of another machine is looked for by its last parts, as many of them as lead to a file, and a
       relative one that begins with the folder's own name without that.
     """

@@ -1,4 +1,4 @@
-"""Published data sets, read from the folders in which they are handed out: what a folder holds is told by its files.
+"""Published data sets, read from the folders in which they are handed out: what a folder holds is detected from its files.
 
 Each set has its scale, and a table that is on another one is refused. Higher is better everywhere: CSIQ's DMOS is turned over.
 Traps that the table below takes care of:
@@ -23,11 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from model import biq2021
+from model.common.errors import DataError, first_line
+from model.common.scale import Scale
+from model.datasets import biq2021
 from model.datasets.pictures import find_in
+from model.datasets.rated import RatedImage
 from model.datasets.tables import has_columns, read_table
-from model.errors import DataError, first_line
-from model.rated import RatedImage
 
 FEW, MANY = 5, 500  # rows from which a span says something of the scale, and from which it must be wide
 AGREES = 0.02  # of KonIQ's MOS and the mean of its ratings, both on 1 to 5, whatever they were rounded to
@@ -61,7 +62,7 @@ class Published:
     tables: tuple[str, ...]
     columns: tuple[str, ...]
     images: tuple[str, ...]
-    scale: tuple[float, float]
+    scale: Scale
     rows: Callable[[Path], Iterable[Row]]
     falls: bool = False
 
@@ -173,7 +174,7 @@ def csiq_rows(table: Path) -> Iterator[Row]:
         kind, level = row.text("dst_type").lower(), int(row.number("dst_lev"))
         content = row.text("image").removesuffix(".0")  # a spreadsheet takes the picture 1600 for a number
         if kind not in CSIQ_TOKENS:
-            raise row.error(f"'{kind}' is none of CSIQ's degradations: {', '.join(CSIQ_TOKENS)}")
+            raise row.error(f"'{kind}' is not one of CSIQ's degradations: {', '.join(CSIQ_TOKENS)}")
         yield Row(
             f"{content}.{CSIQ_TOKENS[kind]}.{level}.png",
             row.number("dmos"),
@@ -190,7 +191,7 @@ SETS = (
         ("koniq10k_scores_and_distributions.csv", "koniq10k_distributions_sets.csv"),
         (),
         ("1024x768", "512x384", "images"),
-        (1, 5),
+        Scale(1, 5),
         koniq_rows,
     ),
     Published(
@@ -202,18 +203,20 @@ SETS = (
         ),
         (),
         ("TestImage",),
-        (0, 100),
+        Scale(0, 100),
         spaq_rows,
     ),
-    Published("KADID-10k", ("dmos.csv",), ("dist_img", "dmos"), ("images", "distorted_images"), (1, 5), kadid_rows),
-    Published("LIVE-Wild", ("Data/AllMOS_release.mat",), (), ("Images",), (0, 100), live_wild_rows),
-    Published("AGIQA-3K", ("data.csv",), ("name", "mos_quality"), ("", "AGIQA-3K", "images"), (0, 5), agiqa_rows),
+    Published(
+        "KADID-10k", ("dmos.csv",), ("dist_img", "dmos"), ("images", "distorted_images"), Scale(1, 5), kadid_rows
+    ),
+    Published("LIVE-Wild", ("Data/AllMOS_release.mat",), (), ("Images",), Scale(0, 100), live_wild_rows),
+    Published("AGIQA-3K", ("data.csv",), ("name", "mos_quality"), ("", "AGIQA-3K", "images"), Scale(0, 5), agiqa_rows),
     Published(
         "CSIQ",
         ("csiq.DMOS.csv", "csiq.DMOS.xlsx"),
         (),
         ("dst_imgs", "dst_imgs_all", "distorted_images"),
-        (0, 1),
+        Scale(0, 1),
         csiq_rows,
         falls=True,
     ),

@@ -5,19 +5,18 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from model.common.errors import DataError
+from model.common.scale import Scale
 from model.datasets.labels_csv import read_labels
 from model.datasets.meta_json import read_meta
 from model.datasets.published import FEW, NARROW_OF_FEW, read_published
+from model.datasets.rated import RatedImage
 from model.datasets.spread import why_no_std
-from model.errors import DataError
-from model.rated import RatedImage
 
 SPLITS = ("training", "validation", "test")
 
 
-def read_dataset(
-    path: str | Path, images: str | Path | None = None, scale: tuple[float, float] | None = None
-) -> list[RatedImage]:
+def read_dataset(path: str | Path, images: str | Path | None = None, scale: Scale | None = None) -> list[RatedImage]:
     """Read what `path` holds: the folder of a published set, a folder with labels.csv, a CSV file or a meta JSON.
 
     images: the folder that names in a CSV or JSON file start from (default: the file's own). scale: of a CSV or JSON file's
@@ -38,7 +37,7 @@ def read_dataset(
     return rated
 
 
-def _check_span(path: Path, rated: Sequence[RatedImage], scale: tuple[float, float]) -> None:
+def _check_span(path: Path, rated: Sequence[RatedImage], scale: Scale) -> None:
     worst, best = min(image.mos for image in rated), max(image.mos for image in rated)
     if 0 < best - worst < NARROW_OF_FEW * (scale[1] - scale[0]):
         raise DataError(
@@ -52,7 +51,7 @@ def is_published(path: Path) -> bool:
     return path.is_dir() and not (path / "labels.csv").is_file()
 
 
-def _read(path: Path, images: str | Path | None, scale: tuple[float, float] | None) -> list[RatedImage]:
+def _read(path: Path, images: str | Path | None, scale: Scale | None) -> list[RatedImage]:
     if is_published(path):
         if images or scale:
             raise DataError(f"{path} is a data set's folder: leave out its images and scale, it has its own")

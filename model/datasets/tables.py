@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.errors import DataError, first_line
-from model.lfs import check_no_pointer
+from model.common.errors import DataError, first_line
+from model.common.lfs import check_no_pointer
 
 DELIMITERS = ";\t,"  # the comma last: in a file of one column it is a decimal comma
 SEP_LINE = re.compile('"?sep=([^\r\n"\\w ])"?[ ,;\t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)  # Excel's own, above the header

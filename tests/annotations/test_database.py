@@ -4,7 +4,6 @@ import signal
 import sqlite3
 
 import pytest
-
 from sqlite_utils import Database
 
 from annotations import AnnotationError, collect_mos, image_sha256, open_annotations

@@ -3,6 +3,7 @@
 import pytest
 
 from app.figures import Point, distribution, opinions_against_scores, two_distributions
+from model.common.scale import Scale
 from tests.app.examples import assessment
 
 
@@ -27,7 +28,7 @@ def test_score_and_expectation_are_drawn_on_the_score_axis():
 
 
 def test_a_chart_has_title_units_and_the_whole_scale():
-    layout = distribution(assessment(scale=(0.0, 5.0))).layout
+    layout = distribution(assessment(scale=Scale(0.0, 5.0))).layout
     assert layout.title.text and "Probability (%)" in layout.yaxis.title.text
     assert "0 (worst) to 5 (best)" in layout.xaxis.title.text
     low, high = layout.xaxis.range
@@ -40,7 +41,7 @@ def test_names_of_tokens_are_not_taken_for_markup():
 
 
 def test_two_methods_with_different_scales_meet_on_the_common_scale():
-    first, second = assessment(3.0), assessment(0.75, scale=(0.0, 1.0))
+    first, second = assessment(3.0), assessment(0.75, scale=Scale(0.0, 1.0))
     figure = two_distributions(first, second, ("A", "B"), "Both", common=True)
     assert lines(figure) == {"A: score 50.0": 50.0, "B: score 75.0": 75.0}
     left, right = bars(figure)

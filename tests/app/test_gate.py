@@ -7,7 +7,7 @@ from app.page import build_page
 from app.scorers import Scorers
 from app.serving import web_app
 from app.settings import parse_settings
-from model.errors import ModelError
+from model.common.errors import ModelError
 
 
 def settings_for(folder, *options: str):

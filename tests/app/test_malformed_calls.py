@@ -95,7 +95,12 @@ def test_every_route_answers_malformed_requests(client, capfd):
 
 def test_files_of_this_machine_are_neither_read_nor_served(client):
     """Only what was uploaded is read, and only example images are served."""
-    for path in ("/etc/passwd", str(EXAMPLES / "make_images.py"), "http://localhost:1/a.jpg"):
+    for path in (
+        "/etc/passwd",
+        str(EXAMPLES / "make_images.py"),
+        "http://localhost:1/a.jpg",
+        "https://example.org/a.jpg",
+    ):
         file = {"path": path, "meta": {"_type": "gradio.FileData"}}
         assert "malformed" in client.post("/gradio_api/run/score", json={"data": [file]}).json()["error"]
     assert client.get(f"/gradio_api/file={EXAMPLES / 'make_images.py'}").status_code == 403

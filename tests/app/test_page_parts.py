@@ -14,8 +14,8 @@ from app.page import last_rater
 from app.scoring import csv_file
 from app.session import Scored
 from app.settings import EXAMPLES, parse_settings
-from model.adapter import AdapterCard, BrokenAdapter
-from model.assessment import Failure
+from model.backbones.adapter_card import AdapterCard, BrokenAdapter
+from model.scoring.assessment import Failure
 from tests.app.examples import assessment
 
 

@@ -13,7 +13,7 @@ from app.rated_scores import RatedScores
 from app.scorers import Scorers
 from app.session import Session
 from app.settings import EXAMPLES, parse_settings
-from model.errors import ModelError
+from model.common.errors import ModelError
 from tests.model.owl_fixtures import QSCORER
 
 IMAGES = sorted(EXAMPLES.glob("*.jpg"))[:5]
@@ -24,7 +24,7 @@ PATIENCE = 60
 def bench(tmp_path):
     annotations = open_annotations(tmp_path)
     for n, image in enumerate(IMAGES):
-        annotations.record_rating("Ada", image.read_bytes(), 1 + n % 5, suffix="jpg", seen="nothing")
+        annotations.record_rating("Ada", image.read_bytes(), 1 + n % 5, suffix="jpg")
     settings = parse_settings(["--data-dir", str(tmp_path)])
     return Bench(settings, Scorers(settings.adapters, "cpu"), annotations)
 
@@ -52,7 +52,7 @@ def test_the_tab_opens_before_anything_is_scored_and_each_image_is_scored_once_f
         assert gate.wait(PATIENCE)
         scored.extend(arguments[0])
 
-    scorer.backbone.model.register_forward_pre_hook(hold)
+    scorer.backbone.model.encoder.register_forward_pre_hook(hold)
     for _ in range(6):  # visitors, while the first batch is held
         said, goes_on = shown(bench)
         assert goes_on and f"0 of {len(IMAGES)} done" in said
@@ -75,7 +75,7 @@ def test_a_model_that_fails_is_said_and_tried_anew_at_the_next_look(bench):
     def fail(*_) -> None:
         raise ModelError("no scores today.")
 
-    broken = scorer.backbone.model.register_forward_pre_hook(fail)
+    broken = scorer.backbone.model.encoder.register_forward_pre_hook(fail)
     images = {s.sha256: s.path for s in bench.annotations.summaries()}
     with pytest.raises(ModelError, match="no scores today"):
         while scores.of(scorer, images).to_come:

@@ -11,8 +11,8 @@ import torch
 
 from app.scorers import Scorers
 from app.settings import ROOT
-from model.backbones import mplug_owl2_loading
-from model.errors import ModelError, ModelLoadError, TooLittleMemory
+from model.backbones.mplug_owl2 import loading as mplug_owl2_loading
+from model.common.errors import ModelError, ModelLoadError, TooLittleMemory
 from tests.model.owl_fixtures import QSCORER
 
 

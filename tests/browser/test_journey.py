@@ -11,7 +11,7 @@ from gradio_client import Client, handle_file
 from playwright.sync_api import Page, expect
 
 from annotations import open_annotations
-from model.assessment import Assessment
+from model.scoring.assessment import Assessment
 from tests.bad_images import write_zoo
 from tests.browser.conftest import ROOT, serve, visit
 from tests.browser.steps import CARD_SCORE, IMAGES, LAKE, chart, open_tab, score_of, start_rating, upload
@@ -189,7 +189,7 @@ def test_a_program_gets_the_assessment_of_the_command(server):
     answer = client.predict(handle_file(str(LAKE)), api_name="/score")
     assert set(answer) == {field.name for field in fields(Assessment)}
     assert answer["image"] == LAKE.name and sum(answer["probabilities"]) == pytest.approx(1)
-    assert [name for name in client.view_api(return_format="dict")["named_endpoints"]] == ["/score"]
+    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/score"]
 
 
 def test_neither_the_database_nor_kept_images_are_served(page, server):

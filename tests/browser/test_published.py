@@ -8,9 +8,9 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import serve, visit
 from tests.browser.steps import CARD_SCORE, LAKE, chart, open_tab, pick_model, upload
+from tests.model.images.test_video import clip
 from tests.model.owl_fixtures import QALIGN
 from tests.model.small_hub import small_hub
-from tests.model.test_video import clip
 from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

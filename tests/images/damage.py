@@ -3,9 +3,8 @@
 import io
 
 import numpy as np
-from PIL import Image, ImageFilter
-
 from film import blurred
+from PIL import Image, ImageFilter
 
 
 def defocused(picture, sigma=4.5):

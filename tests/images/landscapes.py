@@ -1,9 +1,8 @@
 """Lake, dunes and forest: landscapes given by their height over the plane."""
 
 import numpy as np
-
-from noise import Noise
 from film import developed, mix, smooth, unit
+from noise import Noise
 
 
 class Land:

@@ -9,11 +9,11 @@ Lengths are in scene units, colours are linear RGB until `developed` turns them 
 import argparse
 from pathlib import Path
 
+from damage import compressed, defocused, enlarged, noisy, shaken, underexposed
 from film import SUPERSAMPLING
 from landscapes import dunes, forest, lake
-from still_life import oranges
 from night import night_street
-from damage import compressed, defocused, enlarged, noisy, shaken, underexposed
+from still_life import oranges
 
 SCENES = {"lake": lake, "dunes": dunes, "forest": forest, "oranges": oranges, "night_street": night_street}
 COPIES = {

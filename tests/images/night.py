@@ -1,9 +1,8 @@
 """A wet street at night."""
 
 import numpy as np
-
-from noise import Noise
 from film import blurred, developed, mix, smooth
+from noise import Noise
 
 
 def night_street(size):

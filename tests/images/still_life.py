@@ -1,9 +1,8 @@
 """Oranges on a table, by ray tracing."""
 
 import numpy as np
-
-from noise import Noise
 from film import SUPERSAMPLING, developed, mix, smooth, unit
+from noise import Noise
 
 
 def oranges(size, passes=56):
@@ -32,7 +31,7 @@ def oranges(size, passes=56):
             best = np.where(ray[:, 1] < -1e-4, -origin[:, 1] / ray[:, 1], np.inf)
             best = np.where(origin[:, 2] + best * ray[:, 2] < 7.6, best, np.inf)  # where the table ends
         which = np.where(np.isfinite(best), -1, -2)
-        for index, (centre, radius) in enumerate(zip(centres, radii)):
+        for index, (centre, radius) in enumerate(zip(centres, radii, strict=True)):
             offset = origin - centre
             half_b = np.einsum("ij,ij->i", offset, ray)
             discriminant = half_b**2 - np.einsum("ij,ij->i", offset, offset) + radius**2

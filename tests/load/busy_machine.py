@@ -4,8 +4,8 @@
 
 Prints a table: the median of milliseconds from pixels to score of one picture of 512 x 512, on the machine as it is, with one core taken
 by a process that computes without end, and with all taken. All policies are measured in turn within each round, so that what else
-the machine does disturbs all alike. "as shipped" is what model/threads.py sets. The last columns are for two pictures at once, in two
-threads: pictures a second.
+the machine does disturbs all alike. "as shipped" is what model/common/threads.py sets. The last columns are for two pictures at once, in
+two threads: pictures a second.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from model.threads import COUNTS, WAITING, usable_cores  # noqa: E402
+from model.common.threads import COUNTS, WAITING, usable_cores  # noqa: E402
 
 POLICIES = {
     "as shipped": {},
@@ -40,7 +40,7 @@ def serve() -> None:
     """The child: for each line of stdin, how many threads score at once; answers with seconds of each picture and of all."""
     from PIL import Image
 
-    from model.scorer import load_scorer
+    from model.scoring.scorer import load_scorer
 
     scorer = load_scorer("nano", device="cpu")
     prepared = scorer.backbone.prepare(Image.effect_noise((512, 512), 50).convert("RGB"))

@@ -1,4 +1,4 @@
-"""What decoding takes at the limits of model/images.py: time and peak memory of each kind of file, one process each.
+"""What decoding takes at the limits of model/images/decoding.py: time and peak memory of each kind of file, one process each.
 
     python tests/load/decoding.py [KIND...]
 
@@ -26,8 +26,8 @@ SIZE = (12_000, 8_333)  # just below 100 megapixels
 
 MEASURE = """
 import sys, time
-from model.images import open_image
-from model.errors import ImageError
+from model.images.decoding import open_image
+from model.common.errors import ImageError
 # Not getrusage's ru_maxrss, which a process inherits from the one that started it.
 status = lambda key: int(open("/proc/self/status").read().partition(key)[2].split()[0]) * 1024 / 1e6
 taken, peak = lambda: status("VmRSS:"), lambda: status("VmHWM:")
@@ -80,7 +80,7 @@ def png(interlaced: bool, bits: int, colours: int, *, chunks: bytes = b"") -> by
 
 def many_scans() -> bytes:
     """A progressive JPEG with as many scans as its size allows: the last, which refines nothing, again and again."""
-    from model.images import MAX_SCANNED, MAX_SCANS
+    from model.images.decoding import MAX_SCANNED, MAX_SCANS
 
     whole = saved("JPEG", "L", progressive=True)()
     scans = whole.count(b"\xff\xda")

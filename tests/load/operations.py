@@ -1,4 +1,4 @@
-"""How many operations one picture takes at mPLUG-Owl2's shapes, by the single forward and by the plain way.
+"""How many operations one picture takes at mPLUG-Owl2's shapes, by the single forward and by the upstream baseline.
 
     python tests/load/operations.py
 
@@ -12,16 +12,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 import torch
 
-from model.backbones.mplug_owl2 import MplugOwl2Config, MplugOwl2Model
-from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
-from model.bench_measures import count_flops
-from model.bench_models import OWL_7B, OWL_MID, PublishedIds
+from model.backbones.mplug_owl2.backbone import MplugOwl2Backbone
+from model.backbones.mplug_owl2.network import MplugOwl2Config, MplugOwl2Model
+from model.bench.measures import count_flops
+from model.bench.random_models import OWL_7B, OWL_MID, PublishedIds
 
 SIDE = 448
 
 
 def operations(settings: dict) -> list[float]:
-    """GFLOP of vision and abstractor, of the single forward, and of the plain way's two steps."""
+    """GFLOP of vision and abstractor, of the single forward, and of the upstream baseline's two steps."""
     with torch.device("meta"):
         model = MplugOwl2Model(MplugOwl2Config(**settings)).requires_grad_(False)
         backbone = MplugOwl2Backbone(model, PublishedIds(SIDE))
@@ -41,7 +41,9 @@ def operations(settings: dict) -> list[float]:
 
 
 def main() -> None:
-    print("| shape | vision and abstractor | single forward | plain way | plain by single |\n|---|---|---|---|---|")
+    print(
+        "| shape | vision and abstractor | single forward | upstream baseline | baseline by single |\n|---|---|---|---|---|"
+    )
     for name, settings in (("mid", OWL_MID), ("7b", OWL_7B)):
         vision, single, plain = operations(settings)
         print(f"| {name} | {vision:.1f} GFLOP | {single:.1f} GFLOP | {plain:.1f} GFLOP | {plain / single:.2f} |")

@@ -3,7 +3,7 @@
     python tests/load/photo.py
 
 Makes the bench's JPEG of 4000 x 3000 and times each stage on one thread: the smallest of 25 repeats, in a process as Python starts it,
-and in one whose malloc keeps what is freed (model/allocator.py), as nano's loader asks for.
+and in one whose malloc keeps what is freed (model/common/allocator.py), as nano's loader asks for.
 """
 
 import argparse
@@ -19,12 +19,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 import torch
 from PIL import Image
 
-from model.allocator import keep_freed_memory
-from model.backbones.mplug_owl2_pixels import MplugOwl2Pixels
-from model.backbones.nano import NanoProcessor, build_tokenizer
-from model.bench_measures import seconds
-from model.bench_report import write_pictures
-from model.images import open_image
+from model.backbones.mplug_owl2.pixels import MplugOwl2Pixels
+from model.backbones.nano.network import NanoProcessor, build_tokenizer
+from model.bench.measures import seconds
+from model.bench.report import write_pictures
+from model.common.allocator import keep_freed_memory
+from model.images.decoding import open_image
 
 REPEATS = 25
 SIZE = (4000, 3000)

@@ -28,7 +28,7 @@ import httpx
 from PIL import Image
 
 from annotations import open_annotations
-from model.bench_report import write_pictures
+from model.bench.report import write_pictures
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 300  # seconds for one action
@@ -129,7 +129,7 @@ def rate(data: Path, count: int) -> None:
         path = Path(folder, "image.jpg")
         for n in range(count):
             Image.effect_noise((640, 480), 10 + n % 90).convert("RGB").save(path)
-            annotations.record_rating("Ada", path.read_bytes(), 1 + n % 5, suffix="jpg", seen="nothing")
+            annotations.record_rating("Ada", path.read_bytes(), 1 + n % 5, suffix="jpg")
 
 
 def memory(process: subprocess.Popen, field: str) -> int:

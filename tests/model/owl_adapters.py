@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from model.json_files import write_json
+from model.common.json_files import write_json
 from tests.model.owl_files import halved, pixels_in, save_shards, write_folder
 from tests.model.owl_fixtures import facts
 from tests.model.owl_reference import State, at_the_end, losses, regressed

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from model.json_files import write_json
+from model.common.json_files import write_json
 from tests.model.owl_reference import State
 from tests.model.owl_shapes import MEAN, STD, Shape, Text, pixels_of
 

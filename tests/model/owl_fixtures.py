@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from model.backbones.mplug_owl2_loading import load_model
-from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
-from model.layouts import find_layout
+from model.backbones.mplug_owl2.backbone import MplugOwl2Backbone
+from model.backbones.mplug_owl2.layouts import find_layout
+from model.backbones.mplug_owl2.loading import load_model
 
 ROOT = Path(__file__).parent.parent.parent
 OURS = ROOT / "tests" / "fixtures" / "mplug_owl2"

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from model.backbones.mplug_owl2_prompts import prompt_text
-from model.json_files import write_json
-from model.labels import LEVEL_WORDS
+from model.backbones.mplug_owl2.prompts import prompt_text
+from model.common.json_files import write_json
+from model.readouts.levels import LEVEL_WORDS
 from tests.model.owl_adapters import write_adapters, write_lora_reference
 from tests.model.owl_files import write_checkpoints, write_inputs, write_pictures
 from tests.model.owl_fixtures import PROMPT_NAMES

@@ -1,7 +1,7 @@
 """mPLUG-Owl2 and Q-Scorer's head once more, from state dict and config alone, in the dtype of the state: what other shapes must give.
 
 Written down from the description of the originals as plainly as possible (rows gathered by masks, no fused kernels, no module of
-ours); tests/model/test_other_shapes.py holds it against the originals' own results.
+ours); tests/model/backbones/test_other_shapes.py holds it against the originals' own results.
 """
 
 import math

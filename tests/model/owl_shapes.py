@@ -8,9 +8,9 @@ import sentencepiece
 import torch
 from PIL import Image
 
-from model.backbones.mplug_owl2 import MplugOwl2Config, MplugOwl2Model
-from model.backbones.mplug_owl2_prompts import SYSTEM
-from model.labels import LEVEL_WORDS
+from model.backbones.mplug_owl2.network import MplugOwl2Config, MplugOwl2Model
+from model.backbones.mplug_owl2.prompts import SYSTEM
+from model.readouts.levels import LEVEL_WORDS
 from tests.model.owl_fixtures import common
 from tests.model.owl_reference import IMAGE_ID, NO_LABEL, State, positions
 

@@ -10,13 +10,16 @@ import torch
 from PIL import Image
 from torch import nn
 
-from model import bench, bench_measures, bench_models, bench_report
-from model.backbones.mplug_owl2 import MplugOwl2Config
-from model.bench_measures import StageClock, count_flops
-from model.bench_models import PublishedIds, random_nano, random_owl, random_vlm
-from model.bench_plain import forwards, read_plainly, whole_forward
-from model.errors import ModelLoadError
-from model.scorer import Scorer
+from model.backbones.mplug_owl2.network import MplugOwl2Config
+from model.bench import __main__ as bench
+from model.bench import measures as bench_measures
+from model.bench import random_models as bench_models
+from model.bench import report as bench_report
+from model.bench.measures import StageClock, count_flops
+from model.bench.plain import forwards, read_as_upstream, whole_forward
+from model.bench.random_models import PublishedIds, random_nano, random_owl, random_vlm
+from model.common.errors import ModelLoadError
+from model.scoring.scorer import Scorer
 from tests.model.owl_fixtures import FIXTURES, facts
 
 CPU = torch.device("cpu")
@@ -75,7 +78,7 @@ def test_single_forward_and_plain_way_give_equal_scores(kind, steps):
     low, high = scorer.scale
     assert all(low < score < high for score in here)
     assert len({round(score, 3) for score in here}) == 3  # the pictures reach the scores, so equality says something
-    assert read_plainly(scorer.backbone, prepared).score.tolist() == pytest.approx(here, abs=1e-5)
+    assert read_as_upstream(scorer.backbone, prepared).score.tolist() == pytest.approx(here, abs=1e-5)
     assert forwards(scorer.backbone) == steps
 
 
@@ -140,7 +143,7 @@ def test_the_operations_in_the_docs_are_those_that_are_counted():
 
 
 def test_too_little_memory_is_said_before_weights_are_drawn(monkeypatch):
-    monkeypatch.setattr("model.memory.free_memory", lambda device: 1e5)
+    monkeypatch.setattr("model.common.memory.free_memory", lambda device: 1e5)
     with pytest.raises(ModelLoadError, match="this shape needs .* GB of memory in float32, and cpu has"):
         tiny("owl")
 

@@ -9,14 +9,15 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 
-import model.convert
-from model.backbones.mplug_owl2 import MplugOwl2Model
-from model.backbones.mplug_owl2_loading import load_model
-from model.backbones.mplug_owl2_processor import MplugOwl2Processor
-from model.backbones.mplug_owl2_scoring import MplugOwl2Backbone
-from model.convert import convert, main
-from model.errors import ModelLoadError
-from model.layouts import find_layout
+from model.backbones.mplug_owl2 import converting
+from model.backbones.mplug_owl2.backbone import MplugOwl2Backbone
+from model.backbones.mplug_owl2.converting import convert
+from model.backbones.mplug_owl2.layouts import find_layout
+from model.backbones.mplug_owl2.loading import load_model
+from model.backbones.mplug_owl2.network import MplugOwl2Model
+from model.backbones.mplug_owl2.processor import MplugOwl2Processor
+from model.common.errors import ModelLoadError
+from model.convert import main
 from tests.model.owl_fixtures import BASE, QALIGN, QSCORER, backbone_of, load_bin, pictures
 
 WHOLE = [BASE, QALIGN / "checkpoint_bin", QSCORER / "checkpoint_bin", QSCORER / "merged"]
@@ -24,7 +25,7 @@ WHOLE = [BASE, QALIGN / "checkpoint_bin", QSCORER / "checkpoint_bin", QSCORER / 
 
 def answers(folder: Path, base: Path | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     scorer = backbone_of(folder, base)
-    return scorer.last_position([scorer.prepare(picture) for picture in pictures(QSCORER)])
+    return scorer.ask([scorer.prepare(picture) for picture in pictures(QSCORER)])
 
 
 def same(found, expected) -> bool:
@@ -50,12 +51,12 @@ def test_a_converted_model_loads_in_the_transformers_manner_with_nothing_missing
     found, report = MplugOwl2Model.from_pretrained(tmp_path / "out", dtype="float32", output_loading_info=True)
     assert not any(report.values())
     scorer = MplugOwl2Backbone(found, MplugOwl2Processor.from_pretrained(tmp_path / "out"))
-    assert same(scorer.last_position([scorer.prepare(picture) for picture in pictures(QSCORER)]), answers(folder))
+    assert same(scorer.ask([scorer.prepare(picture) for picture in pictures(QSCORER)]), answers(folder))
 
 
 def test_a_large_model_is_written_in_shards(tmp_path, monkeypatch):
     size = sum(path.stat().st_size for path in BASE.glob("*.bin"))
-    monkeypatch.setattr(model.convert, "SHARD", size // 6)
+    monkeypatch.setattr(converting, "SHARD", size // 6)
     convert(BASE, tmp_path / "out")
     shards = sorted(path.name for path in (tmp_path / "out").glob("*.safetensors"))
     assert len(shards) > 3 and shards[0] == f"model-00001-of-{len(shards):05}.safetensors"
@@ -106,7 +107,7 @@ def test_plain_peft_loads_the_converted_lora(tmp_path):
     bare, processor = load_model(find_layout(tmp_path / "out", BASE), merge=False)
     PeftModel.from_pretrained(bare, tmp_path / "out")
     scorer = MplugOwl2Backbone(bare, processor)
-    hidden, _ = scorer.last_position([scorer.prepare(picture) for picture in pictures(QSCORER)])
+    hidden, _ = scorer.ask([scorer.prepare(picture) for picture in pictures(QSCORER)])
     torch.testing.assert_close(hidden, answers(QSCORER / "adapter", BASE)[0], atol=1e-5, rtol=0)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from model import precision
-from model.scorer import load_scorer
+from model.scoring.scorer import load_scorer
 from tests.model.owl_fixtures import QALIGN, picture_files
 
 

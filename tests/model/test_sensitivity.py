@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from model.degradations import KINDS
+from model.images.damage import KINDS
 from model.sensitivity import SEVERITIES, summarise, table
 from tests.programs import python_m
 

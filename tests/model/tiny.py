@@ -8,11 +8,19 @@ import torch
 from PIL import Image
 
 from annotations import open_annotations
-from model.backbones.nano import LEVEL_WORDS, SCORE_TOKENS, NanoConfig, NanoModel, NanoProcessor, build_tokenizer
-from model.rated import RatedImage
+from model.backbones.nano.network import (
+    LEVEL_WORDS,
+    SCORE_TOKENS,
+    NanoConfig,
+    NanoModel,
+    NanoProcessor,
+    build_tokenizer,
+)
+from model.common.scale import Scale
+from model.datasets.rated import RatedImage
 
 
-def tiny_base(folder: Path, kind: str = "score_token", seed: int = 0, scale=(1.0, 5.0)) -> Path:
+def tiny_base(folder: Path, kind: str = "score_token", seed: int = 0, scale=Scale(1.0, 5.0)) -> Path:
     """A folder with a nano of two narrow decoder layers that looks at 64 x 64 pixels; its scores lie about the middle of the scale."""
     torch.manual_seed(seed)
     processor = NanoProcessor(build_tokenizer(), side=64)

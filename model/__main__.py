@@ -1,0 +1,42 @@
+"""The commands of Q-Scorer Studio, a line each: `python -m model`. Each explains itself with --help."""
+
+import argparse
+import sys
+
+from model.common.command_line import run
+
+COMMANDS = {
+    "score": "score images, folders and videos",
+    "evaluate": "how well a model agrees with labelled images, and whether another does better",
+    "finetune": "train an adapter from the ratings in a data folder",
+    "registry": "the models that have a name: method, size, memory, scale, training data, licence",
+    "datasets": "what a data set holds, and its labels as other programs' training files",
+    "bench": "how fast a model is on this machine",
+    "precision": "what fewer bits do to scores",
+    "sensitivity": "how a score falls as images are damaged, kind by kind",
+    "convert": "a published mPLUG-Owl2 folder in safetensors",
+    "train": "train nano from scratch",
+    "soup": "the mean of several trainings' weights",
+    "compare": "the systems that were trained together, side by side on a test part",
+    "conversion_error": "what labels of Q-Align and DeQA-Score lose of an opinion",
+    "reproduce": "the tables of the Q-Scorer paper at nano's scale",
+    "near_duplicates": "near-duplicates among images, by perceptual hash",
+    "label_noise": "how far two images of one scene have one MOS",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m model", description="List the commands, one a line.")
+
+    def program() -> int:
+        parser.parse_args()
+        print("python -m model.NAME --help explains a command:\n")
+        for name, summary in COMMANDS.items():
+            print(f"  {name:<17} {summary}")
+        return 0
+
+    return run(program)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""Adapters: what fine-tuning produces, a folder that plain PEFT loads, with a card that says what it came from and how well it did.
+
+    adapter_config.json, adapter_model.safetensors    PEFT's own files
+    card.json                                         AdapterCard, for programs
+    README.md                                         the same for people
+
+Listing and reading cards needs no torch; the rest does.
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.common.errors import DataError, ModelLoadError
+from model.common.scale import Scale
+
+if TYPE_CHECKING:
+    pass
+
+CARD = "card.json"
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class AdapterCard:
+    """What an adapter came from and how well it did.
+
+    base, base_revision: the model it belongs on. parent: {"name", "revision"} of the adapter it continues, or None. scale: of the scores.
+    data_sha256: over images and MOS. ratings, images, trained, held_out: counts. before, after: {"plcc", "srcc", "rmse"} on the held-out
+    part, None where not defined; note says why, else "". rmse is in units of the scale. before_trained, after_trained: the same on the
+    images trained on: how far it fits the ratings, not how well it predicts. date: ISO 8601, UTC. options: of the training.
+    trained_on: SHA-256 of the images trained on. left_out: {"image", "error"} of rated images that could not be read.
+    """
+
+    name: str
+    base: str
+    base_revision: str
+    parent: dict | None
+    readout: str
+    scale: Scale
+    data_sha256: str
+    include_revealed: bool
+    ratings: int
+    images: int
+    trained: int
+    held_out: int
+    before: dict[str, float | None]
+    after: dict[str, float | None]
+    before_trained: dict[str, float | None]
+    after_trained: dict[str, float | None]
+    note: str
+    date: str
+    seed: int
+    options: dict
+    trained_on: list[str]
+    left_out: list[dict]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+@dataclass(frozen=True)
+class BrokenAdapter:
+    """A folder among the adapters that cannot be used, and why, in one sentence."""
+
+    name: str
+    error: str
+
+
+def check_name(name: str) -> str:
+    """The name as it is. Raises DataError for one that is not a plain folder name."""
+    if not NAME.fullmatch(name):
+        raise DataError(
+            f"'{name}' cannot name an adapter: use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first."
+        )
+    return name
+
+
+def read_card(folder: Path) -> AdapterCard:
+    """The card of the adapter in `folder`, under the name that the folder has now. Raises ModelLoadError naming the file that is missing or
+    unreadable."""
+    for name in (CONFIG, WEIGHTS, CARD):
+        if not (folder / name).is_file():
+            if any(folder.glob("non_lora_trainables.*")):
+                raise ModelLoadError(
+                    f"{folder} is an adapter for mPLUG-Owl2 (it has non_lora_trainables): give it on the mplug-owl2-llama2-7b weights."
+                )
+            raise ModelLoadError(f"{folder} lacks {name}: copy the adapter's whole folder again.")
+    try:
+        content = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card = AdapterCard(**content | {"name": folder.name, "scale": Scale(*content["scale"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        keys = ", ".join(field.name for field in fields(AdapterCard)[:4])
+        raise ModelLoadError(
+            f"{folder / CARD} is not an adapter's card (JSON with {keys}, ...): copy the adapter's whole folder again."
+        ) from error
+    return card
+
+
+def list_adapters(folder: Path) -> list[AdapterCard | BrokenAdapter]:
+    """The adapters in `folder`, by name; what is broken comes with its sentence. Empty where there is no such folder. Hidden folders are
+    unfinished work and not listed. Raises ModelLoadError when the folder cannot be read."""
+    try:
+        places = sorted(place for place in folder.iterdir() if place.is_dir() and not place.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ModelLoadError(f"{folder} cannot be read as a folder of adapters: {error.strerror}.") from error
+    return [card_or_fault(place) for place in places]
+
+
+def card_or_fault(folder: Path) -> AdapterCard | BrokenAdapter:
+    try:
+        return read_card(folder)
+    except ModelLoadError as error:
+        return BrokenAdapter(folder.name, str(error))

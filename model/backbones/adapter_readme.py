@@ -1,0 +1,77 @@
+"""The adapter card for people: README.md in the layout of PEFT's model cards, from what AdapterCard says."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from model.backbones.adapter_card import AdapterCard
+
+TEMPLATE = """\
+---
+base_model: {card.base}
+library_name: peft
+tags:
+- base_model:adapter:{card.base}
+- lora
+- image-quality-assessment
+---
+
+# {card.name}
+
+An adapter for the image-quality scorer `{card.base}` (revision {card.base_revision}), fine-tuned on people's ratings.
+
+## Model Details
+
+- **Base:** {card.base}, revision {card.base_revision}{parent}
+- **Readout:** {card.readout}; scores from {card.scale[0]:g} to {card.scale[1]:g}, higher is better
+- **Made:** {card.date}, seed {card.seed}, {options}
+
+## Uses
+
+    python -m model.score --model {card.base}+path/to/{card.name} PATH...
+
+or by plain PEFT, with the base's folder in place of BASE and this one in place of FOLDER:
+
+{plain_peft}
+
+## Training Data
+
+{card.ratings} ratings of {card.images} images ({kind}): {card.trained} images trained on, {card.held_out} held out. SHA-256 of the data:
+{card.data_sha256}. {left_out}
+
+## Evaluation
+
+| part | | PLCC | SRCC | RMSE |
+|---|---|---|---|---|
+| held out | before | {held_out_before} |
+| held out | after | {held_out_after} |
+| trained on | before | {trained_before} |
+| trained on | after | {trained_after} |
+
+RMSE is in units of the scale. The last two lines say how far the adapter fits the ratings it has seen, not how well it predicts others.
+{card.note}
+"""
+
+
+def cells(figures: dict[str, float | None]) -> str:
+    """PLCC, SRCC and RMSE as cells of a Markdown row; a dash where not defined."""
+    return " | ".join("—" if figures[name] is None else f"{figures[name]:.3f}" for name in ("plcc", "srcc", "rmse"))
+
+
+def readme(card: "AdapterCard", plain_peft: str) -> str:
+    """The text of the adapter's README.md. plain_peft: the lines by which PEFT loads it."""
+    parent = f"\n- **Continues:** {card.parent['name']}, revision {card.parent['revision']}" if card.parent else ""
+    return (
+        TEMPLATE.format(
+            card=card,
+            plain_peft=plain_peft,
+            parent=parent,
+            options=", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in card.options.items()),
+            kind="blind and after seeing the score" if card.include_revealed else "blind",
+            left_out=f"{len(card.left_out)} rated images could not be read and are left out." if card.left_out else "",
+            held_out_before=cells(card.before),
+            held_out_after=cells(card.after),
+            trained_before=cells(card.before_trained),
+            trained_after=cells(card.after_trained),
+        ).rstrip()
+        + "\n"
+    )

@@ -1,0 +1,1 @@
+"""nano: the small backbone that ships here."""

@@ -1,0 +1,114 @@
+"""nano as a backbone. What fine-tuning trains: low-rank updates of the decoder's q_proj and v_proj, which Q-Scorer, Q-Align and DeQA-Score
+adapt too, the rows of the score tokens or level words in embed_tokens and lm_head, and Q-Scorer's regressor. Encoder and connector are
+frozen, so each image goes through them once and only the decoder runs in the training loop."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel
+from PIL import Image
+
+from model.backbones.adapting import make_trainable
+from model.backbones.contract import Answered, Backbone, Encoded, Pixels
+from model.backbones.nano.network import IMAGE_TOKENS, PROMPT, NanoModel, NanoProcessor
+from model.backbones.peft_files import save_peft, wrap
+from model.common.errors import ModelError
+from model.common.scale import Scale
+from model.readouts.objective import BALANCED, BALANCED_LEVELS
+from model.readouts.reading import Readout
+
+TARGET_MODULES = ["q_proj", "v_proj"]
+ANSWER_START = 1 + IMAGE_TOKENS + len(PROMPT.split())  # position of the answer's first word
+ENDING = ". <eos>"
+
+
+class NanoBackbone(Backbone):
+    """A nano and its processor; tokens, scale and kind of readout are those of its config.json.
+
+    adapted: `model` with an adapter attached.
+    """
+
+    plain_peft = """\
+    PeftModel.from_pretrained(NanoModel.from_pretrained(BASE, dtype="float32"), FOLDER)"""
+
+    def __init__(self, model: NanoModel, processor: NanoProcessor, adapted: PeftModel | None = None):
+        self.model, self.processor, self.adapted = model.eval(), processor, adapted
+        self.readout = self._readout()
+        self._prompt = processor.prompt_ids()
+
+    def _readout(self) -> Readout:
+        stated = self.model.config.readout
+        ids = self.processor.tokenizer.convert_tokens_to_ids(list(stated["tokens"]))
+        return Readout(
+            kind=stated["kind"],
+            tokens=tuple(stated["tokens"]),
+            token_ids=torch.tensor(ids, device=self.device),
+            scale=Scale(*stated["scale"]),
+            regressor=self.model.regressor.float() if stated["kind"] == "score_token" else None,
+        )
+
+    @property
+    def losses(self) -> dict[str, float]:
+        return BALANCED if self.readout.regressor is not None else BALANCED_LEVELS
+
+    def prepare(self, image: Image.Image) -> Pixels:
+        return Pixels(self.processor.pixels(image), IMAGE_TOKENS)
+
+    @torch.no_grad()
+    def encode(self, image: Image.Image) -> Encoded:
+        return Encoded(self.image_tokens([self.prepare(image)])[0].cpu())
+
+    def image_tokens(self, batch: Sequence[Pixels | Encoded]) -> torch.Tensor:
+        """Images, prepared or encoded, to the decoder's image tokens [B, 20, D]."""
+        if isinstance(batch[0], Encoded):
+            return torch.stack([image.rows for image in batch]).to(self.device, self.dtype)
+        pixels = torch.stack([image.pixels for image in batch])
+        return self.model.encode(pixels.to(self.device, self.dtype))
+
+    @torch.inference_mode()
+    def ask(self, batch: Sequence[Pixels | Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.ask_tokens(self.image_tokens(batch))
+
+    def ask_tokens(self, image_tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`ask` of image tokens [B, 20, D]."""
+        prompt = self._prompt.to(image_tokens.device)
+        output = self.model.decode(image_tokens, prompt.expand(len(image_tokens), -1))
+        return output.hidden[:, -1], output.logits[:, -1]
+
+    def answer(
+        self, batch: Sequence[Pixels | Encoded], tokens: Sequence[str], questions: Sequence[str] | None = None
+    ) -> Answered:
+        if questions is not None:
+            raise ModelError("nano knows one question only, the one about quality: leave the questions out.")
+        return self.answer_tokens(self.image_tokens(batch), tokens)
+
+    def answer_tokens(self, image_tokens: torch.Tensor, tokens: Sequence[str]) -> Answered:
+        """`answer` of image tokens [B, 20, D]: the stem, the token, a full stop and the end are taught."""
+        ids = torch.stack([self.processor.prompt_ids(f"{token} {ENDING}") for token in tokens]).to(image_tokens.device)
+        output = self.model.decode(image_tokens, ids)
+        taught = slice(ANSWER_START - 1, -1)
+        read_at = len(self._prompt) - ANSWER_START
+        return Answered(output.hidden[:, taught], output.logits[:, taught], ids[:, ANSWER_START:], read_at)
+
+    def adapt(self, rank: int) -> int:
+        self.adapted = self.adapted or attach(self.model, self.readout, rank)
+        self.readout = self._readout()  # PEFT puts a copy of the regressor, which is trained, into its place
+        make_trainable(self.model)
+        return self.adapted.peft_config["default"].r
+
+    def save_adapter(self, folder: Path, base: str, base_revision: str) -> None:
+        save_peft(self.adapted, folder, base, base_revision)
+
+
+def attach(model: NanoModel, readout: Readout, rank: int) -> PeftModel:
+    """A new adapter on `model` (changed in place) that scores as the base does until it is trained."""
+    rows = readout.token_ids.tolist()
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules=TARGET_MODULES,
+        trainable_token_indices={"embed_tokens": rows, "lm_head": rows},
+        modules_to_save=["regressor"] if readout.regressor is not None else None,
+    )
+    return wrap(model, config)

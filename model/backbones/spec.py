@@ -1,0 +1,38 @@
+"""What a model is loaded from: the folders of base and adapter, and the revision that tells its weights from others."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+DECIDING = {".safetensors", ".bin", ".model"}  # with the settings named in `revision`, the files that decide the scores
+
+QUALITY = "quality"  # the task that every model knows
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Where a scorer's base lies, the adapter on top of it, if any, and the preset of its readout, if it needs one."""
+
+    name: str
+    base: Path
+    adapter: Path | None
+    readout: str | None = None
+
+
+def revision(found: Spec) -> str:
+    """Twelve hex digits that tell these weights from others: of the SHA-256 over the files that decide the scores."""
+    digest = hashlib.sha256()
+    for folder in filter(None, (found.base, found.adapter)):
+        for path in sorted(folder.iterdir()):
+            if path.suffix in DECIDING or path.name in ("config.json", "adapter_config.json", "readout.json"):
+                known = path.stat()
+                digest.update(file_digest(path, known.st_size, known.st_mtime_ns))
+    return digest.hexdigest()[:12]
+
+
+@lru_cache(1024)
+def file_digest(path: Path, size: int, changed: int) -> bytes:
+    """The SHA-256 of a file, computed once for each size and time of change: gigabytes take a minute."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -1,0 +1,109 @@
+"""Score tokens and adapters on any VLM: what Q-Scorer adds to a model, trained as a LoRA adapter that plain PEFT loads.
+
+    adapter_config.json, adapter_model.safetensors    PEFT's own files
+    readout.json                                      how the model is asked and read (settings.py)
+
+A VLM that was taught to rate keeps its words; one that never was learns Q-Scorer's score tokens. What is trained: low-rank updates of the
+language model's attention, the rows of the score tokens (or level words) in the embeddings and lm_head, and Q-Scorer's regressor. For plain
+PEFT the base has to have a place for them: add_score_tokens.
+"""
+
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel
+from tokenizers import AddedToken
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from model.backbones.adapter_card import CONFIG
+from model.backbones.adapting import make_trainable
+from model.backbones.peft_files import load_onto, wrap
+from model.backbones.vlm.backbone import VlmBackbone
+from model.backbones.vlm.settings import VlmReadout, read_readout, score_token_settings
+from model.common.errors import ModelLoadError
+from model.readouts.regressor import Regressor
+
+SCORE_TOKENS = 5
+# The projections to queries and values; in_proj_qkv is what linear attention (Qwen3.5) has in their place.
+PROJECTIONS = ("q_proj", "v_proj", "qkv_proj", "in_proj_qkv")
+
+
+@torch.no_grad()
+def add_score_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, readout: VlmReadout) -> None:
+    """Give `model` and `tokenizer` (changed in place) the score tokens of `readout`, and `model` its regressor, untrained.
+
+    A new row of the embeddings, and of lm_head where it has rows of its own, is the mean of the tokenizer's rows. Where the
+    model has spare rows beyond its tokenizer's vocabulary these are taken, else it grows by as many as it lacks. A level readout
+    needs nothing of this, and nothing is done.
+    """
+    if readout.kind != "score_token":
+        return
+    known = len(tokenizer)
+    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in readout.tokens])
+    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+        layer.weight[known : len(tokenizer)] = layer.weight[:known].float().mean(0).to(layer.weight.dtype)
+    head = model.get_output_embeddings().weight
+    model.regressor = Regressor(head.shape[1], readout.regressor_widths).to(head.device)
+    nn.init.constant_(model.regressor.output.bias, sum(readout.scale) / 2)
+
+
+def attach(backbone: VlmBackbone, rank: int) -> int:
+    """See `Backbone.adapt`. Raises ModelLoadError when the language model has none of the projections that are adapted."""
+    model = backbone.model
+    if not backbone.taught:
+        width = model.get_output_embeddings().weight.shape[1]
+        settings = score_token_settings(backbone.settings, SCORE_TOKENS, width)
+        add_score_tokens(model, backbone.tokenizer, settings)
+        backbone.read_by(settings)
+    if not isinstance(model, PeftModel):
+        layers = (model.get_input_embeddings(), model.get_output_embeddings())  # PEFT keeps tied ones tied
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=2 * rank,
+            target_modules=projections(model),
+            trainable_token_indices={name_of(model, layer): backbone.readout.token_ids.tolist() for layer in layers},
+            modules_to_save=["regressor"] if backbone.readout.regressor is not None else None,
+        )
+        backbone.model = wrap(model, config)
+    backbone.read_by(backbone.settings)  # PEFT puts a copy of the regressor, which is trained, into its place
+    make_trainable(backbone.model)
+    return backbone.model.peft_config["default"].r
+
+
+def projections(model: PreTrainedModel) -> str:
+    """A pattern for the names of the language model's layers that are adapted. Raises ModelLoadError when it has none."""
+    decoder = name_of(model, model.get_decoder())
+    names = [name for name, _ in model.named_modules() if name.startswith(f"{decoder}.")]
+    found = sorted({name.rpartition(".")[2] for name in names} & set(PROJECTIONS))
+    if not found:
+        raise ModelLoadError(
+            f"a model of type '{model.config.model_type}' cannot be fine-tuned here: its language model has none of the "
+            f"layers {', '.join(PROJECTIONS)}. Choose another model."
+        )
+    return rf"{decoder.replace('.', '[.]')}[.].*[.]({'|'.join(found)})"
+
+
+def name_of(model: nn.Module, part: nn.Module) -> str:
+    return next(name for name, module in model.named_modules() if module is part)
+
+
+def load_adapter(model: PreTrainedModel, processor, folder: Path, trainable: bool = False) -> VlmBackbone:
+    """A backbone of the base `model` and its `processor` (both changed in place) with the adapter in `folder`: merged into the
+    weights, or, when trainable, attached so that training goes on.
+
+    Raises ModelLoadError naming the file or tensor that is missing, unreadable or does not fit.
+    """
+    readout = read_readout(folder)
+    add_score_tokens(model, processor.tokenizer, readout)
+    adapted = load_onto(model, folder, trainable)
+    backbone = VlmBackbone(adapted, processor, readout)
+    rows = adapted.peft_config["default"].trainable_token_indices or {}
+    if any(indices != backbone.readout.token_ids.tolist() for indices in rows.values()):
+        raise ModelLoadError(
+            f"{folder / CONFIG} trains other rows than this model's {', '.join(readout.tokens)}: "
+            "the adapter was made for a base with another tokenizer."
+        )
+    return backbone if trainable else VlmBackbone(adapted.merge_and_unload(), processor, readout)

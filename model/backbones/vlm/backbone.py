@@ -1,0 +1,233 @@
+"""Any VLM: every AutoModelForImageTextToText of transformers that has a chat template, as a backbone of a scorer.
+
+    picture + question --chat template--> prompt, "The quality of the image is" appended --model--> the next token
+
+The template of the model itself builds the prompt, the stem of the answer follows, and hidden state and logits are read at
+the one position that predicts the next token: a level word (zero-shot, or as Q-ReAlign was trained) or a score token
+(model/backbones/vlm/adapting.py).
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import nn
+from transformers import PreTrainedModel, ProcessorMixin
+
+from model.backbones.adapting import LARGE_MODELS
+from model.backbones.contract import Answered, Backbone
+from model.backbones.peft_files import save_peft
+from model.backbones.vlm.settings import VlmReadout, write_readout
+from model.common.errors import ImageError, ModelError, ModelLoadError
+from model.common.scale import Scale
+from model.readouts.objective import BALANCED, BALANCED_LEVELS
+from model.readouts.reading import Readout
+
+TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")  # [B, T]; all else is vision
+LENGTH_STEP = 256  # prompts of one batch differ by less than this many positions, so that little is computed on padding
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One picture as the model takes it: text inputs [1, T] and vision inputs, whose first axis counts pictures or patches."""
+
+    text: dict[str, torch.Tensor]
+    vision: dict[str, torch.Tensor]
+
+    @property
+    def length(self) -> int:
+        return self.text["input_ids"].shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in (*self.text.values(), *self.vision.values()))
+
+    @property
+    def shape_key(self) -> tuple:
+        """Pictures with equal keys may share a batch: their vision inputs agree but for the first axis, along which they are
+        joined, and their prompts are of like length; the shorter ones are padded."""
+        shapes = tuple((name, tuple(tensor.shape[1:])) for name, tensor in sorted(self.vision.items()))
+        return (self.length // LENGTH_STEP, *shapes)
+
+
+class VlmBackbone(Backbone):
+    """A VLM with its processor, asked and read by `settings`. The tokenizer of a score_token readout knows the score tokens already.
+
+    taught: whether it was taught to rate by this readout; else fine-tuning gives it Q-Scorer's. pieces: the text of each token id; where
+    the tokenizer cuts a level word into several pieces it is read by its first ("excellent" by " excel").
+    """
+
+    options = LARGE_MODELS
+    plain_peft = """\
+    model = AutoModelForImageTextToText.from_pretrained(BASE)
+    add_score_tokens(model, AutoTokenizer.from_pretrained(BASE), read_readout(FOLDER))  # from model.backbones.vlm.adapting
+    PeftModel.from_pretrained(model, FOLDER)"""
+
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin, settings: VlmReadout, taught: bool = True):
+        self.model, self.processor, self.taught = model, processor, taught
+        self._one_at_a_time = threading.Lock()
+        self.read_by(settings)
+
+    def read_by(self, settings: VlmReadout) -> None:
+        """Set prompt and readout. Raises ModelLoadError where the tokenizer cannot tell the level words apart."""
+        self.settings, processor = settings, self.processor
+        self.prompt = prompt_text(processor, settings)
+        bos = self.tokenizer.bos_token
+        self._special = {"add_special_tokens": False} if bos and self.prompt.startswith(bos) else {}
+        before = self.encode_text(self.prompt[: -len(settings.stem)])
+        self.stem_ids = after(before, self.encode_text(self.prompt))
+        regressor = None
+        if settings.kind == "level":
+            ids = self._level_ids(settings.tokens)
+        else:
+            ids = torch.tensor(self.tokenizer.convert_tokens_to_ids(list(settings.tokens)))
+            regressor = self.model.regressor.float()
+        self.readout = Readout(settings.kind, settings.tokens, ids, Scale(*settings.scale), regressor)
+        self.pieces = tuple(self.tokenizer.decode([token_id]) for token_id in ids.tolist())
+
+    @property
+    def tokenizer(self):
+        return self.processor.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def losses(self) -> Mapping[str, float]:
+        return BALANCED if self.readout.regressor is not None else BALANCED_LEVELS
+
+    def encode_text(self, text: str) -> list[int]:
+        return self.tokenizer(text, **self._special).input_ids
+
+    def _level_ids(self, words: Sequence[str]) -> torch.Tensor:
+        """The first piece of each level word as it is cut behind the stem. Raises ModelLoadError when two words begin alike."""
+        prompt = self.encode_text(self.prompt)
+        ids = [after(prompt, self.encode_text(f"{self.prompt} {word}"))[0] for word in words]
+        if len(set(ids)) < len(ids):
+            raise ModelLoadError(
+                f"the tokenizer cuts {', '.join(words)} so that two of them begin with the same piece: "
+                "this model cannot be read by level words."
+            )
+        return torch.tensor(ids)
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """An RGB picture to what the model takes; the work that needs no model. Raises ImageError for one that it cannot take."""
+        try:
+            inputs = self.processor(images=[image], text=[self.prompt], return_tensors="pt", **self._special)
+        except ValueError as error:  # Qwen-VL: sides in proportions beyond 200:1
+            size = f"{image.width} x {image.height}"
+            raise ImageError(
+                f"a picture of {size} pixels is refused by this model: {str(error).rstrip('.')}"
+            ) from error
+        text = {name: inputs[name] for name in TEXT_INPUTS if name in inputs}
+        return Prepared(text, {name: tensor for name, tensor in inputs.items() if name not in text})
+
+    @torch.no_grad()
+    def ask(self, batch: Sequence[Prepared]) -> tuple[torch.Tensor, torch.Tensor]:
+        last = torch.tensor([[picture.length - 1] for picture in batch])
+        hidden, logits = self.at_positions(batch, last)
+        return hidden[:, 0], logits[:, 0]
+
+    def answer(
+        self, batch: Sequence[Prepared], tokens: Sequence[str], questions: Sequence[str] | None = None
+    ) -> Answered:
+        """Taught are the stem, the score token, "." and the end of turn; of a level word the piece by which it is read and no more, so
+        that all answers are equally long."""
+        if questions is not None:
+            raise ModelError("a VLM is asked the question that its images were prepared with: leave the questions out.")
+        known = dict(zip(self.readout.tokens, self.readout.token_ids.tolist(), strict=True))
+        ending = self._ending() if self.readout.regressor is not None else []
+        answers = torch.tensor([[known[token], *ending] for token in tokens])
+        last = torch.tensor([image.length - 1 for image in batch])  # predicts the token that is read
+        positions = last[:, None] + torch.arange(-len(self.stem_ids), answers.shape[1])
+        hidden, logits = self.at_positions(batch, positions, answers)
+        ids = torch.cat([torch.tensor(self.stem_ids).expand(len(batch), -1), answers], 1).to(logits.device)
+        return Answered(hidden, logits, ids, read_at=len(self.stem_ids))
+
+    def _ending(self) -> list[int]:
+        return [*self.tokenizer(".", add_special_tokens=False).input_ids, self.tokenizer.eos_token_id]
+
+    def adapt(self, rank: int) -> int:
+        from model.backbones.vlm.adapting import attach
+
+        return attach(self, rank)
+
+    def save_adapter(self, folder: Path, base: str, base_revision: str) -> None:
+        save_peft(self.model, folder, base, base_revision)
+        write_readout(self.settings, folder)
+
+    def at_positions(
+        self, batch: Sequence[Prepared], positions: torch.Tensor, answers: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states [B, P, D] and logits [B, P, V] at `positions` [B, P]; `answers` [B, A] are ids that follow the prompts.
+
+        lm_head runs at these positions only. Its input is taken where it enters, so the hidden state is the one after the
+        final norm, and whatever the model does to its logits (a softcap, a scale) is done.
+        """
+        inputs = self.collate(batch, answers)
+        positions = positions.to(self.device)
+        seen = []
+
+        def keep_positions(head: nn.Module, arguments: tuple) -> tuple:
+            seen.append(torch.take_along_dim(arguments[0], positions[..., None].to(arguments[0].device), 1))
+            return (seen[0], *arguments[1:])
+
+        with self._one_at_a_time:  # the hook sits on the model, which threads share
+            hook = self.model.get_output_embeddings().register_forward_pre_hook(keep_positions)
+            try:
+                logits = self.model(**inputs, use_cache=False).logits
+            finally:
+                hook.remove()
+        return seen[0], logits
+
+    def collate(self, batch: Sequence[Prepared], answers: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        """The inputs of a forward pass, on the model's device. Text is padded on the right: in a causal model no position sees
+        what comes after it, and every prompt begins at position 0 as it does alone."""
+        width = max(picture.length for picture in batch) + (0 if answers is None else answers.shape[1])
+        inputs = {}
+        for name in batch[0].text:
+            rows = []
+            for number, picture in enumerate(batch):
+                row = picture.text[name][0]
+                if answers is not None:
+                    row = torch.cat([row, self._answer_part(name, answers[number])])
+                rows.append(F.pad(row, (0, width - len(row)), value=self._pad_id() if name == "input_ids" else 0))
+            inputs[name] = torch.stack(rows).to(self.device)
+        for name in batch[0].vision:
+            joined = torch.cat([picture.vision[name] for picture in batch])
+            inputs[name] = joined.to(self.device, self.dtype if joined.is_floating_point() else joined.dtype)
+        return inputs
+
+    def _answer_part(self, name: str, ids: torch.Tensor) -> torch.Tensor:
+        """What the text input `name` says of an answer: its ids, that it counts, or that it is text (type 0)."""
+        if name == "input_ids":
+            return ids
+        return torch.ones_like(ids) if name == "attention_mask" else torch.zeros_like(ids)
+
+    def _pad_id(self) -> int:
+        return next(n for n in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0) if n is not None)
+
+
+def prompt_text(processor: ProcessorMixin, settings: VlmReadout) -> str:
+    """The model's own chat template around one picture and the question, then the stem of the answer."""
+    content = [{"type": "image"}, {"type": "text", "text": settings.question}]
+    template = processor.chat_template or processor.tokenizer.chat_template
+    prompt = processor.tokenizer.apply_chat_template(
+        [{"role": "user", "content": content}],
+        chat_template=template["default"] if isinstance(template, dict) else template,
+        add_generation_prompt=True,
+        tokenize=False,
+        **({} if settings.thinking is None else {"enable_thinking": settings.thinking}),
+    )
+    return prompt + (" " if prompt.endswith(":") else "") + settings.stem  # "Assistant:" wants a space before its words
+
+
+def after(beginning: list[int], whole: list[int]) -> list[int]:
+    """What `whole` has behind the part that it shares with `beginning`."""
+    shared = next((n for n, (a, b) in enumerate(zip(beginning, whole, strict=False)) if a != b), len(beginning))
+    return whole[shared:]

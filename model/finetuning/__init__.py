@@ -1,0 +1,1 @@
+"""From rated images to an adapter."""

@@ -1,0 +1,294 @@
+"""Fine-tuning: continue training a scorer on rated images with LoRA, and write what was learned as an adapter.
+
+The procedure, one for all kinds of backbones: read the images, hold a part of them out, train on the rest, write the adapter, and measure
+it as it is on disk. What differs between kinds is behind model/backbones/contract.py.
+"""
+
+import hashlib
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from model.backbones.adapter_card import CARD, AdapterCard, read_card
+from model.backbones.adapter_readme import readme
+from model.backbones.contract import Backbone, Options, Prepared
+from model.backbones.spec import QUALITY, Spec, revision
+from model.common.devices import choose_device
+from model.common.errors import DataError, ImageError, TooLittleMemory
+from model.common.memory import give_back_memory
+from model.common.new_folder import new_folder
+from model.common.scale import Scale
+from model.datasets.rated import RatedImage
+from model.evaluation.metrics import finite_or_none, plcc, rmse, srcc
+from model.finetuning.material import MIN_HELD_OUT, Split, check_enough, data_hash, split
+from model.finetuning.step import Lesson, batch_gradients
+from model.images.decoding import open_image
+from model.loading.known import KNOWN, resolve
+from model.loading.opening import (
+    TRAINING_SHARE,
+    check_adaptable,
+    check_before_download,
+    check_training_dtype,
+    load_backbone,
+    open_to_train,
+)
+from model.scoring.assessment import Failure
+
+FIGURES = {"plcc": plcc, "srcc": srcc, "rmse": rmse}
+ROOM = 4096  # positions of the LLM that go through it at once
+KEPT = 4e9  # bytes of prepared pictures in memory; nano's 100,000 pictures take half of it, VLMs' pixels up to 50 MB a picture
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """An example that is not kept in memory, but prepared from its file whenever its turn comes."""
+
+    image: Path
+    shape_key: object
+    length: int
+
+
+def in_memory(numbers: Iterable[int], examples: Sequence[Prepared | OnDisk], backbone: Backbone) -> list[Prepared]:
+    """The examples of these numbers, all in memory."""
+    found = [examples[number] for number in numbers]
+    return [backbone.encode(open_image(e.image)) if isinstance(e, OnDisk) else e for e in found]
+
+
+def together(numbers: Iterable[int], examples: Sequence[Prepared | OnDisk]) -> Iterator[list[int]]:
+    """The numbers of examples, in parts that go through the model at once: each of one shape_key, and of as many as ROOM holds."""
+    groups = defaultdict(list)
+    for number in numbers:
+        groups[examples[number].shape_key].append(number)
+    for members in groups.values():
+        size = max(1, ROOM // max(examples[number].length for number in members))
+        yield from (members[start : start + size] for start in range(0, len(members), size))
+
+
+def predict(backbone: Backbone, examples: Sequence[Prepared | OnDisk], title: str) -> torch.Tensor:
+    """The scores [N] of all examples, on the scale of the backbone's readout."""
+    backbone.model.eval()
+    scores = torch.empty(len(examples))
+    with tqdm(total=len(examples), desc=title, unit="image", file=sys.stderr, disable=None) as progress:
+        for part in together(range(len(examples)), examples):
+            with torch.no_grad():
+                reading = backbone.readout.read(*backbone.ask(in_memory(part, examples, backbone)))
+            scores[part] = reading.score.cpu()
+            progress.update(len(part))
+    return scores
+
+
+def train(
+    backbone: Backbone, examples: Sequence[Prepared | OnDisk], lesson: Lesson, options: Options, seed: int
+) -> None:
+    """Minimise the backbone's losses over `examples` and what is taught of them by Adam; the learning rate rises for a tenth of the steps,
+    then falls to zero. Raises DataError when the loss is no longer finite."""
+    batches = max(1, round(len(examples) / options.batch_size))
+    epochs = max(options.epochs, -(-options.min_steps // batches))
+    steps = epochs * batches
+    weights = [weight for weight in backbone.model.parameters() if weight.requires_grad]
+    # No decay: it would pull towards zero, not the base.
+    optimizer = torch.optim.Adam(weights, lr=options.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, options.learning_rate, total_steps=steps + 1, pct_start=0.1
+    )
+    random = np.random.default_rng(seed)
+    backbone.model.train()
+    with tqdm(total=steps, desc="fine-tuning", unit="step", file=sys.stderr, disable=None) as progress:
+        for _ in range(epochs):
+            for batch in np.array_split(random.permutation(len(examples)), batches):
+                optimizer.zero_grad()
+                parts = together(batch.tolist(), examples)
+                taught = [(in_memory(part, examples, backbone), lesson[part]) for part in parts]
+                loss = batch_gradients(backbone, taught, backbone.losses)
+                nn.utils.clip_grad_norm_(weights, 5.0)
+                optimizer.step()
+                schedule.step()
+                progress.update()
+                progress.set_postfix(loss=f"{loss:.3f}")
+
+
+@dataclass(frozen=True)
+class Material:
+    """The rated images that could be read, with digests and examples in the same order, and the others."""
+
+    rated: list[RatedImage]
+    digests: list[str]
+    examples: list[Prepared | OnDisk]
+    failures: list[Failure]
+
+    def mos_on(self, scale: Scale) -> torch.Tensor:
+        """[N]"""
+        return torch.tensor([record.mos_on(scale) for record in self.rated])
+
+
+def read_material(rated: Sequence[RatedImage], backbone: Backbone) -> Material:
+    """Decode and encode each image; those beyond KEPT are not kept. Raises DataError when too few can be read."""
+    readable, digests, examples, failures, kept = [], [], [], [], 0
+    for record in tqdm(rated, desc="reading images", unit="image", file=sys.stderr, disable=None):
+        try:
+            example = backbone.encode(open_image(record.image))
+            digest = hashlib.sha256(record.image.read_bytes()).hexdigest()
+        except (ImageError, OSError) as error:
+            failures.append(Failure(record.image.name, str(error)))
+            continue
+        readable.append(record)
+        kept += example.nbytes
+        examples.append(example if kept <= KEPT else OnDisk(record.image, example.shape_key, example.length))
+        digests.append(digest)
+    check_enough(len(readable), failures)
+    return Material(readable, digests, examples, failures)
+
+
+def fine_tune(
+    rated: Sequence[RatedImage],
+    spec: str,
+    out: Path,
+    options: Options | None = None,
+    seed: int = 0,
+    include_revealed: bool = False,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> AdapterCard:
+    """Train an adapter for the model SPEC on rated images and write it to the folder `out`, which must not exist yet.
+
+    A SPEC with an adapter continues that adapter: its tensors go on from where they are, so the result fits on the
+    bare base. Adapters given by name are looked for beside `out`. options: None for those of the kind of model. include_revealed is only
+    written on the card. device and dtype: as for scoring, dtype one of auto, float32, bfloat16. The same arguments give the same tensors.
+
+    Raises DataError for too few ratings, a model that cannot be fine-tuned, or an `out` that cannot be written, ModelLoadError for the
+    model. Then nothing is left behind.
+    """
+    where = choose_device(device)
+    check_training_dtype(dtype)
+    check_before_download(spec, where, dtype, TRAINING_SHARE)
+    found = resolve(spec, out.parent)
+    check_adaptable(found, dtype)
+    parent = read_card(found.adapter) if found.adapter and (found.adapter / CARD).is_file() else None
+    backbone = open_to_train(found, where, dtype)
+    with memory_guarded(found, where):
+        material = read_material(rated, backbone)
+    parts = split(material.digests, parent.trained_on if parent else ())
+    origin = origin_of(found)
+    remedy = "free some space there or name another --data-dir"
+    with new_folder(out, DataError, remedy) as folder:
+        with memory_guarded(found, where):
+            torch.manual_seed(seed)
+            before, scale = predict(backbone, material.examples, "scores before"), backbone.readout.scale
+            options = options or backbone.options
+            options = replace(options, rank=backbone.adapt(options.rank))
+            readout, plain_peft = backbone.readout, backbone.plain_peft
+            mos, before = material.mos_on(readout.scale), scale.onto(readout.scale, before)
+            chosen = [material.examples[n] for n in parts.train]
+            train(backbone, chosen, Lesson(mos[parts.train]), options, seed)
+            backbone.save_adapter(folder, origin["base"], origin["base_revision"])
+        del backbone  # or two models would be in memory
+        give_back_memory()
+        card = AdapterCard(
+            name=out.name,
+            readout=readout.kind,
+            scale=readout.scale,
+            seed=seed,
+            options=asdict(options),
+            include_revealed=include_revealed,
+            **origin,
+            **account(material, parts),
+            **measured(parts, mos, before, None),
+        )
+        (folder / CARD).write_text(card.to_json(), encoding="utf-8")  # without it no adapter is loaded
+        after, failed = measure_on_disk(replace(found, adapter=folder), where, dtype, material)
+        figures = measured(parts, mos, before, after)
+        card = replace(card, **figures | {"note": failed or figures["note"]})
+        (folder / CARD).write_text(card.to_json(), encoding="utf-8")
+        (folder / "README.md").write_text(readme(card, plain_peft), encoding="utf-8")
+    return card
+
+
+def measure_on_disk(
+    found: Spec, device: torch.device, dtype: str, material: Material
+) -> tuple[torch.Tensor | None, str]:
+    """The scores [N] of the adapter as it is on disk, merged into its base as a scorer has it; or None, and why there are none: what
+    was trained is kept all the same."""
+    try:
+        with memory_guarded(found, device):
+            backbone = load_backbone(found, device, dtype, QUALITY)
+            return predict(backbone, material.examples, "scores after"), ""
+    except (TooLittleMemory, DataError) as error:
+        return None, f"The adapter could not be measured: {error} Measure it by python -m model.evaluate."
+
+
+@contextmanager
+def memory_guarded(found: Spec, device: torch.device) -> Iterator[None]:
+    """Raises DataError when memory runs out in between."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise DataError(
+            f"the memory of the device '{device}' ran out while {found.name} was fine-tuned: choose --dtype bfloat16, a smaller model "
+            "or another --device."
+        ) from error
+
+
+def origin_of(found: Spec) -> dict:
+    """The card's base, base_revision and parent: names and hub ids, no path of this machine."""
+
+    def name(text: str) -> str:
+        return Path(text).resolve().name if Path(text).exists() else text
+
+    base, _, adapter = found.name.partition("+")
+    if base in KNOWN and KNOWN[base].base:  # the name of an adapter
+        base, adapter = KNOWN[base].base, base
+    bare = replace(found, name=base, adapter=None)
+    parent = {"name": name(adapter), "revision": revision(found)} if found.adapter else None
+    return {"base": base if base in KNOWN else name(base), "base_revision": revision(bare), "parent": parent}
+
+
+def account(material: Material, parts: Split) -> dict:
+    """The card's date, hash, counts and lists."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data_sha256": data_hash(material.rated, material.digests),
+        "ratings": sum(record.n for record in material.rated),
+        "images": len(material.rated),
+        "trained": len(parts.train),
+        "held_out": len(parts.held_out),
+        "trained_on": [material.digests[position] for position in parts.train],
+        "left_out": [failure.to_dict() for failure in material.failures],
+    }
+
+
+def measured(parts: Split, mos: torch.Tensor, before: torch.Tensor, after: torch.Tensor | None) -> dict:
+    """The card's figures and note, from the scores [N] of all images before and, where they were measured, after."""
+    held_out, trained = parts.held_out, parts.train
+
+    def figures(scores: torch.Tensor | None, rows: list[int]) -> dict[str, float | None]:
+        return dict.fromkeys(FIGURES) if scores is None else card_figures(scores[rows], mos[rows])
+
+    card = {
+        "before": figures(before, held_out),
+        "after": figures(after, held_out),
+        "before_trained": figures(before, trained),
+        "after_trained": figures(after, trained),
+        "note": "",
+    }
+    if len(held_out) < MIN_HELD_OUT:
+        card["note"] = (
+            f"{len(held_out)} held-out images are too few for figures: rate more images that the parent was not trained on."
+        )
+    elif None in card["before"].values():
+        card["note"] = "A correlation is not defined: the held-out images were all rated alike, or all scored alike."
+    return card
+
+
+def card_figures(scores: torch.Tensor, mos: torch.Tensor) -> dict[str, float | None]:
+    """PLCC, SRCC and RMSE (in units of the scale), None where not defined or for fewer than MIN_HELD_OUT images."""
+    values = {name: figure(scores.numpy(), mos.numpy()) for name, figure in FIGURES.items()}
+    return {name: finite_or_none(v) if len(mos) >= MIN_HELD_OUT else None for name, v in values.items()}

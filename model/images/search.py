@@ -1,0 +1,82 @@
+"""Which files of a folder are images."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from model.common.errors import DataError, reason_of
+from model.images.formats import SUFFIXES, UNSUPPORTED_SUFFIXES, unsupported
+
+NOTHING = "no images in this folder"
+# Folders that systems keep for themselves, in lower case: thumbnails, deleted files and metadata, none of which is anybody's image.
+SYSTEM_FOLDERS = frozenset(
+    {
+        *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp"),  # NAS: Synology, QNAP
+        *("$recycle.bin", "recycler", "recycled", "system volume information", "$windows.~bt"),  # Windows
+        *("__macosx", "network trash folder", "temporary items"),  # macOS and its zip files
+        *("lost+found", "thumbnails"),  # Linux
+    }
+)
+
+
+def find_images(
+    paths: Iterable[str | Path], suffixes: frozenset[str] = SUFFIXES
+) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """List the image files under paths: (files, problems).
+
+    A file is taken as given, whatever its name. A folder is walked with its subfolders: its files with one of `suffixes`
+    follow in sorted order; hidden files and folders and those in SYSTEM_FOLDERS are left out, links to folders are not followed.
+    The order of paths is kept. problems lists (path, sentence) for each path that is missing, cannot be read or holds no image,
+    and one for each format of images that had to be left out of a folder, so that a caller reports these and goes on with the
+    rest. Raises nothing.
+    """
+    files: list[Path] = []
+    problems: list[tuple[Path, str]] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found, trouble = _walk(path, suffixes)
+            files += found
+            problems += trouble
+            if not found and not trouble:
+                problems.append((path, NOTHING))
+        elif os.path.lexists(path):
+            files.append(path)
+        else:
+            problems.append((path, "no such file or folder"))
+    return files, problems
+
+
+def find_all_images(paths: Iterable[str | Path]) -> list[Path]:
+    """find_images for one path or more, none of which may be left out: raises DataError for the first that has a problem."""
+    files, problems = find_images(paths)
+    if problems:
+        path, sentence = problems[0]
+        raise DataError(f"{path}: {sentence}")
+    return files
+
+
+def _walk(folder: Path, suffixes: frozenset[str]) -> tuple[list[Path], list[tuple[Path, str]]]:
+    found: list[Path] = []
+    problems: list[tuple[Path, str]] = []
+    left_out: Counter[str] = Counter()
+    unsupported_suffixes = (
+        UNSUPPORTED_SUFFIXES if suffixes == SUFFIXES else {}
+    )  # whoever looks for videos misses no images
+
+    def note(error: OSError) -> None:
+        problems.append((Path(error.filename), f"cannot read this folder: {reason_of(error)}"))
+
+    for parent, folders, names in os.walk(folder, onerror=note):
+        folders[:] = [name for name in folders if not name.startswith(".") and name.lower() not in SYSTEM_FOLDERS]
+        for name in names:
+            suffix = Path(name).suffix.lower()
+            if name.startswith("."):
+                continue
+            if suffix in suffixes:
+                found.append(Path(parent, name))
+            elif suffix in unsupported_suffixes:
+                left_out[unsupported_suffixes[suffix]] += 1
+    for name, count in sorted(left_out.items()):
+        problems.append((folder, f"{count} file{'s' if count > 1 else ''} left out: {unsupported(name)}"))
+    return sorted(found), sorted(problems)

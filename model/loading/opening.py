@@ -1,0 +1,100 @@
+"""From a SPEC's folders to a backbone: what kind a folder holds is detected from its files, never from its name."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from model.backbones.contract import Backbone, Loading
+from model.backbones.spec import Spec
+from model.common.devices import BITS, large_dtype
+from model.common.errors import DataError, ModelLoadError
+from model.common.importing import IMPORTING
+from model.common.json_files import read_json
+from model.common.lfs import pointers_named
+from model.common.memory import check_numbers
+from model.common.progress import Progress
+from model.loading.known import KNOWN
+
+if TYPE_CHECKING:
+    import torch
+
+# By the model_type in config.json; any other is for the last.
+KINDS = {
+    "qscorer_nano": "model.backbones.nano.loading",
+    "mplug_owl2": "model.backbones.mplug_owl2.loading",
+}
+ANY_VLM = "model.backbones.vlm.loading"
+TRAINING_DTYPES = ("auto", "float32", "bfloat16")  # of the base; what is trained is float32 in any case
+# Of the weights' size: gradients and Adam's averages of what is trained, activations of a part of a batch.
+TRAINING_SHARE = 1.25
+
+
+def loading_of(spec: Spec) -> Loading:
+    """The module that loads the kind of backbone that `spec` names. Raises ModelLoadError for a folder without a model."""
+    with IMPORTING:
+        return import_module(KINDS.get(kind_of(spec), ANY_VLM))
+
+
+def kind_of(spec: Spec) -> str:
+    """The model_type that config.json names. Published mPLUG-Owl2 LoRAs come without a model of their own."""
+    if not (spec.base / "config.json").is_file():
+        if (spec.base / "adapter_config.json").is_file():
+            return "mplug_owl2"
+        raise ModelLoadError(f"{spec.base} lacks config.json: copy or download the whole folder again.")
+    return str(read_json(spec.base / "config.json").get("model_type"))
+
+
+def load_backbone(
+    spec: Spec, device: "torch.device", dtype: str, task: str, progress: Progress | None = None
+) -> Backbone:
+    """The backbone in the folders of `spec` with its adapter merged in, asked for `task`.
+
+    Raises ModelError for a task or dtype that it does not know, TooLittleMemory before loading what does not fit, ModelLoadError for
+    what is missing or broken.
+    """
+    with pointers_named(spec.base, spec.adapter):
+        return loading_of(spec).load(spec, device, dtype, progress=progress).for_task(task)
+
+
+def open_to_train(spec: Spec, device: "torch.device", dtype: str) -> Backbone:
+    """The backbone of `spec` with its adapter attached, where it has one; as yet it scores as the SPEC does.
+
+    Raises DataError for what cannot be fine-tuned, TooLittleMemory before loading what does not fit, ModelLoadError for what is broken.
+    """
+    with pointers_named(spec.base, spec.adapter):
+        check_adaptable(spec, dtype)
+        loading = loading_of(spec)
+        numbers = TRAINING_SHARE * loading.count_parameters(spec)
+        check_numbers(f"fine-tuning {spec.name}", numbers, large_dtype(device, dtype), device)
+        return loading.load(spec, device, dtype, trainable=True)
+
+
+def check_adaptable(spec: Spec, dtype: str = "auto") -> None:
+    """Raises DataError for a model that cannot be fine-tuned, or not in `dtype`; ModelLoadError for a folder without a model."""
+    check_training_dtype(dtype)
+    if not spec.adapter and (spec.base / "adapter_config.json").is_file():
+        raise DataError(
+            f"{spec.name} is an adapter without its base: give BASE+{spec.base.name}, BASE being the folder or hub id of the "
+            "model that it was made on."
+        )
+    if read_json(spec.base / "config.json").get("quantization_config"):
+        raise DataError(
+            f"{spec.name} holds quantized weights (quantization_config in its config.json), and these cannot be fine-tuned: "
+            "choose the model that it was made from."
+        )
+    loading_of(spec).check_adaptable(spec, dtype)
+
+
+def check_training_dtype(dtype: str) -> None:
+    """Raises DataError for a dtype of scoring in which nothing is fine-tuned."""
+    if dtype not in TRAINING_DTYPES:
+        raise DataError(
+            f"nothing is fine-tuned in {dtype}: choose --dtype bfloat16 or float32; the adapter can be used with --dtype {dtype}."
+        )
+
+
+def check_before_download(name: str, device: "torch.device", dtype: str, share: float = 1.0) -> None:
+    """Raises TooLittleMemory for a model known by name that would not fit once it was fetched. share: how much is loaded and kept beside,
+    of its weights."""
+    known = KNOWN.get(name.partition("+")[0])
+    if known and not known.ships and dtype not in BITS:
+        check_numbers(name, share * known.parameters * 1e6, large_dtype(device, dtype), device)

@@ -1,0 +1,237 @@
+"""docs/reproduction.md: the paper's tables as they came out here, as Markdown. A pure function of the results' JSON objects."""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from model.common.errors import DataError
+from model.datasets import biq2021
+from model.evaluation.raters import scorers_worth
+from model.paper.findings import NO_DATA, NOT_RUN, Finding, Measurements, RowFigures, findings, rows_of, tested_on
+from model.paper.plan import ALL_ROWS, SHIFTED, STANDS_FOR, TRAINED_ON, WHOLE, Run, plan
+from model.paper.verdicts import CONFIRMED, FEWEST_SEEDS, REFUTED, UNDECIDED, Estimate
+
+TITLES = {
+    "table1": "Table 1: words or score tokens",
+    "table2": "Table 2: one data set",
+    "table3": "Table 3: several data sets",
+    "table4": "Table 4: what the parts do",
+    "table5": "Table 5: how many epochs",
+    "table6": "Table 6: with something of another method",
+    "questions": "The open questions, and the methods that no table has",
+}
+ASSUMED_STDS = (0.4, 0.6, 0.8, 1.0)
+SCORER = ("q-scorer-5", "whole", 3)  # whose worth in raters is told
+VERDICTS = (CONFIRMED, REFUTED, UNDECIDED, NO_DATA, NOT_RUN)
+CLAIMS_FIGURE, LEVELS_FIGURE = "reproduction-claims", "reproduction-levels"
+
+METHOD = """\
+The paper's systems, trained side by side on one small backbone with BIQ2021. Written by
+`python -m model.reproduce` from the results of single runs; nothing here is typed in by hand but the words.
+
+**What this can say, and what not.** The paper fine-tunes mPLUG-Owl2, 7 billion parameters that have read the internet, with LoRA on
+KonIQ-10k. Here a decoder of {decoder} is trained from nothing on features of a frozen encoder, with BIQ2021. So:
+
+- **Words mean nothing to this decoder.** It has never read a sentence, so that "excellent", "apple" and `<score5>` are names of equally
+  empty vectors. Table 1's orderings are about meanings, and cannot appear here: its five rows are one system under five names (the
+  first of them is Q-Align), and serve as a check of the method, which ought to find no difference. "Undecided" there says nothing
+  against the paper.
+- **Nothing can be forgotten** by training either, so that what the paper calls post-tuning confusion is not tested.
+- What can appear is what labels, readouts and losses do: conversion error, regression against weighted levels, how quickly each learns,
+  and what several data sets on different scales do to each.
+
+**Trained in every run:** {trained} (each as far as the system has it). **Not trained in any run:** the image encoder, nano's
+LiteEncoder with ImageNet's weights (revision `{encoder}`), which has seen no opinion score. Its features of each whole picture at 320 x 320
+were computed once and kept: mean and standard deviation of each channel of four maps, and the coarsest map in 4 x 4 cells, each
+feature standardised by its mean and deviation over the training pictures. There is no augmentation. (The `nano` that ships is larger, looks
+at more pixels, adapts most of its encoder, and is shown damaged pictures too: its figures are in README.)
+
+**How:** AdamW, learning rate {learning_rate:g} (warm-up over a tenth, then cosine), weight decay {weight_decay:g}, batches of {batch_size},
+3 epochs where a row does not say otherwise, the same for all systems; regressors' widths in the paper's proportion to the hidden size. The
+official training part without its validation tenth is trained on; tested is the official test part without the pictures that have a
+near-duplicate in training. Losses are weighed as in the original programs: cross-entropy is a mean over the answer's words, beside a
+squared error of the same weight for Q-Scorer; DeQA-Score's are those of its training script. BIQ2021 publishes no standard deviation:
+DeQA-Score's soft labels and the fidelity loss take .6 for every picture, a guess.
+
+**Figures:** SRCC, and PLCC after the 4-parameter logistic fit, as the paper has them; beside them PLCC without the fit. In brackets a 95 %
+interval over seeds and pictures; of a single seed, over pictures alone.
+
+**Verdicts:** the merit of a training is the mean of its SRCC and its fitted PLCC. Systems are compared within a seed and on the same
+pictures; the variance over seeds and that over 400 bootstrap draws of the pictures add up, and Student's interval of the mean difference
+(model/paper/verdicts.py) decides: all above zero, *confirmed*; all below, *refuted*; else *undecided*, as is every claim with fewer
+than {fewest} seeds. In simulations with no true difference it was wrong in 5 to 8 % of cases. Nothing corrects for the number of claims:
+of twenty without substance, one or two will be decided by luck."""
+
+CROSS = """\
+On other data: BIQ2021's subsets stand for data sets, {sets}; nothing stands for LIVE-Wild, AGIQA-3K and CSIQ. Trained on
+one, tested on the others, all pictures of which are unseen."""
+SEVERAL = """\
+BIQ2021's subsets stand for data sets, {sets}. So that the same MOS means another quality in another set, as between real data sets, each
+has a scale of its own: {scales}. A set that is not trained on is tested as a whole, others by their official test part, so that the ss02
+figures of the two halves are of different pictures. The claims are judged after training on three sets, on the one in KonIQ's place."""
+RATERS = """\
+`{system}` on {data}, by the two definitions of model/evaluation/raters.py: the number of people whose mean is as good as its
+score. BIQ2021 publishes neither single ratings nor their spread, only that each MOS is the mean of {raters} people. **The spread is
+assumed**, the same for every picture; ratings on five categories commonly have one of .6 to .8 points. Mean over seeds; in brackets from
+the lowest to the highest end of the seeds' 95 % intervals over pictures.
+
+| assumed std of ratings (points) | worth, by correlation | worth, by error | PLCC of one rater with true quality | seeds |
+|---|---|---|---|---|"""
+
+
+def report(results: Sequence[Mapping]) -> str:
+    """The whole document. Raises DataError where there are no results, or results of different pictures."""
+    if not results:
+        raise DataError("there are no results to report: run python -m model.reproduce table1 --data BIQ2021 first.")
+    measured = Measurements(results)
+    found = findings(measured)
+    parts = ["# The paper's tables at nano scale", _method(results), _summary(found, results)]
+    parts += [_section(table, measured, found) for table in ALL_ROWS]
+    parts += [_raters(results), _go_on()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _method(results: Sequence[Mapping]) -> str:
+    used = results[0]["settings"]
+    sizes = used["decoder"]
+    decoder = f"{sizes['num_hidden_layers']} layers and width {sizes['hidden_size']} (half of nano's own width, and a layer less)"
+    trained = ", ".join(used["trained"])
+    plain = {name: used[name] for name in ("encoder", "learning_rate", "weight_decay", "batch_size")}
+    return METHOD.format(decoder=decoder, trained=trained, fewest=FEWEST_SEEDS, **plain)
+
+
+def _summary(found: Sequence[Finding], results: Sequence[Mapping]) -> str:
+    papers = Counter(one.verdict for one in found if one.claim.table != "questions")
+    counts = ", ".join(f"{papers[name]} {name}" for name in VERDICTS if papers[name])
+    wanted = {run for table in ALL_ROWS for run in plan(table, 1)}
+    seeds = Counter(Run(r["system"], r["setup"], r["epochs"], 0) for r in results)
+    seconds = sorted(result["seconds"]["training"] / result["epochs"] for result in results)
+    return f"""\
+## In short
+
+Of the paper's {papers.total()} claims: **{counts}**.
+
+![How far the first system of each claim is above the second, here and in the paper]({CLAIMS_FIGURE}.png)
+
+**{len(seeds)} of the {len(wanted)} trainings that the tables below need were run**, with {_range(seeds.values())} seeds
+each: {len(results)} runs stand behind this page. One epoch took {seconds[0]:.0f} to {seconds[-1]:.0f} s
+(median {statistics.median(seconds):.0f} s), on one thread of a machine that other programs used too."""
+
+
+def _range(numbers: Iterable[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _section(table: str, measured: Measurements, found: Sequence[Finding]) -> str:
+    blocks = [f"## {TITLES[table]}"]
+    tests = [(setup, test, rows_of(table, setup, test, measured)) for setup, test in tested_on(table)]
+    if not any(row.srcc for _, _, rows in tests for row in rows):
+        return "\n\n".join([*blocks, "Not run."])
+    sets = ", ".join(f"{ours} for {paper}" for paper, ours in STANDS_FOR.items())
+    if table == "table3":
+        scales = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in SHIFTED.items())
+        blocks.append(SEVERAL.format(sets=sets, scales=scales))
+    elif len(tests) > 1:
+        blocks.append(CROSS.format(sets=sets))
+    if table == "questions":
+        blocks.append(f"![SRCC by the number of levels]({LEVELS_FIGURE}.png)")
+    for setup, test, rows in tests:
+        run = any(row.srcc for row in rows)
+        blocks.append(_rows(setup, test, rows) if run else f"Trained on {_names(setup)}, tested on {test}: not run.")
+    blocks.append(_claims([one for one in found if one.claim.table == table], table))
+    return "\n\n".join(blocks)
+
+
+def _rows(setup: str, test: str, rows: Sequence[RowFigures]) -> str:
+    paper = next((name for name, ours in STANDS_FOR.items() if ours == test), "KonIQ")
+    lines = [
+        f"Trained on {_names(setup)}, tested on {test}:",
+        "",
+        f"| row | our system | epochs | seeds | PLCC, fitted | SRCC | PLCC | paper ({paper}): PLCC / SRCC |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *(_row(figures, paper) for figures in rows)])
+
+
+def _names(setup: str) -> str:
+    return " + ".join(TRAINED_ON[setup])
+
+
+def _row(figures: RowFigures, paper: str) -> str:
+    row = figures.row
+    theirs = " / ".join(_plain(value) for value in row.paper[paper]) if paper in row.paper else "–"
+    if figures.srcc is None:
+        ours = ["0", "not run", "not run", "not run"]
+    else:
+        raw = _plain(figures.raw_plcc)
+        ours = [str(figures.srcc.seeds), _with_interval(figures.plcc), _with_interval(figures.srcc), raw]
+    return f"| {' | '.join([row.title, f'`{row.system}`', str(row.epochs), *ours, theirs])} |"
+
+
+def _claims(found: Sequence[Finding], table: str) -> str:
+    name = "what might be expected" if table == "questions" else "the paper's claim"
+    lines = [f"| {name} | merit here, first − second | seeds | in the paper | verdict |", "|---|---|---|---|---|"]
+    for one in found:
+        ours = _with_interval(one.found, signed=True) if one.found else "–"
+        paper = _plain(one.paper, signed=True) if one.paper is not None else "–"
+        seeds = one.found.seeds if one.found else 0
+        lines.append(f"| {one.claim.says} | {ours} | {seeds} | {paper} | **{one.verdict}** |")
+    return "\n".join(lines)
+
+
+def _raters(results: Sequence[Mapping]) -> str:
+    heading = "## How many raters the scorer is worth"
+    chosen = [r for r in results if (r["system"], r["setup"], r["epochs"]) == SCORER]
+    if not chosen:
+        return f"{heading}\n\nNot run."
+    lines = [heading, "", RATERS.format(system=SCORER[0], data=WHOLE, raters=biq2021.RATERS)]
+    for std in ASSUMED_STDS:
+        tests = [result["tests"][WHOLE] for result in chosen]
+        worth = [scorers_worth(test["scores"], test["mos"], std, biq2021.RATERS) for test in tests]
+        cells = [_span(worth, name) for name in ("by_correlation", "by_error")]
+        lines.append(f"| {std:g} | {' | '.join(cells)} | {_plain(worth[0]['one_rater_plcc'])} | {len(worth)} |")
+    backwards = sum("note" in one for one in worth)
+    if backwards:
+        lines += [
+            "",
+            f"{backwards} of {len(worth)} seeds rank backwards (raw SRCC not above 0) and count as worth nobody.",
+        ]
+    return "\n".join(lines)
+
+
+def _span(worth: Sequence[dict], name: str) -> str:
+    """Mean and ends over seeds; None stands for more raters than the noise of the MOS lets be told."""
+    values = [one[name] for one in worth]
+    if None in values:
+        return "more than these MOS can tell"
+    lows, highs = zip(*(one["intervals"][name] if one["intervals"] else [one[name]] * 2 for one in worth), strict=True)
+    high = "no bound" if None in highs else f"{max(highs):.1f}"
+    return f"{statistics.mean(values):.1f} [{min(lows):.1f}, {high}]"
+
+
+def _go_on() -> str:
+    return """\
+## To run it, or more of it
+
+```sh
+pip install -r requirements-train.txt
+git clone https://github.com/nisarahmedrana/BIQ2021
+python -m model.reproduce table1 --seeds 5 --data BIQ2021 --out runs    # or table2 ... table6, questions, all
+python -m model.reproduce report --out runs                             # this page again, without training
+python docs/reproduction_figures.py runs                                # its figures (needs a Chromium)
+```
+
+Each run is one file in `runs/reproduction`. What is there is not run again, so that an interrupted table goes on, and tables share rows.
+The page is written anew **from the runs in `--out` alone**, into `docs`; `--docs FOLDER` leaves this one as it is. The results behind it
+are not in the repository."""
+
+
+def _with_interval(found: Estimate, signed: bool = False) -> str:
+    return f"{_plain(found.mean, signed)} [{_plain(found.low, signed)}, {_plain(found.high, signed)}]"
+
+
+def _plain(value: float, signed: bool = False) -> str:
+    """.812, and with a sign +.012 or −.012."""
+    text = f"{abs(value):.3f}".removeprefix("0") if abs(value) < 0.9995 else f"{abs(value):.2f}"
+    return ("−" if value < 0 else "+" if signed else "") + text

@@ -1,0 +1,120 @@
+"""Labels: from a MOS to what a model is taught to say. Pure functions in plain Python.
+
+Levels run from worst to best everywhere. K of them cut a scale into K intervals of equal width (Q-Scorer section 4.1; Q-Align section 3.3);
+their values are spread evenly from the scale's low end to its high end: 1, 2, 3, 4, 5 on the scale 1 to 5.
+"""
+
+import math
+from collections.abc import Sequence
+
+from model.common.scale import Scale
+
+# The five points of absolute category rating (ITU-T P.910, ITU-R BT.500).
+LEVEL_WORDS = ("bad", "poor", "fair", "good", "excellent")
+DIGITS = tuple("0123456789")
+DECIMALS = 2  # that RealQA writes
+
+EDGE = 1e-8  # of an interval: a MOS this far above an inner edge still belongs to the interval below
+MIN_STD, MAX_SHIFT = 0.2, 0.1  # in level steps; below and above these a soft label is interpolated between two levels
+
+
+def score_tokens(count: int) -> tuple[str, ...]:
+    """`<score1>` ... `<scoreK>`, worst to best."""
+    return tuple(f"<score{n}>" for n in range(1, count + 1))
+
+
+def intervals(scale: Scale, count: int) -> list[Scale]:
+    """`count` intervals of equal width over `scale`, worst first; in the scale's units."""
+    low, high = scale
+    edges = [low + (high - low) * n / count for n in range(count)] + [high]
+    return [Scale(*edge) for edge in zip(edges, edges[1:], strict=False)]
+
+
+def interval_index(mos: float, scale: Scale, count: int) -> int:
+    """Which of `count` intervals over `scale` a MOS falls into, 0 the worst. An inner edge belongs to the interval below it (Q-Align
+    section 3.3); a MOS outside the scale to the nearest."""
+    low, high = scale
+    return min(max(math.ceil((mos - low) / (high - low) * count - EDGE) - 1, 0), count - 1)
+
+
+def middles(scale: Scale, count: int) -> list[float]:
+    """The middle of each interval; in the scale's units."""
+    return [(low + high) / 2 for low, high in intervals(scale, count)]
+
+
+def level_values(scale: Scale, count: int) -> list[float]:
+    """What each level counts for in Q-Align's weighted sum: from the low end to the high end in equal steps. One level alone counts
+    for the middle of the scale."""
+    low, high = scale
+    return [low + (high - low) * n / (count - 1) for n in range(count)] if count > 1 else [(low + high) / 2]
+
+
+def raw_soft_label(mos: float, std: float, by_area: bool, values: Sequence[float]) -> list[float]:
+    """What a normal distribution gives each level, before DeQA-Score's correction: [K], of any sum.
+
+    by_area: its area within half a step of the level (as for SPAQ) instead of its density there times the step (KonIQ, KADID).
+    mos, std and values in one unit. std must be positive.
+    """
+    step = values[1] - values[0]
+    if by_area:
+        return [normal_cdf((v + step / 2 - mos) / std) - normal_cdf((v - step / 2 - mos) / std) for v in values]
+    return [normal_density((v - mos) / std) * step / std for v in values]
+
+
+def soft_label(
+    mos: float, std: float, by_area: bool = False, scale: Scale = Scale(1.0, 5.0), count: int = 5
+) -> list[float]:
+    """DeQA-Score's soft label (its section 3.2): probabilities of `count` levels, worst to best, for a MOS and its standard deviation in
+    units of `scale`.
+
+    A linear correction alpha * p + beta makes sum and mean right; what it takes below zero is cut off, so that the sum may come out a
+    little off 1. Where the std is below a fifth of a step, or the cut shifts the mean by more than a tenth of one, the label is
+    interpolated between the two levels around the MOS. The shift is counted with the worst level worth 1, as the original does, so that a
+    sum above 1 hides a shift at the upper end and exaggerates it at the lower. At the very middle of the scale the correction is undefined
+    (0 / 0; the original gives all levels the same there): its limit is taken. Raises ValueError for fewer than two levels and for what is
+    no finite number.
+    """
+    if count < 2:
+        raise ValueError("a soft label needs at least two levels")
+    if not (math.isfinite(mos) and math.isfinite(std)):
+        raise ValueError(f"there is no soft label of MOS {mos} and std {std}")
+    low, high = scale
+    place = 1 + (mos - low) / (high - low) * (count - 1)  # in steps, the worst level at 1, as the original counts them
+    spread = std / (high - low) * (count - 1)
+    if spread < MIN_STD:
+        return neighbour_label(place, count)
+    places, middle = range(1, count + 1), (count + 1) / 2
+    seen = place if abs(place - middle) > 1e-6 else middle + 1e-6
+    raw = raw_soft_label(seen, spread, by_area, places)
+    total, first = sum(raw), sum(p * n for p, n in zip(raw, places, strict=True))
+    lever = first - middle * total
+    if lever == 0:  # so far outside that no level gets anything
+        return neighbour_label(place, count)
+    alpha = (seen - middle) / lever
+    beta = (1 - alpha * total) / count
+    corrected = [max(alpha * p + beta, 0.0) for p in raw]
+    shift = abs(sum(p * n for p, n in zip(corrected, places, strict=True)) - place)
+    return neighbour_label(place, count) if shift > MAX_SHIFT else corrected
+
+
+def neighbour_label(place: float, count: int) -> list[float]:
+    """All on the two levels around `place` (the worst level is at 1, the next at 2), so that the mean is `place`; at the ends on one."""
+    inside = min(max(place, 1.0), float(count))
+    return [max(0.0, 1 - abs(inside - n)) for n in range(1, count + 1)]
+
+
+def digits(mos: float) -> tuple[str, ...]:
+    """RealQA's label: the score written out, 3.456 as "3", ".", "4", "6". The paper's form has one figure before the point: raises
+    ValueError below 0 and from 10 on, after rounding."""
+    written = f"{mos:.{DECIMALS}f}"
+    if not mos >= 0 or len(written) > DECIMALS + 2:
+        raise ValueError(f"{mos} cannot be written with one figure before the point")
+    return tuple(written)
+
+
+def normal_density(z: float) -> float:
+    return math.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+
+
+def normal_cdf(z: float) -> float:
+    return 0.5 * math.erfc(-z / math.sqrt(2))

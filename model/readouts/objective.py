@@ -1,0 +1,77 @@
+"""The objective of a training: its losses by name, what a batch shows them of itself, and their weighted sum."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from model.common.scale import Scale
+from model.readouts import losses
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a batch of B pictures shows of itself to the losses. What a system does not have is None.
+
+    answer_logits [B, A, V] at the positions that predict the answer's ids answer_ids [B, A]; token_at: which of the A is the token that is
+    read; token_ids [K]: the tokens that may stand there; soft_labels [B, K]; scale: of scores and MOS; scores and variances [B] as
+    predicted, not clamped; mos and stds [B] as given; groups [B]: which data set.
+    """
+
+    mos: torch.Tensor
+    answer_logits: torch.Tensor | None = None
+    answer_ids: torch.Tensor | None = None
+    token_at: int = 0
+    token_ids: torch.Tensor | None = None
+    soft_labels: torch.Tensor | None = None
+    scale: Scale | None = None
+    scores: torch.Tensor | None = None
+    variances: torch.Tensor | None = None
+    stds: torch.Tensor | None = None
+    groups: torch.Tensor | None = None
+
+    @property
+    def token_logits(self) -> torch.Tensor:
+        """Logits [B, V] at the position that predicts the token that is read."""
+        return self.answer_logits[:, self.token_at]
+
+
+def _but_token(taught: Taught) -> torch.Tensor:
+    others = [n for n in range(taught.answer_ids.shape[1]) if n != taught.token_at]
+    return losses.cross_entropy(taught.answer_logits[:, others], taught.answer_ids[:, others])
+
+
+LOSSES: dict[str, Callable[[Taught], torch.Tensor]] = {
+    "cross_entropy": lambda t: losses.cross_entropy(t.answer_logits, t.answer_ids),
+    "answer_cross_entropy": lambda t: losses.answer_cross_entropy(t.answer_logits, t.answer_ids),
+    "cross_entropy_but_token": _but_token,  # DeQA-Score: the soft label teaches the token
+    "squared_error": lambda t: losses.squared_error(t.scores, t.mos),
+    "clamped_squared_error": lambda t: losses.squared_error(t.scores, t.mos, clamp_to=t.scale),
+    "soft_label_divergence": lambda t: losses.soft_label_divergence(t.token_logits, t.token_ids, t.soft_labels),
+    "norm_in_norm": lambda t: losses.norm_in_norm_within(t.scores, t.mos, t.groups),
+    "ranking": lambda t: losses.ranking(t.scores, t.mos, t.groups),
+    "fidelity": lambda t: losses.pair_fidelity(t.scores, t.mos, t.variances, t.stds, t.groups),
+    "unit_fidelity": lambda t: losses.pair_fidelity(
+        t.scores, t.mos, None, t.stds, t.groups
+    ),  # DeQA-Score: each variance is 1
+    "token_mass": lambda t: losses.token_mass_loss(t.token_logits, t.token_ids),
+    "calibration": lambda t: losses.calibration(t.scores, t.variances, t.mos),
+}
+
+# How nano is trained: its answer's cross-entropy counts whole, so that the score token weighs as much as the squared error.
+BALANCED_LEVELS = {"answer_cross_entropy": 1.0}
+BALANCED = BALANCED_LEVELS | {"squared_error": 1.0, "norm_in_norm": losses.NORM_IN_NORM_WEIGHT}
+# As Q-Scorer's and Q-Align's released programs weigh them.
+RELEASED_WEIGHT = 0.05
+RELEASED_Q_SCORER = {"cross_entropy": RELEASED_WEIGHT, "clamped_squared_error": RELEASED_WEIGHT}
+RELEASED_Q_ALIGN = {"cross_entropy": 1.0}
+
+
+def weighted_sum(weights: Mapping[str, float], taught: Taught) -> tuple[torch.Tensor, dict[str, float]]:
+    """The sum of the named losses, each times its weight, and each one's value before that. Raises ValueError for an unknown name."""
+    unknown = next((name for name in weights if name not in LOSSES), None)
+    if unknown is not None:
+        raise ValueError(f"there is no loss '{unknown}': give some of {', '.join(LOSSES)}")
+    parts = {name: LOSSES[name](taught) for name in weights}
+    total = sum(weight * parts[name] for name, weight in weights.items())
+    return total, {name: part.item() for name, part in parts.items()}

@@ -1,0 +1,1 @@
+"""From images to assessments, and how these are written."""

@@ -1,0 +1,219 @@
+"""A scorer: backbone + readout + task, ready to assess images. Page, commands, evaluation and training all score through it."""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from model.backbones.contract import Backbone
+from model.backbones.spec import revision
+from model.common.devices import choose_device
+from model.common.errors import ImageError, ModelError, OutOfMemory, ScoringFailed, first_line
+from model.common.memory import is_out_of_memory
+from model.common.progress import Progress
+from model.images.decoding import open_image
+from model.loading.hub import download
+from model.loading.known import resolve
+from model.loading.opening import check_before_download, load_backbone
+from model.readouts.levels import intervals
+from model.readouts.reading import Reading
+from model.scoring.assessment import Assessment, Failure
+
+DECODERS = 2  # threads that decode pictures; each holds one full-size picture at a time
+CHUNK = 4  # batches of prepared pictures that are looked through for those of one shape
+AHEAD = 256e6  # bytes of prepared pictures that may wait while the model computes
+
+
+class Scorer:
+    """Assesses images with one model. `readout` (its kind), `scale` and `tokens` (worst first) are the backbone's; `revision` tells the
+    weights from others. turn: calls a function with arguments when it is this scorer's turn, where several share a processor."""
+
+    def __init__(self, name: str, revision: str, backbone: Backbone, turn: Callable = lambda f, *a: f(*a)):
+        self.name, self.revision, self.backbone, self.turn = name, revision, backbone, turn
+        readout = backbone.readout
+        self.task, self.readout, self.scale, self.tokens = backbone.task, readout.kind, readout.scale, readout.tokens
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What this model can be asked."""
+        return self.backbone.tasks
+
+    def asking(self, task: str) -> "Scorer":
+        """The scorer of the same loaded model for another of its tasks. Raises ModelError for one that it does not know."""
+        if task == self.task:
+            return self
+        return Scorer(self.name, self.revision, self.backbone.for_task(task), self.turn)
+
+    def assess(
+        self, images: Sequence[Image.Image], names: Sequence[str] | None = None, batch_size: int = 8
+    ) -> list[Assessment]:
+        """Assess RGB pictures, in order. Each gets the score that it would get alone (to 1e-4 in float32)."""
+        names = names or [f"image {n}" for n in range(1, len(images) + 1)]
+        return self.assess_prepared([self.backbone.prepare(image) for image in images], names, batch_size)
+
+    def assess_files(self, paths: Iterable[str | Path], batch_size: int = 8) -> Iterator[Assessment | Failure]:
+        """Assess picture files (for the task video: video files), lazily and in order; a file that cannot be read or
+        scored gives a Failure and the rest goes on.
+
+        The next files are decoded while the model computes. What waits is ready for the model: at most DECODERS pictures are in memory
+        at full size. Closing the iterator ends its threads.
+        """
+        # A video's frames are many: no more of them wait than go through the model together.
+        names, size = map(str, paths), batch_size if self.task == "video" else CHUNK * batch_size
+        pool = ThreadPoolExecutor(DECODERS, "decode")
+        waiting: deque[tuple[str, Future]] = deque()
+
+        def decode(count: int) -> None:
+            waiting.extend((name, pool.submit(self._prepared_or_failure, name)) for name in islice(names, count))
+
+        try:
+            decode(size)
+            while waiting:
+                chunk, prepared = zip(*((name, future.result()) for name, future in waiting), strict=True)
+                waiting.clear()
+                decode(min(size, room_ahead(prepared)))  # on the pool's threads, while the model computes
+                good = [(p, name) for p, name in zip(prepared, chunk, strict=True) if not isinstance(p, Failure)]
+                assessed = iter(self._assess_or_fail([p for p, _ in good], [name for _, name in good], batch_size))
+                for p in prepared:
+                    yield p if isinstance(p, Failure) else next(assessed)
+                decode(size - len(waiting))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _assess_or_fail(
+        self, prepared: Sequence, names: Sequence[str], batch_size: int
+    ) -> Sequence[Assessment | Failure]:
+        """`assess_prepared`; where that fails each alone, and a Failure for what fails even so."""
+        try:
+            return self.assess_prepared(prepared, names, batch_size)
+        except ScoringFailed as error:
+            if len(prepared) == 1:
+                return [Failure(names[0], str(error))]
+        return [self._assess_or_fail([p], [name], 1)[0] for p, name in zip(prepared, names, strict=True)]
+
+    def _prepared_or_failure(self, path: str):
+        try:
+            return self.prepare_video(path) if self.task == "video" else self.backbone.prepare(open_image(path))
+        except ImageError as error:
+            return Failure(path, str(error))
+
+    def prepare_video(self, path: str | Path):
+        """A video file, ready for `assess_prepared`; its `pixels` has one entry for each frame looked at. Raises ImageError."""
+        from model.images.video import video_frames
+
+        return self.backbone.prepare_frames(video_frames(path, self.most_frames))
+
+    @property
+    def most_frames(self) -> int:
+        """How many frames of a video are looked at, at most."""
+        from model.images.video import MAX_FRAMES
+
+        return min(MAX_FRAMES, self.backbone.most_frames)
+
+    def check_steps(self, paths: Iterable[str | Path]) -> Iterator[tuple[str, str]]:
+        """The pictures for which the published Q-Scorer, in its two greedy steps, would not have said the piece that our one
+        forward takes for granted, each with the word that it would have said. Raises ModelError for other models."""
+        for path in map(str, paths):
+            prepared = self._prepared_or_failure(path)
+            if not isinstance(prepared, Failure):
+                (steps,) = self.backbone.check_steps([prepared])
+                if not steps.agrees:
+                    yield path, steps.first
+
+    def assess_prepared(self, prepared: Sequence, names: Sequence[str], batch_size: int) -> list[Assessment]:
+        """Assess what the backbone prepared; what has one shape_key goes through it together, at most `batch_size` at a time."""
+        by_shape = defaultdict(list)
+        for n, picture in enumerate(prepared):
+            by_shape[picture.shape_key].append(n)
+        results: dict[int, Assessment] = {}
+        for members in by_shape.values():
+            waiting, size = deque(members), batch_size
+            while waiting:
+                batch = list(islice(waiting, size))
+                reading = self._read_or_none([prepared[n] for n in batch])
+                if reading is None:
+                    size = max(1, len(batch) // 2)
+                    continue
+                for row, n in enumerate(batch):
+                    results[waiting.popleft()] = self._assessment(names[n], reading, row)
+        return [results[n] for n in range(len(prepared))]
+
+    def _read_or_none(self, batch: Sequence) -> Reading | None:
+        """The batch's reading; None where there is too little memory for so many. Raises ScoringFailed, OutOfMemory for one image."""
+        try:
+            return self._read(batch)
+        except OutOfMemory:
+            if len(batch) == 1:
+                raise
+        if torch.cuda.is_available():  # after the except block: the error keeps the tensors of its frames
+            torch.cuda.empty_cache()
+        return None
+
+    def _read(self, batch: Sequence) -> Reading:
+        reading = self.turn(self._forward, batch)
+        if not reading.score.isfinite().all():
+            raise ModelError(
+                f"{self.name} produced NaN or infinity: where it computes in float16, choose --dtype bfloat16 or float32; "
+                "else its weights are damaged, so download them again."
+            )
+        return reading
+
+    @torch.inference_mode()
+    def _forward(self, batch: Sequence) -> Reading:
+        try:
+            return self.backbone.readout.read(*self.backbone.ask(batch))
+        except (RuntimeError, MemoryError) as error:  # torch's own; it has no other kind for most of what goes wrong
+            if is_out_of_memory(error):
+                remedy = "free some, or choose a smaller model, --dtype bfloat16 or another --device"
+                raise OutOfMemory(f"{self.name} ran out of memory while scoring: {remedy}.") from error
+            raise ScoringFailed(f"{self.name} could not score it: {first_line(error)}.") from error
+
+    def _assessment(self, name: str, reading: Reading, row: int) -> Assessment:
+        probabilities = reading.probabilities[row].tolist()
+        return Assessment(
+            image=name,
+            score=reading.score[row].item(),
+            scale=self.scale,
+            tokens=self.tokens,
+            probabilities=tuple(probabilities),
+            token_mass=reading.token_mass[row].item(),
+            expectation=reading.expectation[row].item(),
+            uncertainty=reading.uncertainty[row].item(),
+            interval=intervals(self.scale, len(self.tokens))[probabilities.index(max(probabilities))],
+            model=self.name,
+            revision=self.revision,
+        )
+
+
+def room_ahead(prepared: Sequence) -> int:
+    """How many pictures like these may wait, as AHEAD says; at least one."""
+    largest = max((p.nbytes for p in prepared if not isinstance(p, Failure)), default=1)
+    return max(1, int(AHEAD // largest))
+
+
+def load_scorer(
+    spec: str,
+    device: str = "auto",
+    dtype: str = "auto",
+    adapters: Path | None = None,
+    task: str = "quality",
+    progress: Progress | None = None,
+) -> Scorer:
+    """Load what SPEC names (see model/loading/known.py); adapters given by name are looked for in the folder `adapters`.
+
+    device: auto (CUDA, else Apple's GPU, else CPU), cpu, cuda or mps. dtype: auto (float32; bfloat16 for large models on a
+    GPU), float32, bfloat16, float16, and for mPLUG-Owl2 8bit and 4bit. task: quality; OneAlign also knows aesthetics and
+    video. progress: see model/common/progress.py.
+
+    Raises ModelError, in one sentence, for what is unknown, incomplete, does not fit, or is not on this machine.
+    """
+    where = choose_device(device)
+    check_before_download(spec, where, dtype)
+    found = resolve(spec, adapters, partial(download, progress=progress))
+    backbone = load_backbone(found, where, dtype, task, progress)
+    return Scorer(found.name, revision(found), backbone)

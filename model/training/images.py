@@ -1,0 +1,117 @@
+"""The pictures of a training step: cropped and mirrored, which changes no MOS, and some of them damaged, which lowers it.
+
+Pictures of several shapes are looked at through a window that fits into all of a step's. Everything about a step is drawn from (seed,
+epoch, step), so that training that was interrupted goes on with the same pictures.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from model.backbones.nano.network import NanoProcessor, target_size
+from model.datasets.rated import RatedImage
+from model.images.damage import TAUGHT, degrade
+from model.images.decoding import open_named
+
+BATCH_SIZE = 16
+DAMAGED = 4  # of a batch are shown twice more, damaged mildly and severely
+SHARES = (0.75, 1.0)  # of the picture's height and width that a step looks at
+LARGEST = 1024  # pixels of a picture's longer side
+AHEAD = 3  # steps that are made ready while one is computed
+
+
+@dataclass(frozen=True)
+class Step:
+    """pixels [BATCH_SIZE + 2 DAMAGED, 3, H, W]: of BATCH_SIZE pictures, then of the first DAMAGED of them damaged mildly, then of the same
+    damaged severely; MOS [BATCH_SIZE]; groups [BATCH_SIZE]: which data set each is of; and how severely damaged [2, DAMAGED]."""
+
+    pixels: torch.Tensor
+    mos: torch.Tensor
+    groups: torch.Tensor
+    severities: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a step looks at a picture: the window's left and top as shares of where it can lie, its width and height in pixels at the scale
+    at which scoring looks, and whether mirrored."""
+
+    left: float
+    top: float
+    width: int
+    height: int
+    mirror: bool
+
+    def pixels(self, picture: Image.Image, processor: NanoProcessor) -> torch.Tensor:
+        """What is seen of an RGB picture: [3, height, width]."""
+        whole = processor.pixels(ImageOps.mirror(picture) if self.mirror else picture)
+        top, left = (
+            int(share * (side - seen))
+            for share, side, seen in zip((self.top, self.left), whole.shape[1:], (self.height, self.width), strict=True)
+        )
+        return whole[:, top : top + self.height, left : left + self.width]
+
+
+def window(pictures: Sequence[Image.Image], side: int, draw: np.random.Generator) -> tuple[int, int]:
+    """Width and height, multiples of 32, of a window that fits into all pictures at the scale at which scoring looks."""
+    smallest = np.min([target_size(*picture.size, side) for picture in pictures], 0)
+    width, height = (
+        max(64, int(most * share) // 32 * 32) for most, share in zip(smallest, draw.choice(SHARES, 2), strict=True)
+    )
+    return width, height
+
+
+def open_reduced(path: Path) -> Image.Image:
+    """A picture of at most LARGEST pixels a side: what is finer would be lost before the model, and damage to it with it.
+    Raises DataError for one that cannot be read."""
+    picture = open_named(path)
+    if max(picture.size) > LARGEST:
+        picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    return picture
+
+
+def make_step(items: Sequence[RatedImage], processor: NanoProcessor, draw: np.random.Generator) -> Step:
+    """The step that shows these pictures."""
+    pictures = [open_reduced(item.image) for item in items]
+    size = window(pictures, processor.side, draw)
+    looks = [Look(*draw.random(2), *size, bool(draw.integers(2))) for _ in items]
+    kinds = draw.choice(list(TAUGHT), DAMAGED)
+    mild = draw.uniform(0, 0.5, DAMAGED)
+    severities = np.stack([mild, mild + draw.uniform(0.3, 0.5, DAMAGED)])
+    seen = [look.pixels(picture, processor) for picture, look in zip(pictures, looks, strict=True)]
+    for row in severities:
+        for picture, look, kind, severity in zip(pictures, looks, kinds, row, strict=False):
+            damaged = degrade(picture, kind, severity, int(draw.integers(2**31)))
+            seen.append(look.pixels(damaged, processor))
+    names = list(dict.fromkeys(item.dataset for item in items))
+    return Step(
+        torch.stack(seen),
+        torch.tensor([item.mos for item in items]),
+        torch.tensor([names.index(item.dataset) for item in items]),
+        torch.tensor(severities, dtype=torch.float32),
+    )
+
+
+def epoch_steps(
+    items: Sequence[RatedImage], processor: NanoProcessor, seed: int, epoch: int, skip: int
+) -> Iterator[Step]:
+    """The epoch's steps in order, the first `skip` left out, made ready ahead in a thread."""
+    order = np.random.default_rng([seed, epoch]).permutation(len(items))
+
+    def step(number: int) -> Step:
+        batch = [items[n] for n in order[number * BATCH_SIZE : (number + 1) * BATCH_SIZE]]
+        return make_step(batch, processor, np.random.default_rng([seed, epoch, number]))
+
+    numbers = range(skip, len(items) // BATCH_SIZE)
+    with ThreadPoolExecutor(1) as pool:
+        coming = [pool.submit(step, number) for number in numbers[:AHEAD]]
+        for number in numbers:
+            ready = coming.pop(0).result()
+            if number + AHEAD in numbers:
+                coming.append(pool.submit(step, number + AHEAD))
+            yield ready

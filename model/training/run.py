@@ -1,0 +1,223 @@
+"""One training of nano from scratch: its schedule, its steps, its checkpoints, and the choice of the epoch."""
+
+import hashlib
+import json
+import math
+import shutil
+import sys
+from collections.abc import Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from model.common.allocator import keep_freed_memory
+from model.common.errors import DataError
+from model.common.json_files import read_json, write_json
+from model.common.new_folder import new_folder
+from model.common.scale import Scale
+from model.datasets.rated import RatedImage
+from model.evaluation.metrics import plcc, srcc
+from model.images.decoding import open_named
+from model.training.data import read_training
+from model.training.images import BATCH_SIZE, epoch_steps
+from model.training.trio import Trio
+
+READING_EPOCHS = 1  # the first: the systems learn to read the encoder as ImageNet made it
+ENCODER_LR, LANGUAGE_LR, WEIGHT_DECAY = 2e-4, 1e-3, 1e-2
+WARM_UP = 0.1  # of a learning rate's steps, in which it rises
+AVERAGED_OVER = 0.998  # of the moving average is kept in each step
+CHECKPOINT_EVERY = 50  # steps
+TRAINING = "training.json"  # in --out: what was trained
+SHOWN_FIRST = 32  # steps whose pictures tell each feature's mean and std
+
+
+@torch.inference_mode()
+def predict(trio: Trio, items: Sequence[RatedImage]) -> dict[str, torch.Tensor]:
+    """Scores [N] of whole pictures by system."""
+    trio.eval()
+    found: dict[str, torch.Tensor] = {}
+    for start in tqdm(range(0, len(items), BATCH_SIZE), desc="scoring", unit="batch", file=sys.stderr, leave=False):
+        by_shape: dict[torch.Size, list[tuple[int, torch.Tensor]]] = {}
+        for n, item in enumerate(items[start : start + BATCH_SIZE], start):
+            pixels = trio.processor.pixels(open_named(item.image))
+            by_shape.setdefault(pixels.shape, []).append((n, pixels))
+        for members in by_shape.values():
+            positions, pixels = zip(*members, strict=True)
+            for name, scores in trio.scores(torch.stack(pixels)).items():
+                found.setdefault(name, torch.empty(len(items)))[list(positions)] = scores
+    trio.train()
+    return found
+
+
+def mean_where_defined(figures: Sequence[float]) -> float | None:
+    """The mean of those that are finite; None where none is. Of a set with one validation picture, or with equal MOS, there is no SRCC."""
+    defined = [figure for figure in figures if math.isfinite(figure)]
+    return float(np.mean(defined)) if defined else None
+
+
+def rise_and_fall(step: int, first: int, last: int) -> float:
+    """A learning rate's share of its peak: 0 before step `first`, up in a straight line, then down along a cosine to 0 at `last`."""
+    done = (step - first) / max(1, last - first)
+    if done < WARM_UP:
+        return max(0.0, done / WARM_UP)
+    return 0.5 * (1 + math.cos(math.pi * (min(done, 1.0) - WARM_UP) / (1 - WARM_UP)))
+
+
+class TrainingRun:
+    """One training: weights, their moving average, optimiser, schedule and position, kept in one checkpoint file."""
+
+    def __init__(self, folder: Path, items: Sequence[RatedImage], epochs: int, seed: int):
+        torch.manual_seed(seed)
+        self.folder, self.items, self.seed = folder, items, seed
+        self.steps_per_epoch, self.epochs = len(items) // BATCH_SIZE, epochs
+        self.trio = Trio()
+        self.average = AveragedModel(self.trio, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED_OVER))
+        adapted = list(self.trio.adaptable.parameters())
+        in_encoder = set(self.trio.encoder.parameters())
+        reading = [weight for weight in self.trio.parameters() if weight not in in_encoder]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": adapted, "lr": ENCODER_LR}, {"params": reading, "lr": LANGUAGE_LR}], weight_decay=WEIGHT_DECAY
+        )
+        read_alone, total = READING_EPOCHS * self.steps_per_epoch, epochs * self.steps_per_epoch
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, [partial(rise_and_fall, first=first, last=total) for first in (read_alone, 0)]
+        )
+        self.step, self.log = 0, []
+
+    @property
+    def parts(self) -> dict:
+        return {
+            "trio": self.trio,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+        }
+
+    def save(self) -> None:
+        state = {name: part.state_dict() for name, part in self.parts.items()}
+        write_state(self.folder / "checkpoint.pt", state | {"step": self.step, "log": self.log})
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, or begin where there is none."""
+        checkpoint = self.folder / "checkpoint.pt"
+        if checkpoint.exists():
+            state = torch.load(checkpoint, weights_only=True)
+            for name, part in self.parts.items():
+                part.load_state_dict(state[name])
+            self.step, self.log = state["step"], state["log"]
+        else:
+            self.begin()
+
+    def begin(self) -> None:
+        """Show the systems the first steps' pictures: by these they take their features."""
+        steps = epoch_steps(self.items, self.trio.processor, self.seed, 0, 0)
+        self.trio.standardise([step.pixels[:BATCH_SIZE] for step in islice(steps, SHOWN_FIRST)])
+
+    def train_epoch(self, progress: tqdm) -> None:
+        epoch = len(self.log)
+        self.trio.adaptable.requires_grad_(epoch >= READING_EPOCHS)
+        done = self.step - epoch * self.steps_per_epoch
+        for step in epoch_steps(self.items, self.trio.processor, self.seed, epoch, done):
+            loss = self.trio.loss(step)
+            self.optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.trio.parameters(), 5.0)
+            self.optimizer.step()
+            self.schedule.step()
+            self.average.update_parameters(self.trio)
+            self.step += 1
+            progress.update()
+            progress.set_postfix(loss=f"{loss.item():.3f}")
+            if self.step % CHECKPOINT_EVERY == 0:
+                self.save()
+
+    def validate(self, items: Sequence[RatedImage]) -> None:
+        """Add this epoch's figures, means over the data sets that have them, to the log; keep the averaged weights if nano's SRCC is the
+        best so far."""
+        scores = {name: found.numpy() for name, found in predict(self.average.module, items).items()}
+        mos, of_set = np.array([item.mos for item in items]), np.array([item.dataset for item in items])
+        sets = [of_set == name for name in dict.fromkeys(of_set)]
+        figures = {
+            name: {
+                figure.__name__: mean_where_defined([figure(found[chosen], mos[chosen]) for chosen in sets])
+                for figure in (srcc, plcc)
+            }
+            for name, found in scores.items()
+        }
+        before, now = [entry["nano"]["srcc"] for entry in self.log], figures["nano"]["srcc"]
+        self.log.append(figures)
+        # The first is kept even where SRCC is undefined.
+        if not before or (now is not None and now > max((one for one in before if one is not None), default=-1.0)):
+            write_state(self.folder / "best.pt", self.average.module.state_dict())
+        self.save()
+        (self.folder / "log.json").write_text(json.dumps(self.log, indent=1))
+
+
+def train(
+    data: Sequence[Path],
+    out: Path,
+    epochs: int,
+    scale: Scale | None = None,
+    without: Sequence[str] = (),
+    seed: int = 0,
+) -> list[Path]:
+    """Train the systems on data sets (see read_training) and return the folders with the best weights of nano and nano-qalign. Raises
+    DataError as read_training does."""
+    keep_freed_memory()
+    items, validation = read_training(data, scale, without)
+    if len(items) < BATCH_SIZE:
+        raise DataError(
+            f"{len(items)} pictures are left to train on beside those that choose the epoch: give at least {BATCH_SIZE}."
+        )
+    claim(out, items, epochs, without, seed)
+    training = TrainingRun(out, items, epochs, seed)
+    training.resume()
+    total = epochs * training.steps_per_epoch
+    with tqdm(total=total, initial=training.step, desc="training", unit="step", file=sys.stderr) as progress:
+        while len(training.log) < epochs:
+            training.train_epoch(progress)
+            training.validate(validation)
+    trio = best_of(out)
+    for name in trio.nanos:
+        if (out / name).exists():  # of a training that was carried on
+            shutil.rmtree(out / name)
+        with new_folder(out / name, DataError, "free some space, or choose another --out") as folder:
+            trio.save(name, folder)
+    return [out / name for name in trio.nanos]
+
+
+def claim(out: Path, items: Sequence[RatedImage], epochs: int, without: Sequence[str], seed: int) -> None:
+    """Make the folder, and say in it of what its training is. Raises DataError where it holds another one."""
+    out.mkdir(parents=True, exist_ok=True)
+    shown = hashlib.sha256(json.dumps([(item.dataset, item.image.name, item.mos) for item in items]).encode())
+    mine = {"pictures": shown.hexdigest(), "epochs": epochs, "without": sorted(without), "seed": seed}
+    said = out / TRAINING
+    if said.exists() and read_json(said) != mine:
+        raise DataError(
+            f"{out} holds a training on other pictures or of other epochs: give another --out, or delete it."
+        )
+    write_json(said, mine)
+
+
+def best_of(out: Path) -> Trio:
+    """The systems with the weights that validation chose. Raises DataError when they were not trained."""
+    for name in ("best.pt", TRAINING):
+        if not (out / name).exists():
+            raise DataError(f"{out / name} is not there: run python -m model.train --out {out} first.")
+    trio = Trio()
+    trio.load_state_dict(torch.load(out / "best.pt", weights_only=True))
+    return trio.eval()
+
+
+def write_state(path: Path, state: dict) -> None:
+    """Write the file in whole or not at all. Raises OSError, which torch.save does only for a file that was opened before."""
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("wb") as file:
+        torch.save(state, file)
+    unfinished.rename(path)

@@ -1,0 +1,130 @@
+"""nano, nano-qalign and the plain regressor as they are trained: three systems that read what one image encoder sees."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from model.backbones.nano.backbone import NanoBackbone
+from model.backbones.nano.connector import NanoConnector, summarise
+from model.backbones.nano.encoder import LiteEncoder, load_imagenet_weights
+from model.backbones.nano.network import (
+    LEVEL_WORDS,
+    SCORE_TOKENS,
+    SIDE,
+    NanoConfig,
+    NanoModel,
+    NanoProcessor,
+    build_tokenizer,
+)
+from model.common.new_folder import share
+from model.readouts.losses import answer_cross_entropy, regression_loss
+from model.training.baselines import PlainRegressor
+from model.training.data import SCALE
+from model.training.images import BATCH_SIZE, DAMAGED, Step
+
+# And the stem: they see edges, noise and texture at up to an eighth of the side, and stay as ImageNet made them.
+FROZEN_BLOCKS = 5
+DROP = 0.6  # a picture ruined on purpose (severity 1) should lose this share of what it has above the worst score
+
+
+def nano_with(tokens: tuple[str, ...], regress: bool, encoder: LiteEncoder) -> NanoBackbone:
+    """A new nano with one of its readouts on `encoder`."""
+    processor = NanoProcessor(build_tokenizer(), side=SIDE)
+    config = NanoConfig(
+        vocab_size=len(processor.tokenizer),
+        regressor_widths=(128, 64) if regress else (),
+        readout={
+            "kind": "score_token" if regress else "level",
+            "tokens": list(tokens),
+            "scale": list(SCALE),
+        },
+    )
+    model = NanoModel(config)
+    model.encoder = encoder
+    model.connector = NanoConnector(config.hidden_size)  # by PyTorch's first weights: transformers' are too small
+    if regress:
+        nn.init.constant_(model.regressor.output.bias, sum(SCALE) / 2)
+    return NanoBackbone(model, processor)
+
+
+class Trio(nn.Module):
+    """The three systems and their encoder, which begins as ImageNet made it."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = LiteEncoder()
+        load_imagenet_weights(self.encoder)
+        self.backbones = {
+            "nano": nano_with(SCORE_TOKENS, True, self.encoder),
+            "nano-qalign": nano_with(LEVEL_WORDS, False, self.encoder),
+        }
+        self.processor = self.backbones["nano"].processor
+        self.nanos = nn.ModuleDict({name: nano.model for name, nano in self.backbones.items()})
+        self.plain = PlainRegressor()
+        nn.init.constant_(self.plain.output.bias, sum(SCALE) / 2)
+        self.encoder.requires_grad_(False)
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def adaptable(self) -> nn.Module:
+        """The part of the encoder that training may change."""
+        return self.encoder.blocks[FROZEN_BLOCKS:]
+
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pictures [B, 3, H, W] to what the three systems read of them [B, WIDTH]."""
+        return summarise(self.encoder(pixels.contiguous(memory_format=torch.channels_last)))
+
+    @torch.no_grad()
+    def standardise(self, batches: Sequence[torch.Tensor]) -> None:
+        """Let the systems take features by their mean and std over these pictures, batches of [B, 3, H, W]."""
+        shown = torch.cat([self.features(pixels) for pixels in batches])
+        for nano in self.backbones.values():
+            nano.model.connector.standardised.fit(shown)
+        self.plain.standardised.fit(shown[:, : len(self.plain.standardised.mean)])
+
+    def loss(self, step: Step) -> torch.Tensor:
+        """Of the three systems together."""
+        features = self.features(step.pixels)
+        plain = self.plain(features)
+        total = regression_loss(plain[:BATCH_SIZE], step.mos, step.groups) + damage_loss(plain, step)
+        mos = torch.cat([step.mos, step.mos[:DAMAGED], step.mos[:DAMAGED]])
+        for nano in self.backbones.values():
+            tokens = [nano.readout.token_of(m) for m in mos.tolist()]
+            answered = nano.answer_tokens(nano.model.connector(features), tokens)
+            at = answered.read_at
+            scores, _ = nano.readout.predict(answered.hidden[:, at], answered.logits[:, at])
+            total = total + answer_cross_entropy(answered.logits[:BATCH_SIZE], answered.ids[:BATCH_SIZE])
+            total = total + damage_loss(scores, step)
+            if nano.readout.regressor is not None:
+                total = total + regression_loss(scores[:BATCH_SIZE], step.mos, step.groups)
+        return total
+
+    @torch.inference_mode()
+    def scores(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Scores [B] of pictures [B, 3, H, W], by system."""
+        features = self.features(pixels)
+        by_nano = {
+            name: nano.readout.read(*nano.ask_tokens(nano.model.connector(features))).score
+            for name, nano in self.backbones.items()
+        }
+        return {**by_nano, "plain": self.plain(features)}
+
+    def save(self, name: str, folder: Path) -> None:
+        """One of the two nanos as a model of its own, in float16: half the size; scores of the eleven pictures in tests/images moved by
+        at most .016."""
+        copy.deepcopy(self.nanos[name]).half().save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+        share(folder)
+
+
+def damage_loss(scores: torch.Tensor, step: Step) -> torch.Tensor:
+    """Ranking loss (paper eq. 33) of the scores of all pictures of a step: a damaged picture should lie below itself undamaged, and
+    below itself less damaged, by a margin in proportion to the difference in severity and to what there is to lose."""
+    whole, mild, severe = scores[:DAMAGED], scores[BATCH_SIZE : BATCH_SIZE + DAMAGED], scores[BATCH_SIZE + DAMAGED :]
+    to_lose = DROP * (step.mos[:DAMAGED] - SCALE[0])
+    first, second = step.severities
+    return (F.relu(to_lose * first - (whole - mild)) + F.relu(to_lose * (second - first) - (mild - severe))).mean()

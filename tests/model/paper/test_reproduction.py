@@ -1,0 +1,238 @@
+"""The reproduction on a small folder laid out like BIQ2021: it goes on where it stopped, repeats itself, and reports every row."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFilter
+
+from model import reproduce
+from model.backbones.nano.connector import WIDTH, NanoConnector, summarise
+from model.common.errors import DataError
+from model.datasets import biq2021
+from model.images.decoding import open_image
+from model.paper import runs as reproduction_runs
+from model.paper.charts import levels_figure
+from model.paper.findings import NO_DATA, NOT_RUN, Measurements, finding, findings, paper_difference
+from model.paper.frozen_features import FrozenFeatures, frozen_encoder, look
+from model.paper.plan import ALL_CLAIMS, ALL_ROWS, SHIFTED, Run, plan, read_setup, where
+from model.paper.report import SCORER, report
+from model.paper.runs import perform, read_results
+
+SUBSETS = ("ss03", "ss03", "ss01", "ss02")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Forty training pictures and sixteen test pictures of the three subsets; the more blurred, the lower the MOS."""
+    folder = tmp_path_factory.mktemp("biq2021")
+    (folder / "Images").mkdir()
+    for part, count in (("Train", 40), ("Test", 16)):
+        with (folder / f"{part} (Images and MOS).csv").open("w", newline="") as lines:
+            table = csv.writer(lines)
+            table.writerow(["Image Name", "MOS"])
+            for n in range(count):
+                name = f"{SUBSETS[n % 4]}_{part.lower()} ({n}).jpg"
+                noise = np.random.default_rng(n).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+                blurred = Image.fromarray(noise).resize((96, 96)).filter(ImageFilter.GaussianBlur(4 * n / count))
+                blurred.save(folder / "Images" / name)
+                table.writerow([name, 1 - n / count])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    FrozenFeatures(folder, biq2021.all_images(data))
+    return folder
+
+
+@pytest.fixture
+def features(data, out):
+    return FrozenFeatures(out, biq2021.all_images(data))
+
+
+def test_features_are_what_the_encoder_sees(features, data):
+    path = biq2021.all_images(data)[7]
+    maps = frozen_encoder()(look(open_image(path))[None])
+    of_it = features.of([path])
+    assert of_it.shape == (1, WIDTH)
+    torch.testing.assert_close(of_it[0, :24], maps[0].mean((2, 3))[0], rtol=2e-3, atol=2e-3)
+    first_cell = maps[-1][0, :, :3, :3].mean(
+        (1, 2)
+    )  # 10 x 10 cells of 32 pixels, of which each of the 4 x 4 is a mean of some 3 x 3
+    torch.testing.assert_close(of_it[0, -320 * 16 : -320 * 15], first_cell, rtol=1e-2, atol=2e-3)
+    torch.testing.assert_close(of_it, summarise(maps), rtol=1e-2, atol=2e-3)
+    assert NanoConnector(32)(of_it).shape == (1, 20, 32)
+
+
+def test_features_of_another_encoder_are_not_read(data, tmp_path, monkeypatch):
+    pictures = biq2021.all_images(data)[:3]
+    first = FrozenFeatures(tmp_path, pictures)
+    other = frozen_encoder()
+    with torch.no_grad():
+        other.stem.bias += 1e-3
+    monkeypatch.setattr("model.paper.frozen_features.frozen_encoder", lambda: other)
+    second = FrozenFeatures(tmp_path, pictures)
+    assert first.encoder != second.encoder and len(list(tmp_path.glob("features-*.npy"))) == 2
+    assert not torch.equal(first.of(pictures), second.of(pictures))
+
+
+def test_every_claim_has_runs_in_its_table_or_no_data():
+    for claim in ALL_CLAIMS:
+        setup, names = where(claim)
+        runs = plan(claim.table, 1)
+        sides = ((claim.better, claim.better_epochs), (claim.worse, claim.worse_epochs))
+        assert not names or all(Run(system, setup, epochs, 0) in runs for system, epochs in sides), claim
+
+
+def test_subsets_are_data_sets_with_scales_of_their_own(data):
+    two = read_setup(data, "two-sets")
+    assert {item.dataset for item in two.train} == {"ss01", "ss03"}
+    for item in two.train:
+        low, high = SHIFTED[item.part]
+        assert low <= item.mos <= high and item.scale == (1.0, 5.0)
+    trained = {item.image for item in two.train}
+    assert not any(item.image in trained for items in two.tests.values() for item in items)
+    assert len(two.tests["ss02"]) == 14 and len(two.tests["ss01"]) == 4  # all of a set never seen, or its test part
+
+
+def test_a_run_repeats_itself_and_another_seed_differs(data, features):
+    run, setup = Run("q-scorer-fidelity", "three-sets", 2, 0), read_setup(data, "three-sets")
+    first, again = (perform(run, setup, features)["tests"] for _ in range(2))
+    assert first == again
+    assert first != perform(replace(run, seed=1), setup, features)["tests"]
+
+
+def test_a_run_learns_from_the_frozen_encoder_alone(data, features):
+    run, setup = Run("regressor-alone", "whole", 30, 0), read_setup(data, "whole")
+    learner = reproduction_runs.train(run, setup.train, features)
+    assert not any(weight.requires_grad for weight in learner.model.encoder.parameters())
+    scores = reproduction_runs.scores_of(learner, setup.tests["BIQ2021"], features)
+    assert np.corrcoef(scores, [item.mos for item in setup.tests["BIQ2021"]])[0, 1] > 0.7
+    residuals = np.subtract(reproduction_runs.scores_of(learner, setup.train, features), [i.mos for i in setup.train])
+    assert learner.residual_std == pytest.approx(np.sqrt(np.mean(residuals**2)), abs=1e-5)
+
+
+def test_an_interrupted_table_goes_on_and_reports_each_row(data, out, tmp_path, monkeypatch):
+    performed = []
+
+    def perform_or_stop(run, *others):
+        if patience == len(performed):
+            raise KeyboardInterrupt
+        performed.append(run)
+        return perform(run, *others)
+
+    monkeypatch.setattr(reproduce, "perform", perform_or_stop)
+    patience = 3
+    with pytest.raises(KeyboardInterrupt):
+        reproduce.reproduce(["table2"], 1, data, out)
+    before = {path.name: path.read_bytes() for path in (out / "reproduction").glob("*.json")}
+    assert len(before) == 3
+    # Then the whole of it, which also fills the gap where a result is of other settings.
+    stale = out / "reproduction" / sorted(before)[0]
+    stale.write_text(json.dumps({**json.loads(stale.read_text()), "settings": {}}))
+    performed, patience = [], None
+    reproduce.reproduce(["table2"], 1, data, out)
+    assert len(performed) == len(plan("table2", 1)) - 2
+    after = {path.name: path for path in (out / "reproduction").glob("*.json")}
+    assert sorted(after) == sorted(f"{run.name}.json" for run in plan("table2", 1))
+    kept = [name for name in before if name != stale.name]
+    assert all(after[name].read_bytes() == before[name] for name in kept)
+    assert json.loads(stale.read_text())["tests"] == json.loads(before[stale.name])["tests"]
+    page = reproduce.write_report(out, tmp_path).read_text()
+    for row in ALL_ROWS["table2"]:
+        assert page.count(f"| {row.title} | `{row.system}` | {row.epochs} | 1 |") >= 4  # four test sets
+    assert page.count("## Table") == 6 and "Not run." in page
+    assert (out / "reproduction-claims.html").exists()
+
+
+def made_up(system: str, noise: float, seed: int, setup: str = "whole", epochs: int = 3, pictures: int = 300) -> dict:
+    """A result whose scores are the MOS and noise, of which half is the same for all seeds."""
+    mos = np.random.default_rng(99).uniform(1, 5, pictures)
+    shared, own = (np.random.default_rng([len(system), epochs, *more]).normal(size=pictures) for more in ((), (seed,)))
+    scores = mos + noise * (shared + own) / 2**0.5
+    tests = {"BIQ2021" if setup == "whole" else "ss03": {"mos": mos.tolist(), "scores": scores.tolist()}}
+    return {
+        "system": system,
+        "setup": setup,
+        "epochs": epochs,
+        "seed": seed,
+        "settings": reproduction_runs.settings("abc"),
+        "seconds": {"training": 30.0, "testing": 1.0},
+        "tests": tests,
+    }
+
+
+def claim_between(better: str, worse: str):
+    return next(claim for claim in ALL_CLAIMS if (claim.better, claim.worse) == (better, worse))
+
+
+@pytest.mark.parametrize(
+    "noises, seeds, expected",
+    [
+        ((0.5, 1.5), 3, "confirmed"),
+        ((1.5, 0.5), 3, "refuted"),
+        ((1.0, 1.0), 3, "undecided"),
+        ((0.5, 1.5), 2, "undecided"),
+    ],
+)
+def test_a_claim_is_judged_by_known_figures(noises, seeds, expected):
+    claim = claim_between("words-score-tokens", "words-common")
+    results = [
+        made_up(name, noise, seed)
+        for name, noise in zip((claim.better, claim.worse), noises, strict=True)
+        for seed in range(seeds)
+    ]
+    found = finding(claim, Measurements(results))
+    assert found.verdict == expected and found.found.seeds == seeds
+    assert found.paper == pytest.approx((0.944 + 0.942 - 0.932 - 0.938) / 2)
+
+
+def test_what_was_not_run_and_what_has_no_data_is_said():
+    by_claim = {one.claim: one for one in findings(Measurements([made_up("words-common", 1.0, 0)]))}
+    assert by_claim[claim_between("words-score-tokens", "words-common")].verdict == NOT_RUN
+    cross = next(c for c in ALL_CLAIMS if c.data == ("AGIQA-3K", "CSIQ"))
+    assert by_claim[cross].verdict == NO_DATA
+    assert paper_difference(next(c for c in ALL_CLAIMS if c.table == "questions")) is None
+
+
+def test_the_report_has_the_figures_of_every_run_and_is_a_pure_function():
+    results = [made_up(row.system, 0.8, seed) for row in ALL_ROWS["table1"] for seed in range(2)]
+    page = report(results)
+    assert page == report(results)
+    for row in ALL_ROWS["table1"]:
+        plcc, srcc = row.paper["KonIQ"]
+        line = next(line for line in page.splitlines() if line.startswith(f"| {row.title} | `{row.system}` | 3 | 2 |"))
+        assert line.endswith(f"| {plcc:.3f} / {srcc:.3f} |".replace("0.", "."))
+    assert "**undecided**" in page and "10 runs" in page
+    with pytest.raises(DataError, match="no results"):
+        report([])
+
+
+def test_the_figure_of_levels_takes_the_rows_that_have_a_number_of_them():
+    results = [made_up(row.system, 0.4, 0) for row in ALL_ROWS["questions"]]
+    figure = levels_figure(Measurements(results))
+    assert [(line.name, line.x) for line in figure.data] == [("Q-Scorer", (1, 3, 5, 7, 9)), ("Q-Align", (3, 5, 7, 9))]
+
+
+def test_a_scorer_that_ranks_backwards_is_worth_no_raters_in_the_report():
+    good, backwards = (made_up(SCORER[0], 0.5, seed, pictures=60) for seed in range(2))
+    test = backwards["tests"]["BIQ2021"]
+    test["scores"] = [-score for score in test["scores"]]
+    alone, both = (report(results).split("## How many raters")[1] for results in ([backwards], [good, backwards]))
+    assert alone.count(" 0.0 [0.0, 0.0] |") == 8 and "1 of 1 seeds rank backwards" in alone
+    assert both.count(" [0.0, ") == 8 and " 0.0 [" not in both and "1 of 2 seeds rank backwards" in both
+
+
+def test_results_that_do_not_compare_are_refused(tmp_path):
+    other = {**made_up("deqa", 1.0, 1), "settings": reproduction_runs.settings("another")}
+    for n, result in enumerate([made_up("deqa", 1.0, 0), other]):
+        (tmp_path / f"{n}.json").write_text(json.dumps(result))
+    with pytest.raises(DataError, match="different settings"):
+        read_results(tmp_path)
+    with pytest.raises(DataError, match="different pictures"):
+        Measurements([made_up("deqa", 1.0, 0), made_up("deqa", 1.0, 1, pictures=200)])
