@@ -35,3 +35,9 @@ def torch_dtype(dtype: str) -> "torch.dtype":
 def large_dtype(device: "torch.device", dtype: str = "auto") -> "torch.dtype":
     """What a large model computes in: `dtype` where it is a word of BYTES, else bfloat16 on a GPU and float32 on the CPU."""
     return torch_dtype(dtype if dtype in BYTES else "float32" if device.type == "cpu" else "bfloat16")
+
+
+def refuse_bits(name: str, dtype: str) -> None:
+    """Raises ModelError for a word of BITS, where a kind of model cannot be held in fewer bits."""
+    if dtype in BITS:
+        raise ModelError(f"{name} cannot be held in {dtype}, which is for mPLUG-Owl2 models: use --dtype bfloat16.")

@@ -41,6 +41,8 @@ class MplugOwl2Backbone(Backbone):
 
     options = LARGE_MODELS
     plain_peft = """\
+    from model.backbones.mplug_owl2.layouts import find_layout
+    from model.backbones.mplug_owl2.loading import load_model
     model, processor = load_model(find_layout(FOLDER, BASE), merge=False)
     PeftModel.from_pretrained(model, FOLDER)"""
 

@@ -13,8 +13,8 @@ from model.backbones.peft_files import check_base, load_onto
 from model.backbones.spec import Spec
 from model.backbones.weight_files import count_numbers
 from model.common.allocator import keep_freed_memory
-from model.common.devices import BITS, torch_dtype
-from model.common.errors import DataError, ModelError, ModelLoadError, first_line
+from model.common.devices import refuse_bits, torch_dtype
+from model.common.errors import DataError, ModelLoadError, first_line
 from model.common.progress import Progress
 
 NANO_FILES = ("config.json", "model.safetensors", "tokenizer.json", "processor_config.json")
@@ -24,10 +24,7 @@ def load(
     spec: Spec, device: torch.device, dtype: str, trainable: bool = False, progress: Progress | None = None
 ) -> NanoBackbone:
     """See `Loading` in model/backbones/contract.py; auto is float32. Loading takes a moment, so no progress is told."""
-    if dtype in BITS:
-        raise ModelError(
-            f"{spec.name} cannot be held in {dtype}, which is for mPLUG-Owl2 models: use --dtype bfloat16."
-        )
+    refuse_bits(spec.name, dtype)
     model, processor = load_nano(spec.base)
     adapted = None
     if spec.adapter:

@@ -23,8 +23,8 @@ from model.backbones.vlm.backbone import VlmBackbone
 from model.backbones.vlm.processor import load_processor
 from model.backbones.vlm.settings import Q_REALIGN, READOUT, ZERO_SHOT, VlmReadout, read_readout
 from model.backbones.weight_files import count_numbers
-from model.common.devices import BITS, large_dtype
-from model.common.errors import DataError, ModelError, ModelLoadError, first_line
+from model.common.devices import large_dtype, refuse_bits
+from model.common.errors import DataError, ModelLoadError, first_line
 from model.common.memory import check_numbers, load_in_turn
 from model.common.progress import LOADING, Progress
 
@@ -50,10 +50,7 @@ def load(
     spec: Spec, device: torch.device, dtype: str, trainable: bool = False, progress: Progress | None = None
 ) -> VlmBackbone:
     """See `Loading` in model/backbones/contract.py. Raises ModelLoadError where it has no layers to adapt, when trainable."""
-    if dtype in BITS:
-        raise ModelError(
-            f"{spec.name} cannot be held in {dtype}, which is for mPLUG-Owl2 models: use --dtype bfloat16."
-        )
+    refuse_bits(spec.name, dtype)
     check_belongs(spec)
     preset = {"q-realign": Q_REALIGN}.get(spec.readout)
     with load_in_turn(progress):
