@@ -5,9 +5,9 @@ import signal
 import sys
 import threading
 
+from app.environment import as_sentence, prepare, without_network_settings
 from app.settings import parse_settings
-from app.surroundings import as_sentence, prepare, without_network_settings
-from app.temporary import temporary_folder
+from app.temporary_files import temporary_folder
 
 
 def main() -> int:

@@ -1,1 +1,1 @@
-"""The page. Knows model/ and annotations/ by their public face only, and imports no torch before a picture is to be scored."""
+"""The page. Knows model/ and annotations/ by their public face only, and imports no torch before an image is to be scored."""

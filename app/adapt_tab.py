@@ -8,15 +8,15 @@ from pathlib import Path
 import gradio as gr
 
 from annotations import Annotations, Counts, ImageProblem, ImageSummary
-from app import cards, figures, stale
+from app import cards, figures, outdated_result
 from app.errors import says_errors
 from app.figures import Point
+from app.loaded_scorers import Scorers
 from app.model_picker import in_use, put_into_use
-from app.naming import short, with_breaks
 from app.rated_scores import RatedScores, SoFar
-from app.scorers import Scorers
 from app.session import Session
 from app.settings import Settings
+from app.shown_names import short, with_breaks
 from model.backbones.adapter_card import AdapterCard, BrokenAdapter
 from model.common.errors import ModelError
 from model.finetune import CHANCE, FEW
@@ -29,7 +29,7 @@ RUN_THIS = "<p>Run this where the page runs.{goes_on} It takes blind ratings; <c
 FIGURES = ("plcc", "srcc", "rmse")
 
 
-class Bench:
+class AdaptTab:
     """What the tab shows, from the ratings, the scorers and the folder of adapters."""
 
     def __init__(self, settings: Settings, scorers: Scorers, annotations: Annotations) -> None:
@@ -56,7 +56,7 @@ class Bench:
             gr.Plot(figures.opinions_against_scores(points, short(spec)) if points else None, visible=bool(points)),
             said,
             gr.Timer(active=to_come > 0),
-            *stale.notice("adapt", visitor),
+            *outdated_result.notice("adapt", visitor),
         ]
 
     def adapters(self, visitor: Session) -> list:
@@ -186,7 +186,7 @@ def left_out_in_words(failed: int) -> str:
 def points_in_words(points: list[Point], spec: str) -> str:
     """The text alternative of the scatter plot."""
     if not points:
-        return cards.empty("No ratings to show yet: rate some pictures on the Rate tab.")
+        return cards.empty("No ratings to show yet: rate some images on the Rate tab.")
     name = short(spec)
     gap = sum(point.score - point.mos for point in points) / len(points)
     apart = sum(abs(point.score - point.mos) for point in points) / len(points)
@@ -237,14 +237,14 @@ def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}".replace("-", "−")
 
 
-def build(session: gr.State, bench: Bench, tab: gr.Tab, header: gr.HTML, picker: gr.Dropdown) -> None:
+def build(session: gr.State, bench: AdaptTab, tab: gr.Tab, header: gr.HTML, picker: gr.Dropdown) -> None:
     """Put the tab on the page; it fills when it is opened. `header` and `picker` say everywhere which scorer is in use."""
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=5, min_width=320):
             gr.HTML("<h3>What people say</h3>")
             counts = gr.HTML()
             revealed = gr.Checkbox(label="Include ratings given after seeing the score", elem_id="adapt-revealed")
-            notice, again = stale.build("adapt", "Draw again", session, header)
+            notice, again = outdated_result.build("adapt", "Draw again", session, header)
             chart = gr.Plot(visible=False, show_label=False, elem_id="adapt-chart", elem_classes="chart")
             words = gr.HTML(elem_id="adapt-words")
             look_again = gr.Timer(LOOK_AGAIN, active=False)

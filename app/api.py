@@ -8,8 +8,8 @@ from annotations import Annotations
 from app.browser import known_browser
 from app.compare_tab import open_image_named
 from app.errors import FAULTS, Refused
-from app.scorers import Scorers
-from app.scoring import file_sha256
+from app.loaded_scorers import Scorers
+from app.score_files import file_sha256
 from app.session import note_shown
 from app.settings import Settings
 

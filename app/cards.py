@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from app.naming import breakable, file_name
-from app.pictures import is_video
-from app.readings import distribution_in_words, level_word, percent, reading
+from app.score_in_words import distribution_in_words, level_word, percent, reading
 from app.session import Scored
+from app.shown_images import is_video
+from app.shown_names import breakable, file_name
 from model.backbones.spec import QUALITY
 from model.readouts.levels import LEVEL_WORDS
 from model.scoring.assessment import Assessment, Failure, common_score
 
 NUMBERS = (
-    ("Score", "What people would say of the picture on average, as the model expects it. Higher is better."),
+    ("Score", "What people would say of the image on average, as the model expects it. Higher is better."),
     (
         "Expectation",
         "A second way to the score: the middles of the five levels, each counted as much as the model finds it likely. "
@@ -33,7 +33,7 @@ NUMBERS = (
     (
         "What nano overlooks",
         "nano and nano-qalign take mist and low contrast for a fault, forgive bright over-exposure, and mean little on drawings, text and "
-        "screenshots: trust your eyes there. Transparent parts lie over white: a fully transparent picture is judged as a white one.",
+        "screenshots: trust your eyes there. Transparent parts lie over white: a fully transparent image is judged as a white one.",
     ),
 )
 COMMON = (
@@ -42,13 +42,13 @@ COMMON = (
 )
 
 
-def score_card(scored: Scored, picture: str) -> str:
-    """The picture, its score large on its scale with the word of its level, and one line that a layman understands."""
+def score_card(scored: Scored, image: str) -> str:
+    """The image, its score large on its scale with the word of its level, and one line that a layman understands."""
     assessment, name = scored.assessment, scored.name
     about = "" if scored.task == QUALITY else _fact("Asked for", asked_for(scored.task))
     looked_at = f'<p class="small looked-at">Looked at: {escape(scored.looked_at)}.</p>' if scored.looked_at else ""
     return (
-        f'<article class="score-card">{picture_figure(picture, name)}<div class="verdict">{verdict(assessment)}'
+        f'<article class="score-card">{image_figure(image, name)}<div class="verdict">{verdict(assessment)}'
         f'<p class="reading">{escape(reading(assessment, scored.task))}</p>{looked_at}'
         f'<dl class="facts"><div><dt>Expectation</dt><dd>{assessment.expectation:.2f}</dd></div>'
         f"<div><dt>Uncertainty</dt><dd>± {assessment.uncertainty:.2f}</dd></div>"
@@ -80,8 +80,10 @@ def meter(score: float, scale: tuple[float, float]) -> str:
     )
 
 
-def picture_figure(uri: str, name: str) -> str:
-    return f'<figure class="picture"><img src="{uri}" alt="{escape(name)}"><figcaption>{escape(name)}</figcaption></figure>'
+def image_figure(uri: str, name: str) -> str:
+    return (
+        f'<figure class="image"><img src="{uri}" alt="{escape(name)}"><figcaption>{escape(name)}</figcaption></figure>'
+    )
 
 
 def chart_words(assessments: Sequence[tuple[str, Assessment]], element: str) -> str:
@@ -109,12 +111,12 @@ def problems(failures: Sequence[Failure], done: str = "scored") -> str:
 
 def kind(files: Sequence[str | Path]) -> str:
     """What to call one of these files."""
-    kinds = {"video" if is_video(file) else "picture" for file in files}
+    kinds = {"video" if is_video(file) else "image" for file in files}
     return kinds.pop() if len(kinds) == 1 else "file"
 
 
 def results_table(results: Sequence[Scored], thumbnails: Sequence[str]) -> str:
-    """One row a picture or video; the headings are buttons that sort (page.js)."""
+    """One row an image or video; the headings are buttons that sort (page.js)."""
     noun, tasks = kind([scored.path for scored in results]), {scored.task for scored in results}
     labelled = len(tasks) > 1  # else the caption says it
     heads = [
@@ -152,7 +154,7 @@ def asked_for(task: str) -> str:
 
 
 def _row(scored: Scored, thumbnail: str, labelled: bool) -> str:
-    """One picture's row; page and keyboard press it by the button that its name is. labelled: it says what was asked for."""
+    """One image's row; page and keyboard press it by the button that its name is. labelled: it says what was asked for."""
     a, name, task = scored.assessment, scored.name, asked_for(scored.task)
     word = level_word(a.score, a.scale)
     label = f'<div class="small">{task}</div>' if labelled else ""
@@ -181,7 +183,7 @@ def refusal(sentence: str) -> str:
 
 
 def progress_bar(done: int, total: int, new: int) -> str:
-    """How far a rater is; `new` of the pictures were added by the rater and rated by nobody."""
+    """How far a rater is; `new` of the images were added by the rater and rated by nobody."""
     share = 100 * done / total if total else 0
     parts = f"{new} that you added and nobody has rated, {total - new} that were rated here before"
     apart = f'<div class="small">Of these {total}: {parts}.</div>' if 0 < new < total else ""

@@ -1,4 +1,4 @@
-"""The Compare tab: one picture through two models, or two pictures through one."""
+"""The Compare tab: one image through two models, or two images through one."""
 
 import time
 from collections.abc import Callable
@@ -8,35 +8,35 @@ from pathlib import Path
 import gradio as gr
 
 from annotations import Annotations
-from app import cards, conversion_error, figures, stale
+from app import cards, conversion_error, figures, outdated_result
 from app.browser import browser_of
 from app.errors import says_beside, says_errors
-from app.intake import picture_input
+from app.image_input import image_input
+from app.loaded_scorers import QALIGN, Scorers, method
 from app.model_picker import names, takes_any
-from app.naming import file_name, short, with_breaks
-from app.pictures import picture_uri
-from app.readings import difference_in_words
-from app.scorers import QALIGN, Scorers, method
-from app.scoring import file_sha256
+from app.score_files import file_sha256
+from app.score_in_words import difference_in_words
 from app.session import Session, note_shown
 from app.settings import Settings
+from app.shown_images import image_uri
+from app.shown_names import file_name, short, with_breaks
 from model.images.decoding import open_image
 from model.scoring.assessment import Assessment, common_score
 
 COMMON_SCALE = (
     "Common scale: 100 × (score − low) ÷ (high − low), a straight line from each method’s own scale to 0–100. It makes the numbers "
     "comparable in unit, not in meaning: each method learned from its own labels. Times are measured here and now, for one "
-    "picture from decoded pixels to score, with the model loaded."
+    "image from decoded pixels to score, with the model loaded."
 )
 
 
 def build(session: gr.State, settings: Settings, scorers: Scorers, annotations: Annotations, header: gr.HTML) -> None:
     """Put the tab's parts on the page. `header` changes with the scorer in use."""
     with gr.Tabs(elem_classes="sub-tabs", overflow_behavior="wrap"):
-        with gr.Tab("Two models, one picture"):
+        with gr.Tab("Two models, one image"):
             _two_models(session, settings, scorers, annotations, header)
-        with gr.Tab("Two pictures, one model"):
-            _two_pictures(session, scorers, annotations, header)
+        with gr.Tab("Two images, one model"):
+            _two_images(session, scorers, annotations, header)
         with gr.Tab("Why regress?"):
             conversion_error.build()
 
@@ -46,7 +46,7 @@ def _two_models(
 ) -> None:
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
-            file = picture_input("Picture to compare on: drop, choose or paste", "compare-file")
+            file = image_input("Image to compare on: drop, choose or paste", "compare-file")
             other = gr.Dropdown(
                 names(settings),
                 value=QALIGN,
@@ -57,11 +57,9 @@ def _two_models(
             )
             refused = gr.HTML()
         with gr.Column(scale=7, min_width=320):
-            notice, again = stale.build("compare", "Compare again", session, header)
+            notice, again = outdated_result.build("compare", "Compare again", session, header)
             sides = gr.HTML(
-                cards.empty(
-                    "One picture, two models: Q-Scorer’s regressed score beside Q-Align’s weighted level words."
-                ),
+                cards.empty("One image, two models: Q-Scorer’s regressed score beside Q-Align’s weighted level words."),
                 elem_id="compare-sides",
             )
             chart = gr.Plot(visible=False, show_label=False, elem_id="compare-chart", elem_classes="chart")
@@ -74,13 +72,13 @@ def _two_models(
         if not path:
             return [gr.skip()] * len(shown)
         note = partial(note_shown, annotations, "compare", browser_of(request))
-        return [*compare_models(Path(path), spec, visitor, scorers, note), *stale.notice("compare", visitor)]
+        return [*compare_models(Path(path), spec, visitor, scorers, note), *outdated_result.notice("compare", visitor)]
 
     _on([file.change, other.input, again.click], compare, [file, other, session], [*shown, refused])
 
 
 def compare_models(path: Path, other: str, visitor: Session, scorers: Scorers, note: Callable) -> list:
-    """The same picture through this visitor's scorer and through the one that `other` names. `note` keeps that scores were shown.
+    """The same image through this visitor's scorer and through the one that `other` names. `note` keeps that scores were shown.
     Raises ModelError, AnnotationError."""
     image = open_image_named(path)
     measured, labels = [], []
@@ -97,7 +95,7 @@ def compare_models(path: Path, other: str, visitor: Session, scorers: Scorers, n
     sides = "".join(_side(label, a, ms) for label, (a, ms) in zip(labels, measured, strict=True))
     said = difference_in_words(*(common_score(a.score, a.scale) for a in (first, second)), names=tuple(labels))
     return [
-        f'<div class="compare">{cards.picture_figure(picture_uri(image), file_name(path))}<div class="sides">{sides}</div>'
+        f'<div class="compare">{cards.image_figure(image_uri(image), file_name(path))}<div class="sides">{sides}</div>'
         f'<p class="difference" role="status">{with_breaks(said)}</p></div>',
         gr.Plot(
             figures.two_distributions(
@@ -113,14 +111,14 @@ def compare_models(path: Path, other: str, visitor: Session, scorers: Scorers, n
     ]
 
 
-def _two_pictures(session: gr.State, scorers: Scorers, annotations: Annotations, header: gr.HTML) -> None:
+def _two_images(session: gr.State, scorers: Scorers, annotations: Annotations, header: gr.HTML) -> None:
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(min_width=300):
-            left = picture_input("First picture", "compare-left")
+            left = image_input("First image", "compare-left")
         with gr.Column(min_width=300):
-            right = picture_input("Second picture", "compare-right")
-    notice, again = stale.build("pair", "Compare again", session, header)
-    sides = gr.HTML(cards.empty("Choose two pictures, say before and after editing."), elem_id="pair-sides")
+            right = image_input("Second image", "compare-right")
+    notice, again = outdated_result.build("pair", "Compare again", session, header)
+    sides = gr.HTML(cards.empty("Choose two images, say before and after editing."), elem_id="pair-sides")
     chart = gr.Plot(visible=False, show_label=False, elem_id="pair-chart", elem_classes="chart")
     words = gr.HTML()
 
@@ -129,8 +127,8 @@ def _two_pictures(session: gr.State, scorers: Scorers, annotations: Annotations,
         if not first or not second:
             return gr.skip()
         note = partial(note_shown, annotations, "compare", browser_of(request))
-        shown = compare_pictures(Path(first), Path(second), visitor, scorers, note)
-        return [*shown, *stale.notice("pair", visitor)]
+        shown = compare_images(Path(first), Path(second), visitor, scorers, note)
+        return [*shown, *outdated_result.notice("pair", visitor)]
 
     _on([left.change, right.change, again.click], compare, [left, right, session], [sides, chart, words, *notice])
 
@@ -147,8 +145,8 @@ def _on(events: list, compare: Callable, given: list, shown: list) -> None:
         )
 
 
-def compare_pictures(first: Path, second: Path, visitor: Session, scorers: Scorers, note: Callable) -> list:
-    """Two pictures through this visitor's scorer, on its native scale. `note` keeps that scores were shown. Raises ModelError,
+def compare_images(first: Path, second: Path, visitor: Session, scorers: Scorers, note: Callable) -> list:
+    """Two images through this visitor's scorer, on its native scale. `note` keeps that scores were shown. Raises ModelError,
     AnnotationError."""
     scorer = scorers.get(visitor.spec)
     sides, assessments = [], []
@@ -157,13 +155,13 @@ def compare_pictures(first: Path, second: Path, visitor: Session, scorers: Score
         assessment, milliseconds = scorers.work.run(timed, scorer, image, file_name(path))
         assessments.append(assessment)
         sides.append(
-            f"<div>{cards.picture_figure(picture_uri(image), file_name(path))}{_side(place, assessment, milliseconds)}</div>"
+            f"<div>{cards.image_figure(image_uri(image), file_name(path))}{_side(place, assessment, milliseconds)}</div>"
         )
     note([(file_sha256(path), a) for path, a in zip((first, second), assessments, strict=True)])
     visitor.drawn["pair"] = visitor.spec
     commons = [common_score(a.score, a.scale) for a in assessments]
     names = (f"First ({file_name(first)})", f"Second ({file_name(second)})")
-    title = f"Both pictures as {short(scorer.name)} sees them"
+    title = f"Both images as {short(scorer.name)} sees them"
     return [
         f'<div class="compare pair"><div class="sides">{"".join(sides)}</div>'
         f'<p class="difference" role="status">{cards.escape(difference_in_words(*commons, names=names))}</p></div>',

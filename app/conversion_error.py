@@ -3,7 +3,7 @@
 import gradio as gr
 
 from app import cards
-from model.paper.conversion_chart import STDS, error_by_std, largest_std_at, one_picture
+from model.paper.conversion_chart import STDS, error_by_std, largest_std_at, one_image
 from model.paper.conversions import deqa, q_align
 from model.readouts.levels import LEVEL_WORDS, interval_index
 
@@ -21,7 +21,7 @@ INTRODUCTION = (
 )
 CAUTION = (
     '<p class="small">This is the error of the labels alone (paper, section 3.1). A real model is unsure between two words, and Q-Align’s '
-    "average then falls between them; and real models err about pictures by far more than DeQA-Score’s labels usually do.</p>"
+    "average then falls between them; and real models err about images by far more than DeQA-Score’s labels usually do.</p>"
 )
 
 
@@ -29,7 +29,7 @@ def build() -> None:
     """Put two sliders, two charts and what they say on the page."""
     gr.HTML(INTRODUCTION)
     with gr.Row():
-        mos = gr.Slider(*SCALE, START[0], step=0.05, label="Mean opinion of a picture (1 to 5)", elem_id="why-mos")
+        mos = gr.Slider(*SCALE, START[0], step=0.05, label="Mean opinion of an image (1 to 5)", elem_id="why-mos")
         std = gr.Slider(
             *STD_ENDS,
             START[1],
@@ -40,7 +40,7 @@ def build() -> None:
     said = gr.HTML(in_words(*START), elem_id="why-words")
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(min_width=300):
-            labels = gr.Plot(one_picture(*START), show_label=False, elem_id="why-labels", elem_classes="chart")
+            labels = gr.Plot(one_image(*START), show_label=False, elem_id="why-labels", elem_classes="chart")
         with gr.Column(min_width=300):
             errors = gr.Plot(error_by_std(*START), show_label=False, elem_id="why-errors", elem_classes="chart")
     gr.HTML(CAUTION)
@@ -67,7 +67,7 @@ def show(mos: float, std: float) -> tuple:
             )
             + said
         )
-    return said, one_picture(mos, possible), error_by_std(mos, possible)
+    return said, one_image(mos, possible), error_by_std(mos, possible)
 
 
 def in_words(mos: float, std: float) -> str:
@@ -84,7 +84,7 @@ def in_words(mos: float, std: float) -> str:
 
 
 def where_deqa_errs(mos: float) -> str:
-    """For which spreads DeQA-Score's score of a picture with this mean opinion is noticeably off."""
+    """For which spreads DeQA-Score's score of an image with this mean opinion is noticeably off."""
     possible = [s for s in STDS if s <= largest_std_at(mos, SCALE)]
     off = [s for s in possible if abs(deqa(mos, s, SCALE).score - mos) > NOTICED]
     if not off:

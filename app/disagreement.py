@@ -8,21 +8,21 @@ from annotations import Annotations
 from app import cards
 from app.browser import browser_of
 from app.errors import Refused, says_beside
-from app.opinion import NO_CHOICE, opinion_input
-from app.readings import level_word
+from app.rating_input import NO_CHOICE, rating_input
+from app.score_in_words import level_word
 from app.session import Scored, Session, shown_score
 from model.backbones.spec import QUALITY
 from model.images.formats import image_kind
 
 WHAT_FOR = (
-    "<h3>I disagree</h3><p>Your own rating is kept together with the picture, marked as given after seeing the score. "
-    "Without it the picture is not kept.</p>"
+    "<h3>I disagree</h3><p>Your own rating is kept together with the image, marked as given after seeing the score. "
+    "Without it the image is not kept.</p>"
 )
 
 
 @dataclass
 class Disagreement:
-    """The components that another picture starts anew."""
+    """The components that another image starts anew."""
 
     group: gr.Column
     word: gr.Radio
@@ -44,7 +44,7 @@ def build(session: gr.State, annotations: Annotations, rater: gr.Textbox, on_scr
     with gr.Column(visible=False, elem_id="disagree", elem_classes="panel") as group:
         gr.HTML(WHAT_FOR)
         name = gr.Textbox(label="Your name", max_lines=1, elem_id="disagree-name")
-        word, value = opinion_input("How good is this picture?", "disagree")
+        word, value = rating_input("How good is this image?", "disagree")
         refused = gr.HTML()
         keep = gr.Button("Keep my rating", variant="secondary", elem_id="disagree-keep")
         kept = gr.HTML()

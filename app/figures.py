@@ -7,7 +7,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from app.readings import names_of, percent
+from app.score_in_words import names_of, percent
 from model.backbones.spec import QUALITY
 from model.scoring.assessment import Assessment, common_score
 

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.surroundings import say
+from app.environment import say
 
 # What the page and clients of its endpoints use. Gradio has more: deep links that stay on disk, a proxy, monitoring, reloading.
 ROUTES = re.compile(

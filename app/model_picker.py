@@ -6,10 +6,10 @@ from html import escape
 
 import gradio as gr
 
-from app.naming import breakable, short
-from app.scorers import Scorers, words_of
+from app.loaded_scorers import Scorers, words_of
 from app.session import Session
 from app.settings import Settings
+from app.shown_names import breakable, short
 from model.common.errors import ModelError
 from model.common.progress import DOWNLOADING, Progress, in_words
 from model.loading.known import KNOWN

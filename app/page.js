@@ -5,15 +5,15 @@
     element && (element.isContentEditable || element.tagName === "TEXTAREA" ||
       (element.tagName === "INPUT" && ["text", "number", "search"].includes(element.type)));
 
-  // A pasted picture goes to the first free file input of the tab that is open.
+  // A pasted image goes to the first free file input of the tab that is open.
   document.addEventListener("paste", (event) => {
-    const pictures = [...(event.clipboardData?.files || [])].filter((file) => file.type.startsWith("image/"));
-    if (!pictures.length || typing(event.target)) return;
+    const images = [...(event.clipboardData?.files || [])].filter((file) => file.type.startsWith("image/"));
+    if (!images.length || typing(event.target)) return;
     const inputs = [...document.querySelectorAll(".intake")].filter(visible)
       .map((block) => block.querySelector("input[type=file]")).filter(Boolean);
     if (!inputs.length) return;
     const transfer = new DataTransfer();
-    pictures.forEach((file) => transfer.items.add(file));
+    images.forEach((file) => transfer.items.add(file));
     inputs[0].files = transfer.files;
     inputs[0].dispatchEvent(new Event("change", { bubbles: true }));
     event.preventDefault();
@@ -52,19 +52,19 @@
     }
   });
 
-  // The Rate tab has gone on when something with a higher turn appears: focus goes to the words of a new picture, else to what is new.
+  // The Rate tab has gone on when something with a higher turn appears: focus goes to the words of a new image, else to what is new.
   let turn = 0;
   const follow = () => {
     const newest = [...document.querySelectorAll("[data-turn]")].sort((a, b) => b.dataset.turn - a.dataset.turn)[0];
     if (!newest || Number(newest.dataset.turn) <= turn) return;
     turn = Number(newest.dataset.turn);
-    const picture = newest.querySelector(".to-rate img");
-    picture?.decode().catch(() => {}).then(() => {
+    const image = newest.querySelector(".to-rate img");
+    image?.decode().catch(() => {}).then(() => {
       const stage = document.getElementById("rate-stage"), { top, bottom } = stage.getBoundingClientRect();
       if (top < 0 || bottom > innerHeight) stage.scrollIntoView();
     });
     newest.tabIndex = -1;
-    settle(() => (picture ? document.querySelector("#rate-word input:enabled") : newest), 120);
+    settle(() => (image ? document.querySelector("#rate-word input:enabled") : newest), 120);
   };
 
   // Gradio shows and enables things some frames after it has put them on the page; a focus that comes too early is lost.
@@ -100,7 +100,7 @@
     table.tBodies[0].append(...rows);
   });
 
-  // A chart is one picture to a screen reader, described by the words under it.
+  // A chart is one image to a screen reader, described by the words under it.
   const describe = () => {
     document.querySelectorAll(".chart[id] .js-plotly-plot").forEach((plot) => {
       const words = document.getElementById(plot.closest(".chart").id + "-words");

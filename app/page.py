@@ -4,11 +4,11 @@ import gradio as gr
 
 from annotations import open_annotations
 from app import adapt_tab, api, compare_tab, model_picker, rate_tab, score_tab
-from app.calls import CheckedBlocks
-from app.scorers import Scorers
+from app.checked_calls import CheckedBlocks
+from app.loaded_scorers import Scorers
+from app.pending_images import Waiting
 from app.session import Session
 from app.settings import Settings
-from app.waiting import Waiting
 
 FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Liberation Mono", "monospace")
@@ -17,7 +17,7 @@ HEADER = """<header class="masthead"><h1>Q-Scorer Studio</h1>
 <p>A small multimodal language model judges how good your photographs look,
 shows how sure it is, and learns from your ratings.</p></header>"""
 ABOUT = """<div class="about"><p>Scores predict the mean opinion of many people about technical quality: sharpness, noise, exposure,
-compression; or about beauty, where a model that knows aesthetics is asked for it. They say nothing about what a picture means.
+compression; or about beauty, where a model that knows aesthetics is asked for it. They say nothing about what an image means.
 Q-Scorer chooses one of five score tokens and regresses the score from the hidden state behind it; Q-Align weighs five level words by
 their probability. Everything runs on the machine that serves this page. What you upload is deleted within a day, unless you rate
 it.</p></div>"""
@@ -38,13 +38,13 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
             header, picker = model_picker.build(session, settings, scorers, page)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab("Score", id="score"):
-                score_tab.build(session, score_tab.Desk(settings, scorers, annotations), rater, header, page)
+                score_tab.build(session, score_tab.ScoreTab(settings, scorers, annotations), rater, header, page)
             with gr.Tab("Compare", id="compare"):
                 compare_tab.build(session, settings, scorers, annotations, header)
             with gr.Tab("Rate", id="rate"):
-                rate_tab.build(session, remembered, rater, rate_tab.Desk(scorers, annotations, waiting))
+                rate_tab.build(session, remembered, rater, rate_tab.RateTab(scorers, annotations, waiting))
             with gr.Tab("Adapt", id="adapt") as tab:
-                adapt_tab.build(session, adapt_tab.Bench(settings, scorers, annotations), tab, header, picker)
+                adapt_tab.build(session, adapt_tab.AdaptTab(settings, scorers, annotations), tab, header, picker)
         gr.HTML(ABOUT)
         page.load(last_rater, remembered, rater, show_progress="hidden", api_visibility="private")
     return page

@@ -1,4 +1,4 @@
-"""The Rate tab: a person says what they think of a picture before the model's score is shown."""
+"""The Rate tab: a person says what they think of an image before the model's score is shown."""
 
 import time
 from dataclasses import dataclass, fields
@@ -10,34 +10,34 @@ import gradio as gr
 from annotations import AnnotationError, Annotations, Rating, ShownScore, clean_name
 from app import cards
 from app.browser import browser_of
+from app.environment import say
 from app.errors import Refused, says_beside, says_errors
-from app.naming import file_name
-from app.opinion import NO_CHOICE, opinion_input
-from app.pictures import example_files, picture_uri
-from app.readings import level_word
-from app.scorers import Scorers
+from app.loaded_scorers import Scorers
+from app.pending_images import Waiting
+from app.rating_input import NO_CHOICE, rating_input
+from app.score_in_words import level_word
 from app.session import Session, shown_score
 from app.settings import EXAMPLES
-from app.surroundings import say
-from app.waiting import Waiting
+from app.shown_images import example_files, image_uri
+from app.shown_names import file_name
 from model.common.errors import ImageError, ModelError
 from model.images.decoding import open_image
 from model.images.formats import image_kind
 from model.scoring.assessment import Failure
 
 KEEPING = (
-    "A picture that you add is kept only when somebody rates it, and is then shown to other raters. "
+    "An image that you add is kept only when somebody rates it, and is then shown to other raters. "
     "Until then it is here for this browser only, and for a day at most."
 )
 NOTHING_LEFT = (
-    "You have rated every picture that is here, thank you. Pictures that nobody rated are not here if they were added in another "
-    "browser or more than a day ago. To go on, add pictures and press Start rating."
+    "You have rated every image that is here, thank you. Images that nobody rated are not here if they were added in another "
+    "browser or more than a day ago. To go on, add images and press Start rating."
 )
-NOTHING_YET = "There is nothing to rate yet. Add pictures, then press Start rating."
+NOTHING_YET = "There is nothing to rate yet. Add images, then press Start rating."
 SKIPPED = "Images that cannot be shown are skipped, here {}; the owner of this page is told."
 SEEN = "You have seen the model’s score of this image, or it was shown in this browser, so your rating is kept as given after it."
 HOW = (
-    "Judge the picture’s technical quality, not its subject. Keys <kbd>1</kbd> to <kbd>5</kbd> choose a word, "
+    "Judge the image’s technical quality, not its subject. Keys <kbd>1</kbd> to <kbd>5</kbd> choose a word, "
     "<kbd>Enter</kbd> submits and goes on."
 )
 
@@ -49,7 +49,7 @@ class Stage:
 
     unrated: gr.HTML
     progress: gr.HTML
-    picture: gr.HTML
+    image: gr.HTML
     key: gr.Textbox
     vote: gr.Column
     word: gr.Radio
@@ -63,7 +63,7 @@ class Stage:
         return [getattr(self, field.name) for field in fields(self)]
 
 
-class Desk:
+class RateTab:
     """What the tab does, on the ratings, the scorers and the images that wait. `browser` is that of app/browser.py."""
 
     def __init__(self, scorers: Scorers, annotations: Annotations, waiting: Waiting) -> None:
@@ -89,8 +89,8 @@ class Desk:
         visitor.presented = given.key
         if given.seen == "score":
             note += cards.notice(SEEN)
-        picture = f'<figure class="to-rate"><img src="{uri}" alt="The picture to rate"></figure>{note}'
-        return [*top, *self._stage(_turn(picture), given.key, voting=True)]
+        image = f'<figure class="to-rate"><img src="{uri}" alt="The image to rate"></figure>{note}'
+        return [*top, *self._stage(_turn(image), given.key, voting=True)]
 
     def go_on(self, key: str, visitor: Session, browser: str) -> list:
         """The image after the one of this presentation, for the same rater. Raises AnnotationError."""
@@ -122,7 +122,7 @@ class Desk:
             kept = self.annotations.image_path(sha256)
             path = mine[sha256] if sha256 in mine and not (kept and kept.is_file()) else kept
             try:
-                return sha256, picture_uri(open_image(path)), skipped
+                return sha256, image_uri(open_image(path)), skipped
             except ImageError as error:
                 skipped[sha256] = str(error)
                 if self.annotations.note_problem(sha256, str(error)):
@@ -166,9 +166,9 @@ class Desk:
             raise ImageError(outcome.error)
         return shown_score(outcome)
 
-    def _stage(self, picture: str, key: str, voting: bool) -> list:
+    def _stage(self, image: str, key: str, voting: bool) -> list:
         return [
-            picture,
+            image,
             key,
             gr.Column(visible=voting),
             gr.Radio(value=None, interactive=True),
@@ -191,7 +191,7 @@ class Desk:
         ]
 
 
-def build(session: gr.State, remembered: gr.BrowserState, rater: gr.Textbox, desk: Desk) -> None:
+def build(session: gr.State, remembered: gr.BrowserState, rater: gr.Textbox, tab: RateTab) -> None:
     """Put the tab on the page. `rater` is the name's text box, made beforehand because other tabs follow it; `remembered` keeps the
     name in the browser."""
     with gr.Row(elem_classes="two-columns"):
@@ -202,86 +202,86 @@ def build(session: gr.State, remembered: gr.BrowserState, rater: gr.Textbox, des
                 refused = gr.HTML(elem_id="rate-refused")
                 start = gr.Button("Start rating", variant="primary", elem_id="rate-start")
             files = gr.File(
-                label="Add pictures to rate: drop, choose or paste",
+                label="Add images to rate: drop, choose or paste",
                 file_count="multiple",
                 file_types=["image"],
                 height=150,
                 elem_id="rate-files",
                 elem_classes="intake",
             )
-            examples = gr.Button("Add the example pictures", size="sm", elem_id="rate-examples")
+            examples = gr.Button("Add the example images", size="sm", elem_id="rate-examples")
             problems, unrated = gr.HTML(), gr.HTML(elem_id="rate-unrated")
             gr.HTML(f'<p class="small">{KEEPING}</p>')
         with gr.Column(scale=7, min_width=320):
             stage = _stage(unrated)
-    _wire_start(session, remembered, rater, desk, start, refused, stage)
-    _wire_pictures(desk, files, examples, problems, stage)
-    _wire_rating(session, desk, stage)
+    _wire_start(session, remembered, rater, tab, start, refused, stage)
+    _wire_images(tab, files, examples, problems, stage)
+    _wire_rating(session, tab, stage)
 
 
 def _stage(unrated: gr.HTML) -> Stage:
     with gr.Column(elem_id="rate-stage"):
         progress = gr.HTML()
-        picture = gr.HTML(
+        image = gr.HTML(
             cards.empty(
-                "You rate each picture before you see what the model says. Give your name and press Start rating."
+                "You rate each image before you see what the model says. Give your name and press Start rating."
             ),
-            elem_id="rate-picture",
+            elem_id="rate-image",
         )
         key = gr.Textbox(visible=False)
         with gr.Column(visible=False, elem_classes="panel") as vote:
-            word, value = opinion_input("How good is this picture?", "rate")
+            word, value = rating_input("How good is this image?", "rate")
             said = gr.HTML(elem_id="rate-said")
             submit = gr.Button("Submit rating", variant="primary", elem_id="rate-submit")
             reveal = gr.HTML(elem_id="rate-reveal")
-            following = gr.Button("Next picture", variant="primary", visible=False, elem_id="rate-next")
+            following = gr.Button("Next image", variant="primary", visible=False, elem_id="rate-next")
             gr.HTML(f'<p class="small">{HOW}</p>')
-    return Stage(unrated, progress, picture, key, vote, word, value, submit, reveal, following, said)
+    return Stage(unrated, progress, image, key, vote, word, value, submit, reveal, following, said)
 
 
-def _wire_start(session, remembered, rater, desk: Desk, start, refused: gr.HTML, stage: Stage) -> None:
+def _wire_start(session, remembered, rater, tab: RateTab, start, refused: gr.HTML, stage: Stage) -> None:
     """A name, then the first image; what is wrong with the name is said beside it."""
 
     @says_beside(refused)
     def begin(name: str, visitor: Session, request: gr.Request):
-        return [{"rater": clean_name(name)}, *desk.present(name, visitor, browser_of(request)), ""]
+        return [{"rater": clean_name(name)}, *tab.present(name, visitor, browser_of(request)), ""]
 
     for event in (start.click, rater.submit):
         event(
             begin,
             [rater, session],
             [remembered, *stage.all(), refused],
-            show_progress_on=[stage.picture],
+            show_progress_on=[stage.image],
             api_visibility="private",
         )
 
 
-def _wire_pictures(desk: Desk, files: gr.File, examples: gr.Button, problems: gr.HTML, stage: Stage) -> None:
+def _wire_images(tab: RateTab, files: gr.File, examples: gr.Button, problems: gr.HTML, stage: Stage) -> None:
     """Images and examples that wait to be rated."""
 
     @says_errors
     def add(paths: list[str] | None, request: gr.Request):
-        return desk.add(paths or [], browser_of(request))
+        return tab.add(paths or [], browser_of(request))
 
     @says_errors
     def add_examples(request: gr.Request):
-        return desk.add([str(path) for path in example_files(EXAMPLES)], browser_of(request))
+        return tab.add([str(path) for path in example_files(EXAMPLES)], browser_of(request))
 
     outputs = [problems, stage.unrated]
     files.upload(add, files, outputs, api_visibility="private")
     examples.click(add_examples, None, outputs, api_visibility="private")
 
 
-def _wire_rating(session, desk: Desk, stage: Stage) -> None:
+def _wire_rating(session, tab: RateTab, stage: Stage) -> None:
     """A rating, and on to the next image; what is missing is said beside the button."""
 
     @says_beside(stage.said)
     def submit(word: int | None, value: float, key: str, visitor: Session, request: gr.Request):
-        return desk.submit(word, value, key, visitor, browser_of(request))
+        return tab.submit(word, value, key, visitor, browser_of(request))
 
     @says_beside(stage.said)
     def go_on(key: str, visitor: Session, request: gr.Request):
-        return desk.go_on(key, visitor, browser_of(request))
+        return tab.go_on(key, visitor, browser_of(request))
 
     common = {"outputs": stage.all(), "show_progress": "minimal", "api_visibility": "private"}
     stage.submit.click(submit, [stage.word, stage.value, stage.key, session], **common)
@@ -289,10 +289,10 @@ def _wire_rating(session, desk: Desk, stage: Stage) -> None:
 
 
 def unrated_notice(count: int) -> str:
-    """That pictures of this browser wait, and what becomes of them."""
+    """That images of this browser wait, and what becomes of them."""
     if not count:
         return ""
-    said = f"{count} pictures that you added are" if count > 1 else "1 picture that you added is"
+    said = f"{count} images that you added are" if count > 1 else "1 image that you added is"
     return cards.notice(f"{said} not rated by anybody yet: here for this browser only, and for a day at most.")
 
 

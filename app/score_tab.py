@@ -1,21 +1,21 @@
-"""The Score tab: pictures in, and videos where the model takes them; scores with their distributions out, and room to disagree."""
+"""The Score tab: images in, and videos where the model takes them; scores with their distributions out, and room to disagree."""
 
 from dataclasses import dataclass
 
 import gradio as gr
 
 from annotations import Annotations
-from app import cards, disagreement, figures, stale
+from app import cards, disagreement, figures, outdated_result
 from app.browser import browser_of
 from app.errors import FAULTS, says_errors
-from app.intake import PICK, picked, picture_input
+from app.image_input import PICK, image_input, picked
+from app.loaded_scorers import Scorers
 from app.model_picker import shows
-from app.naming import short
-from app.pictures import THUMBNAIL_SIDE, file_uri, is_video
-from app.scorers import Scorers
-from app.scoring import VIDEO, csv_file, each_once, invitation, score_files
+from app.score_files import VIDEO, csv_file, each_once, invitation, score_files
 from app.session import Scored, Session, note_shown
 from app.settings import Settings
+from app.shown_images import THUMBNAIL_SIDE, file_uri, is_video
+from app.shown_names import short
 from model.backbones.spec import QUALITY
 from model.scoring.assessment import Failure
 
@@ -24,7 +24,7 @@ ASKED = [("Quality: sharpness, noise, exposure", QUALITY), ("Aesthetics: how bea
 
 
 @dataclass(frozen=True)
-class Desk:
+class ScoreTab:
     """What scores, and where: on a public page no visitor is sent to a model that they cannot pick."""
 
     settings: Settings
@@ -41,7 +41,7 @@ class Desk:
         are complete, `visitor.scored` stays what is on screen."""
         if not paths:
             visitor.scored, visitor.drawn["score"] = {}, visitor.spec
-            return ["", *stale.notice("score", visitor), *self._results([], [])]
+            return ["", *outdated_result.notice("score", visitor), *self._results([], [])]
         paths = each_once(paths)
         progress(0, desc="Loading the model")
         scorer = self.scorers.get(visitor.spec, shows(progress, visitor.spec))
@@ -62,7 +62,7 @@ class Desk:
         said = cards.notice(invitation(waiting, short(scorer.name), self.settings.public)) if waiting else ""
         return [
             said + cards.problems(failures),
-            *stale.notice("score", visitor),
+            *outdated_result.notice("score", visitor),
             *self._results(results, failures),
         ]
 
@@ -81,11 +81,11 @@ class Desk:
 
 
 def label(videos: bool) -> str:
-    return "Pictures or videos: drop, choose or paste" if videos else "Pictures to score: drop, choose or paste"
+    return "Images or videos: drop, choose or paste" if videos else "Images to score: drop, choose or paste"
 
 
 def show_detail(scored: Scored | None) -> list:
-    """Key, card, chart, words and the way to disagree about a picture's quality, for one of the results; nothing where there is none."""
+    """Key, card, chart, words and the way to disagree about an image's quality, for one of the results; nothing where there is none."""
     if scored is None:
         return ["", cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", *disagreement.anew(visible=False)]
     return [
@@ -97,12 +97,12 @@ def show_detail(scored: Scored | None) -> list:
     ]
 
 
-def build(session: gr.State, desk: Desk, rater: gr.Textbox, header: gr.HTML, page: gr.Blocks) -> None:
+def build(session: gr.State, tab: ScoreTab, rater: gr.Textbox, header: gr.HTML, page: gr.Blocks) -> None:
     """Put the tab's components on the page and tie them to what they do. `header` changes with the scorer in use."""
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
             task = gr.Radio(ASKED, value=QUALITY, label="What to judge", visible=False, elem_id="score-task")
-            files = picture_input(label(False), "score-files", many=True, videos=True)
+            files = image_input(label(False), "score-files", many=True, videos=True)
             with gr.Accordion("Use the camera", open=False):
                 camera = gr.Image(
                     sources=["webcam"],
@@ -114,7 +114,7 @@ def build(session: gr.State, desk: Desk, rater: gr.Textbox, header: gr.HTML, pag
                 )
         with gr.Column(scale=7, min_width=320):
             alert = gr.HTML(elem_id="score-alert")
-            notice, again = stale.build("score", "Score again", session, header)
+            notice, again = outdated_result.build("score", "Score again", session, header)
             table = gr.HTML(js_on_load=PICK, elem_id="score-table")
             with gr.Row(visible=False) as many:
                 chosen = gr.Dropdown(label="Look closer at", elem_id="score-chosen", scale=3, min_width=240)
@@ -123,25 +123,25 @@ def build(session: gr.State, desk: Desk, rater: gr.Textbox, header: gr.HTML, pag
             chart = gr.Plot(visible=False, show_label=False, elem_id="score-chart", elem_classes="chart")
             words = gr.HTML()
             on_screen = gr.Textbox(visible=False)  # the key of the result that the card shows
-            own = disagreement.build(session, desk.annotations, rater, on_screen)
+            own = disagreement.build(session, tab.annotations, rater, on_screen)
 
     detail = [on_screen, card, chart, words, *own.all()]
     outputs = [alert, *notice, table, many, chosen, download, *detail]
-    _wire_scoring(session, desk, files, task, again, outputs, card)
+    _wire_scoring(session, tab, files, task, again, outputs, card)
     _wire_detail(session, chosen, table, detail)
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     camera.input(lambda path: [path] if path else None, camera, files, **quiet)
     for event in (page.load, header.change):
-        event(desk.offer, session, [files, task], **quiet)
+        event(tab.offer, session, [files, task], **quiet)
 
 
-def _wire_scoring(session, desk: Desk, files, task, again: gr.Button, outputs: list, card: gr.HTML) -> None:
+def _wire_scoring(session, tab: ScoreTab, files, task, again: gr.Button, outputs: list, card: gr.HTML) -> None:
     """Files to scores; a model that cannot be used says so above what was there before, with the button to try again."""
     alert, row, said = outputs[:3]
 
     def score(paths: list[str] | None, asked: str, visitor: Session, request: gr.Request, progress=gr.Progress()):
         try:
-            return desk.score(paths or [], asked, visitor, browser_of(request), progress)
+            return tab.score(paths or [], asked, visitor, browser_of(request), progress)
         except FAULTS as error:
             return {alert: cards.refusal(str(error)), row: gr.Row(visible=True), said: ""}
 

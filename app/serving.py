@@ -15,13 +15,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from annotations import AnnotationError
 from app.browser import GivesCookie
+from app.environment import say
 from app.fair_queue import use_fair_queue
 from app.gate import Gate
+from app.loaded_scorers import Scorers
 from app.page import build_page, theme
-from app.pictures import example_files
-from app.scorers import Scorers
 from app.settings import EXAMPLES, MAX_UPLOAD, Settings
-from app.surroundings import say
+from app.shown_images import example_files
 from model.common.allocator import keep_freed_memory
 from model.common.errors import ModelError
 from model.loading.known import check_spec

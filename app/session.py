@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from annotations import Annotations, ShownScore
-from app.naming import file_name
+from app.shown_names import file_name
 from model.backbones.spec import QUALITY
 from model.scoring.assessment import Assessment
 

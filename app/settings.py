@@ -15,7 +15,7 @@ from model.common.errors import ModelError
 from model.loading.known import SHIPPED
 
 ROOT = Path(__file__).parent.parent
-EXAMPLES = ROOT / "tests" / "images"  # the pictures that the tests and the README's commands use too
+EXAMPLES = ROOT / "tests" / "images"  # the images that the tests and the README's commands use too
 MAX_UPLOAD = "256mb"  # a file: as much as model/images/decoding.py reads, and a minute of video from a phone
 
 

@@ -1,4 +1,4 @@
-"""Take the pictures of docs/reproduction.md: `python docs/reproduction_figures.py runs` (needs requirements-dev.txt and a Chromium).
+"""Take the images of docs/reproduction.md: `python docs/reproduction_figures.py runs` (needs requirements-dev.txt and a Chromium).
 
 Opens the figures that `python -m model.reproduce` wrote into that folder, and writes docs/reproduction-*.png.
 """

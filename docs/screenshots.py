@@ -1,4 +1,4 @@
-"""Take the README's pictures of the page: `python docs/screenshots.py` (needs requirements-dev.txt and a Chromium).
+"""Take the README's images of the page: `python docs/screenshots.py` (needs requirements-dev.txt and a Chromium).
 
 Opens the page on an empty data folder of its own, drives it like a visitor, and writes docs/*.png.
 """
@@ -91,7 +91,7 @@ def rate(page: Page) -> None:
 
 
 def shoot(page: Page, name: str) -> None:
-    """A picture of the page to its end."""
+    """An image of the page to its end."""
     page.evaluate("document.activeElement?.blur?.()")
     page.wait_for_timeout(1200)
     path = DOCS / f"{name}.png"

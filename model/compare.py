@@ -5,7 +5,7 @@
 Takes what `python -m model.train` left in `--out`. Prints a JSON object for each system and part: the figures of
 model.evaluation.metrics.figures on
 the test part "without near-duplicates", and on the "official" one, which flatters, but is what others report; then on each subset that the
-training left out, all of its pictures in the official training part. nano comes first; the others' objects have `against_nano`: the
+training left out, all of its images in the official training part. nano comes first; the others' objects have `against_nano`: the
 paired comparison (model/evaluation/paired.py) in which nano is `second`.
 """
 
@@ -28,7 +28,7 @@ from model.training.run import TRAINING, best_of, predict
 
 
 def read_parts(data: Path, without: Sequence[str]) -> tuple[list[RatedImage], dict[str, list[bool]]]:
-    """The pictures to test on, and by name the parts of them, each saying which pictures are in it."""
+    """The images to test on, and by name the parts of them, each saying which images are in it."""
     official, kept = biq2021.read_part(data, "Test"), set(biq2021.test_part(data))
     left_out = [item for item in biq2021.read_part(data, "Train") if item.part in without]
     test = [*official, *left_out]

@@ -41,7 +41,7 @@ def read_opinions(path: Path, scale: Scale | None = None) -> Opinions:
 
 
 def read_labels_of(path: Path, scale: Scale | None) -> tuple[Opinions, Scale | None]:
-    """What a CSV file, a data set's folder or a meta JSON says of its pictures, and its scale where it has one or `scale` gives it. Raises
+    """What a CSV file, a data set's folder or a meta JSON says of its images, and its scale where it has one or `scale` gives it. Raises
     DataError."""
     if not path.is_dir() and path.suffix.lower() != ".json":
         return read_opinions(path, scale), scale
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ends of the scale, as 1 5 (default: the data set's own, or the least and the largest MOS, between which Q-Align and DeQA-Score "
         "cut their levels)",
     )
-    parser.add_argument("--std", type=_std, metavar="STD", help="of every picture for which the file has no std")
+    parser.add_argument("--std", type=_std, metavar="STD", help="of every image for which the file has no std")
     parser.add_argument("--format", choices=["table", "json"], default="table")
     parser.add_argument("--out", type=Path, metavar="FILE", help="draw the figure: .html, or .png or .svg with kaleido")
     return run(lambda: _report(parser.parse_args(arguments)))

@@ -1,11 +1,11 @@
-"""Score labelled pictures and say how well the scores agree with the opinion scores.
+"""Score labelled images and say how well the scores agree with the opinion scores.
 
     python -m model.evaluate --model nano --images DIR --labels labels.csv
     python -m model.evaluate --model nano --data koniq10k
     python -m model.evaluate --model nano --data koniq10k --against pyiqa:niqe --gallery misses
 
 Prints one JSON object to stdout: model, revision, readout, scale, mos_range, the figures of model.evaluation.metrics.figures (n, srcc,
-plcc, srcc_fitted, plcc_fitted, krcc, krcc_fitted, rmse, intervals, notes), rmse_raw, and unreadable, the pictures that could not be
+plcc, srcc_fitted, plcc_fitted, krcc, krcc_fitted, rmse, intervals, notes), rmse_raw, and unreadable, the images that could not be
 read, each {"image", "error"}. They are left out of n. rmse is taken after the logistic fit, in units of the labels;
 rmse_raw is without a fit, and null where the labels came without a scale and do not lie in the scores'.
 
@@ -13,10 +13,10 @@ rmse_raw is without a fit, and null where the labels came without a scale and do
 label_scale (null where the labels came without), and, each only where there is something to say:
 
 * parts: the figures and rmse_raw, without intervals, of each named part, such as a kind of degradation.
-* without_near_duplicates: the same on BIQ2021's test pictures that have no near-duplicate in the training part.
+* without_near_duplicates: the same on BIQ2021's test images that have no near-duplicate in the training part.
 * raters: how many raters' mean the scorer is worth (model/evaluation/raters.py), where the labels have std; after the
   logistic fit, but nobody's where the raw SRCC is not above 0, which a note then says.
-* against: with --against SPEC, that system's name, figures, rmse_raw and unreadable pictures, and the paired comparison on the pictures
+* against: with --against SPEC, that system's name, figures, rmse_raw and unreadable images, and the paired comparison on the images
   that both could read (model/evaluation/paired.py), in which `first` is --model. Where that system could not be loaded: {"model", "error"}.
 """
 
@@ -39,17 +39,17 @@ if TYPE_CHECKING:
     from model.scoring.scorer import Scorer
 
 DESCRIPTION = """\
-Score labelled pictures and print one JSON object with these figures, and more:
+Score labelled images and print one JSON object with these figures, and more:
 
-  n                       pictures that could be read
+  n                       images that could be read
   srcc, plcc, krcc        correlations of the scores, as they are, with the labels
   srcc_fitted, plcc_fitted, krcc_fitted
                           the same after a 4-parameter logistic has put the scores on the labels' scale
   rmse                    after that fit too, in units of the labels
   rmse_raw                without a fit; null where the labels' scale is not known and not the scores'
-  intervals               bootstrap 95 % intervals of all these but rmse_raw, from 10 pictures on
+  intervals               bootstrap 95 % intervals of all these but rmse_raw, from 10 images on
   notes                   why a figure is null, and what the fit hides
-  unreadable              the pictures that could not be read, and why
+  unreadable              the images that could not be read, and why
 
 --model and --against also take pyiqa:NAME, a metric of the package pyiqa where that is installed."""
 PYIQA = "pyiqa:"  # before the name of a metric of that package
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.evaluate",
         description=DESCRIPTION,
-        epilog="exit status: 0, 1 when some pictures could not be read, 2 when nothing could be evaluated,\n"
+        epilog="exit status: 0, 1 when some images could not be read, 2 when nothing could be evaluated,\n"
         "or --against or --gallery failed; what was evaluated is printed all the same",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--split", choices=[*SPLITS, "all"], help="of a published data set (default: test where there is one, else all)"
     )
-    parser.add_argument("--against", metavar="SPEC", help="compare with this model on the same pictures")
+    parser.add_argument("--against", metavar="SPEC", help="compare with this model on the same images")
     parser.add_argument(
         "--gallery", type=Path, metavar="DIR", help="write a page with the worst misses into this folder"
     )

@@ -2,13 +2,13 @@
 
     python -m model.label_noise --data BIQ2021 --out runs
 
-Pairs are two pictures of a subset of which each is the other's nearest, by the cosine of their standardised features (those of
+Pairs are two images of a subset of which each is the other's nearest, by the cosine of their standardised features (those of
 model/paper/frozen_features.py, whose encoder has seen no MOS), and the cosine is within ALIKE: rather another shot of a scene than a
 copy or another scene. Prints a JSON object for each subset:
 
 * pairs, correlation (of the two MOS, each pair taken both ways round), interval (95 %, bootstrap over pairs) and difference: the root mean
   square between the two MOS.
-* std: of the subset's MOS. A difference of 1.41 std is that of two pictures taken at random.
+* std: of the subset's MOS. A difference of 1.41 std is that of two images taken at random.
 
 Were the two of a pair equally good, the correlation would be the reliability of the MOS, and its square root the highest PLCC that a
 scorer can have with them but by luck (Lord & Novick 1968). They are not quite, so both are lower bounds: compare the subsets.

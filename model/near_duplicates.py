@@ -1,21 +1,21 @@
-"""Near-duplicates by perceptual hash, and the list of BIQ2021's test pictures that have one in its training part.
+"""Near-duplicates by perceptual hash, and the list of BIQ2021's test images that have one in its training part.
 
     python -m model.near_duplicates --data DIR
 
 BIQ2021 (nisarahmedrana/BIQ2021) was split at random although it holds copies of the same photograph, and series of one scene
-taken with other exposure, focus or colour. A model has seen the scene of such a test picture, so its answer proves little.
+taken with other exposure, focus or colour. A model has seen the scene of such a test image, so its answer proves little.
 This command finds them and writes two files beside itself:
 
-* biq2021_near_duplicates.csv: the test pictures to drop, each with its nearest training picture and the distance (bits).
-* biq2021_train_groups.csv: the training pictures that belong together, with a group number: a validation part drawn from the
+* biq2021_near_duplicates.csv: the test images to drop, each with its nearest training image and the distance (bits).
+* biq2021_train_groups.csv: the training images that belong together, with a group number: a validation part drawn from the
   training part must take a group whole or leave it.
 
 The hash is the 64-bit pHash of the package imagehash (a development dependency: `pip install imagehash`; what the command
 wrote is part of the repository, so training does not need it).
 
-THRESHOLD was chosen by looking at pairs of test and training pictures. All 90 pairs looked at of distance 8 or less (65 of
-them at 6 or 8) showed the same scene; at 10, 11 of 35 were unrelated pictures; at 12, 27 of 35. The training picture's
-MOS tells as much: its rank correlation with the test picture's is .97 at distance 0, .79 at 2, .71 at 4, .36 at 6 and 8,
+THRESHOLD was chosen by looking at pairs of test and training images. All 90 pairs looked at of distance 8 or less (65 of
+them at 6 or 8) showed the same scene; at 10, 11 of 35 were unrelated images; at 12, 27 of 35. The training image's
+MOS tells as much: its rank correlation with the test image's is .97 at distance 0, .79 at 2, .71 at 4, .36 at 6 and 8,
 .34 at 10, .22 at 12 and .00 at 16, where pairs are random.
 """
 
@@ -32,7 +32,7 @@ from model.common.command_line import run
 from model.common.csv_cells import row_writer
 from model.common.errors import DataError
 from model.datasets.biq2021 import HERE, NEAR_DUPLICATES, TRAIN_GROUPS, table_of
-from model.datasets.pictures import locate
+from model.datasets.image_paths import locate
 from model.datasets.tables import read_table
 from model.images.decoding import open_named
 
@@ -40,7 +40,7 @@ THRESHOLD = 8
 
 
 def perceptual_hash(image: Image.Image) -> int:
-    """The picture's 64-bit pHash: the signs of the lowest 8x8 DCT coefficients of its 32x32 luminance against their median."""
+    """The image's 64-bit pHash: the signs of the lowest 8x8 DCT coefficients of its 32x32 luminance against their median."""
     try:
         import imagehash
     except ImportError as error:
@@ -87,7 +87,7 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.near_duplicates",
-        description="Find BIQ2021's test pictures that have a near-duplicate in its training part, and groups within that part.",
+        description="Find BIQ2021's test images that have a near-duplicate in its training part, and groups within that part.",
     )
     parser.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="a copy of github.com/nisarahmedrana/BIQ2021"
@@ -113,8 +113,8 @@ def _write_lists(options: argparse.Namespace) -> int:
     members = [(train[i], number) for number, group in enumerate(groups) for i in sorted(group)]
     _write(options.out / TRAIN_GROUPS, ("image", "group"), members)
     print(
-        f"{len(dropped)} of {len(test)} test pictures have a near-duplicate in train, {len(test) - len(dropped)} are left; "
-        f"{len(members)} of {len(train)} training pictures form {len(groups)} groups, the largest of {max(map(len, groups), default=0)}"
+        f"{len(dropped)} of {len(test)} test images have a near-duplicate in train, {len(test) - len(dropped)} are left; "
+        f"{len(members)} of {len(train)} training images form {len(groups)} groups, the largest of {max(map(len, groups), default=0)}"
     )
     return 0
 

@@ -43,7 +43,7 @@ def precision(arguments: argparse.Namespace) -> int:
 
 
 def measured(arguments: argparse.Namespace, dtype: str, paths: list[Path]) -> dict:
-    """One line of the table, with the scores. Raises ModelError for what cannot be loaded and for a picture that cannot be read."""
+    """One line of the table, with the scores. Raises ModelError for what cannot be loaded and for an image that cannot be read."""
     from model.scoring.assessment import Failure
     from model.scoring.scorer import load_scorer
 

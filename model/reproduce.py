@@ -4,7 +4,7 @@
     python -m model.reproduce report               # the page again, without training
 
 Each (system, training data, epochs, seed) is a run of its own with its result in a file, `--out`/reproduction/*.json. Interrupted, the same
-command goes on; tables share the rows that they have in common. The encoder is frozen, and what it sees in each picture is kept in
+command goes on; tables share the rows that they have in common. The encoder is frozen, and what it sees in each image is kept in
 `--out`/features-*.npy (150 MB). The page and its figures are made of the results alone.
 """
 
@@ -46,7 +46,7 @@ def reproduce(tables: list[str], seeds: int, data: Path, out: Path) -> None:
 
 
 def write_report(out: Path, docs: Path) -> Path:
-    """Write the page into `docs`, and its figures as HTML into `out`, from which docs/reproduction_figures.py takes pictures."""
+    """Write the page into `docs`, and its figures as HTML into `out`, from which docs/reproduction_figures.py takes images."""
     results = read_results(out / "reproduction")
     page = docs / "reproduction.md"
     text = report(results)

@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from model.common.command_line import add_model_options, data_dir, printable, progress_bars, run
-from model.images.formats import SUFFIXES as PICTURES
+from model.images.formats import SUFFIXES as IMAGES
 from model.images.search import NOTHING, find_images
 from model.loading.known import check_spec
 from model.scoring.assessment import Assessment, Failure
@@ -45,14 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def find_files(given: Sequence[str], task: str) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """find_images of pictures or, for the task video, of videos; a folder that holds only the other kind says how that is scored."""
+    """find_images of images or, for the task video, of videos; a folder that holds only the other kind says how that is scored."""
     from model.images.video import SUFFIXES as VIDEOS
 
     if task == "video":
-        wanted, others, nothing = VIDEOS, PICTURES, "no videos in this folder"
-        hint = "but pictures: leave --task video out to score them"
+        wanted, others, nothing = VIDEOS, IMAGES, "no videos in this folder"
+        hint = "but images: leave --task video out to score them"
     else:
-        wanted, others, nothing = PICTURES, VIDEOS, NOTHING
+        wanted, others, nothing = IMAGES, VIDEOS, NOTHING
         hint = "but videos: add --task video, with a model that knows it, to score them"
     paths, problems = find_images(given, wanted)
     said = []

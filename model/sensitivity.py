@@ -1,14 +1,14 @@
-"""What a model notices: how its score falls as pictures are damaged on purpose, kind by kind.
+"""What a model notices: how its score falls as images are damaged on purpose, kind by kind.
 
     python -m model.sensitivity photos --model nano
 
-Each picture is scored as it is and with each kind of damage (model/images/damage.py) at four severities. Prints the mean scores, and
+Each image is scored as it is and with each kind of damage (model/images/damage.py) at four severities. Prints the mean scores, and
 
-* noticed: the share of pictures that score lower when ruined than as they are; half is chance.
-* SRCC: of severity and score within each picture, from 0 (as it is) to 1 (ruined), turned over so that 1 is a score that falls at every
-  step; the mean over the pictures.
+* noticed: the share of images that score lower when ruined than as they are; half is chance.
+* SRCC: of severity and score within each image, from 0 (as it is) to 1 (ruined), turned over so that 1 is a score that falls at every
+  step; the mean over the images.
 
-The shipped models were taught all kinds but those of UNTAUGHT, which come last. The pictures should be good ones: what is ruined
+The shipped models were taught all kinds but those of UNTAUGHT, which come last. The images should be good ones: what is ruined
 already has nothing to lose.
 --format json prints one JSON object.
 """
@@ -37,9 +37,9 @@ SEVERITIES = (0.25, 0.5, 0.75, 1.0)
 
 
 def damaged_scores(scorer: "Scorer", path: Path, seed: int, batch_size: int) -> dict[str, list[float]]:
-    """A picture's scores by kind: undamaged, then at each of SEVERITIES. seed: of the damage."""
-    picture = open_named(path)
-    shown = [picture, *(degrade(picture, kind, severity, seed) for kind in KINDS for severity in SEVERITIES)]
+    """An image's scores by kind: undamaged, then at each of SEVERITIES. seed: of the damage."""
+    image = open_named(path)
+    shown = [image, *(degrade(image, kind, severity, seed) for kind in KINDS for severity in SEVERITIES)]
     whole, *rest = (found.score for found in scorer.assess(shown, batch_size=batch_size))
     steps = len(SEVERITIES)
     return {kind: [whole, *rest[n * steps : (n + 1) * steps]] for n, kind in enumerate(KINDS)}
@@ -48,7 +48,7 @@ def damaged_scores(scorer: "Scorer", path: Path, seed: int, batch_size: int) -> 
 def summarise(scores: Sequence[dict[str, list[float]]]) -> Iterator[dict]:
     """One object a kind: kind, mean scores by severity, noticed and srcc."""
     for kind in KINDS:
-        found = np.array([of_picture[kind] for of_picture in scores])
+        found = np.array([of_image[kind] for of_image in scores])
         falls = [0.0 if np.ptp(row) == 0 else -spearmanr((0, *SEVERITIES), row).statistic for row in found]
         yield {
             "kind": kind,
@@ -74,10 +74,10 @@ def measure(arguments: argparse.Namespace) -> int:
 
     chosen = (arguments.model, arguments.device, arguments.dtype, data_dir() / "adapters")
     scorer = load_scorer(*chosen, progress=progress_bars())
-    shown = tqdm(paths, unit="picture", file=sys.stderr, disable=None)
+    shown = tqdm(paths, unit="image", file=sys.stderr, disable=None)
     rows = list(summarise([damaged_scores(scorer, path, n, arguments.batch_size) for n, path in enumerate(shown)]))
     if arguments.format == "json":
-        print(json.dumps({"model": scorer.name, "revision": scorer.revision, "pictures": len(paths), "damage": rows}))
+        print(json.dumps({"model": scorer.name, "revision": scorer.revision, "images": len(paths), "damage": rows}))
     else:
         print("\n".join(table(rows)))
     return 0

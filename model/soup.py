@@ -3,7 +3,7 @@ arXiv 2203.05482).
 
     python -m model.soup runs-on-all runs-without-ss02 --out runs
 
-Trainings that began from the same weights end near each other, and their mean often does better on pictures of another kind than any of
+Trainings that began from the same weights end near each other, and their mean often does better on images of another kind than any of
 them. `--out` then holds what python -m model.train leaves, and python -m model.compare reads it.
 """
 

@@ -8,7 +8,7 @@ Each of the three reads the same encoder's maps and sends its gradient back into
 In the first epoch they learn to read the encoder as ImageNet made it; then all but its first blocks learns with them, five times slower.
 
 What each is taught: Q-Scorer its answer's cross-entropy, the squared error and the norm-in-norm loss; Q-Align the answer's
-cross-entropy; the plain regressor the two losses of the score. All three are shown pictures damaged on purpose too
+cross-entropy; the plain regressor the two losses of the score. All three are shown images damaged on purpose too
 (model/images/damage.py), which should score lower the more they are damaged: photographs with a MOS hardly show noise and
 compression alone.
 

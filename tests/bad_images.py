@@ -1,6 +1,6 @@
-"""The zoo: every kind of broken, hostile or merely odd picture that people hand in, written on demand.
+"""The zoo: every kind of broken, hostile or merely odd image that people hand in, written on demand.
 
-The broken ones must each end in one clear sentence, the odd ones must be scored like any other picture.
+The broken ones must each end in one clear sentence, the odd ones must be scored like any other image.
 """
 
 import io
@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 
-def picture(width: int = 320, height: int = 240) -> Image.Image:
-    """A picture that has something to see in every region: RGB, its top left corner red, its bottom right one blue."""
+def sample_image(width: int = 320, height: int = 240) -> Image.Image:
+    """An image that has something to see in every region: RGB, its top left corner red, its bottom right one blue."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     waves = 0.5 + 0.25 * np.sin(x / 9) + 0.25 * np.sin(y / 13 + x / 40)
     pixels = np.stack([waves * 200 + 30, waves * x / width * 220, 60 + 180 * y / height * waves], axis=-1)
@@ -54,8 +54,8 @@ def bomb(width: int, height: int) -> bytes:
 
 
 def _text_bomb() -> bytes:
-    """A picture whose compressed comment would unfold to 200 MB."""
-    whole = _encoded(picture(), "PNG")
+    """An image whose compressed comment would unfold to 200 MB."""
+    whole = _encoded(sample_image(), "PNG")
     after_header = 8 + 25
     comment = _png_chunk(b"zTXt", b"Comment\x00\x00" + _packed_zeros(200_000_000))
     return whole[:after_header] + comment + whole[after_header:]
@@ -65,53 +65,57 @@ def _rotated_by_exif() -> bytes:
     """Stored turned to the left, with the EXIF orientation (6) that turns it upright again."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    return _encoded(picture().transpose(Image.Transpose.ROTATE_90), "JPEG", quality=92, exif=exif)
+    return _encoded(sample_image().transpose(Image.Transpose.ROTATE_90), "JPEG", quality=92, exif=exif)
 
 
 def _animation(format: str, **options) -> bytes:
-    frames = [picture(), Image.new("RGB", picture().size, "green"), Image.new("RGB", picture().size, "black")]
+    frames = [
+        sample_image(),
+        Image.new("RGB", sample_image().size, "green"),
+        Image.new("RGB", sample_image().size, "black"),
+    ]
     return _encoded(frames[0], format, save_all=True, append_images=frames[1:], duration=200, loop=0, **options)
 
 
 def _sixteen_bit() -> bytes:
-    grey = np.asarray(picture().convert("L")).astype(np.uint16) * 257
+    grey = np.asarray(sample_image().convert("L")).astype(np.uint16) * 257
     return _encoded(Image.fromarray(grey), "PNG")
 
 
 def _with_alpha() -> bytes:
-    image = picture().convert("RGBA")
+    image = sample_image().convert("RGBA")
     hole = Image.radial_gradient("L").resize(image.size)  # transparent in the middle, opaque at the corners
     image.putalpha(hole)
     return _encoded(image, "PNG")
 
 
 def _palette_with_transparency() -> bytes:
-    indexed = picture().quantize(64)
+    indexed = sample_image().quantize(64)
     return _encoded(indexed, "PNG", transparency=indexed.getpixel((160, 120)))
 
 
 def _broken_exif() -> bytes:
     """A good JPEG whose EXIF block is noise."""
     noise = b"Exif\x00\x00MM\x00*" + np.random.default_rng(1).bytes(60)
-    whole = _encoded(picture(), "JPEG", quality=90)
+    whole = _encoded(sample_image(), "JPEG", quality=90)
     return whole[:2] + b"\xff\xe1" + struct.pack(">H", len(noise) + 2) + noise + whole[2:]
 
 
 def _with_comment() -> bytes:
     notes = PngImagePlugin.PngInfo()
     notes.add_text("Comment", "ünïcode 图片")
-    return _encoded(picture(), "PNG", pnginfo=notes)
+    return _encoded(sample_image(), "PNG", pnginfo=notes)
 
 
 def write_zoo(folder: str | Path) -> dict[str, tuple[Path, bool]]:
     """Write the zoo into folder (made when missing) and return name -> (path, whether it must be scored).
 
-    The good ones all show `picture()` upright: 320 x 240, red at the top left, blue at the bottom right.
+    The good ones all show `sample_image()` upright: 320 x 240, red at the top left, blue at the bottom right.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    jpeg = _encoded(picture(), "JPEG", quality=90)
-    png = _encoded(picture(), "PNG")
+    jpeg = _encoded(sample_image(), "JPEG", quality=90)
+    png = _encoded(sample_image(), "PNG")
     damaged_png = bytearray(png)
     damaged_png[len(png) // 2] ^= 0xFF
 
@@ -121,7 +125,7 @@ def write_zoo(folder: str | Path) -> dict[str, tuple[Path, bool]]:
         "truncated.png": png[: len(png) // 2],
         "damaged.png": bytes(damaged_png),
         "empty.jpg": b"",
-        "text.jpg": b"This is not a picture, whatever its name says.\n" * 20,
+        "text.jpg": b"This is not an image, whatever its name says.\n" * 20,
         "page.png": b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
         "noise.webp": np.random.default_rng(2).bytes(4000),
         "bomb.png": bomb(30_000, 30_000),  # 900 million pixels
@@ -132,21 +136,21 @@ def write_zoo(folder: str | Path) -> dict[str, tuple[Path, bool]]:
     }
     good = {
         "plain.jpg": jpeg,
-        "cmyk.jpg": _encoded(picture().convert("CMYK"), "JPEG", quality=92),
-        "grey.jpg": _encoded(picture().convert("L"), "JPEG", quality=92),
-        "palette.png": _encoded(picture().quantize(256), "PNG"),
+        "cmyk.jpg": _encoded(sample_image().convert("CMYK"), "JPEG", quality=92),
+        "grey.jpg": _encoded(sample_image().convert("L"), "JPEG", quality=92),
+        "palette.png": _encoded(sample_image().quantize(256), "PNG"),
         "palette_transparent.png": _palette_with_transparency(),
-        "black_and_white.png": _encoded(picture().convert("1"), "PNG"),
+        "black_and_white.png": _encoded(sample_image().convert("1"), "PNG"),
         "sixteen_bit_grey.png": _sixteen_bit(),
         "alpha.png": _with_alpha(),
-        "grey_alpha.png": _encoded(picture().convert("LA"), "PNG"),
+        "grey_alpha.png": _encoded(sample_image().convert("LA"), "PNG"),
         "exif_rotated.jpg": _rotated_by_exif(),
         "exif_broken.jpg": _broken_exif(),
         "animated.gif": _animation("GIF"),
         "animated.webp": _animation("WEBP", lossless=True),
-        "progressive.jpg": _encoded(picture(), "JPEG", quality=90, progressive=True),
-        "plain.bmp": _encoded(picture(), "BMP"),
-        "plain.tiff": _encoded(picture(), "TIFF"),
+        "progressive.jpg": _encoded(sample_image(), "JPEG", quality=90, progressive=True),
+        "plain.bmp": _encoded(sample_image(), "BMP"),
+        "plain.tiff": _encoded(sample_image(), "TIFF"),
         "png_named.jpg": png,
         "text_bomb.png": _text_bomb(),
         "UPPER CASE and späces.PNG": _with_comment(),

@@ -47,29 +47,29 @@ def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("readme")
     for name in ["model", "annotations", "app", "app.py", "tests"]:
         (home / name).symlink_to(ROOT / name)
-    pictures = sorted((ROOT / "tests" / "images").glob("*.jpg"))
+    images = sorted((ROOT / "tests" / "images").glob("*.jpg"))
     photos = home / "photos"
     photos.mkdir()
-    for picture in pictures:
-        shutil.copy(picture, photos)
+    for image in images:
+        shutil.copy(image, photos)
     (home / "labels.csv").write_text(
-        "image,mos\n" + "".join(f"{p.name},{1.5 + k % 7 / 2}\n" for k, p in enumerate(pictures))
+        "image,mos\n" + "".join(f"{p.name},{1.5 + k % 7 / 2}\n" for k, p in enumerate(images))
     )
     annotations = open_annotations(home / "data")
-    for position, picture in enumerate(_enough(pictures)):
-        annotations.record_rating("Ada", picture, 1.5 + position % 7 / 2, suffix="jpg")
+    for position, image in enumerate(_enough(images)):
+        annotations.record_rating("Ada", image, 1.5 + position % 7 / 2, suffix="jpg")
     return home
 
 
-def _enough(pictures, count=24):
-    """Encoded pictures that differ from each other: the examples and halves of them."""
+def _enough(images, count=24):
+    """Encoded images that differ from each other: the examples and halves of them."""
     import io
 
     from PIL import Image
 
     for position in range(count):
-        image = Image.open(pictures[position % len(pictures)]).convert("RGB")
-        turn = position // len(pictures)
+        image = Image.open(images[position % len(images)]).convert("RGB")
+        turn = position // len(images)
         image = image.crop((turn * 20, turn * 10, turn * 20 + 320, turn * 10 + 320))
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=85)

@@ -1,6 +1,6 @@
 """The upstream baseline: how the original programs come to a score, on the same weights, to measure the single forward against.
 
-Q-Scorer's program takes two greedy steps, each a whole forward without a cache: picture through the vision encoder, prompt
+Q-Scorer's program takes two greedy steps, each a whole forward without a cache: image through the vision encoder, prompt
 through the LLM, lm_head over the whole vocabulary at every position. The first step says the last token of the prompt (the
 bare prefix, on mPLUG-Owl2), the second gives the hidden state that the regressor reads. Q-Align's program takes one such step.
 Layers and attention are those of the single forward, faster than upstream's own: what is compared is the number of forwards, not the code.
@@ -47,12 +47,12 @@ def whole_forward(backbone: Backbone, batch: Sequence, without: int) -> tuple[to
 @whole_forward.register
 def _(backbone: NanoBackbone, batch: Sequence, without: int) -> tuple[torch.Tensor, torch.Tensor]:
     ids = backbone.processor.prompt_ids().to(backbone.device)
-    return last_of_all(backbone, [picture.pixels for picture in batch], ids, without)
+    return last_of_all(backbone, [image.pixels for image in batch], ids, without)
 
 
 @whole_forward.register
 def _(backbone: MplugOwl2Backbone, batch: Sequence, without: int) -> tuple[torch.Tensor, torch.Tensor]:
-    return last_of_all(backbone, [picture.pixels for picture in batch], backbone.prompt_ids, without)
+    return last_of_all(backbone, [image.pixels for image in batch], backbone.prompt_ids, without)
 
 
 def last_of_all(backbone, pixels: list[torch.Tensor], ids: torch.Tensor, without: int):

@@ -3,7 +3,7 @@
 nano   the nano that ships (model/backbones/nano/network.py)
 mid    Q-Scorer on a small mPLUG-Owl2: ViT 12 x 512 at 448 pixels, LLM 8 x 1024
 7b     Q-Scorer on mPLUG-Owl2 in full: ViT 24 x 1024 at 448 pixels, LLM 32 x 4096, 8.2 billion numbers
-0.8b   Q-ReAlign on a Qwen3.5 of 0.8 billion numbers: about Q-ReAlign Mini. Pictures beyond a megapixel are made smaller,
+0.8b   Q-ReAlign on a Qwen3.5 of 0.8 billion numbers: about Q-ReAlign Mini. Images beyond a megapixel are made smaller,
        and its tokenizer knows a handful of words, so that its prompt is some tokens longer than the real one
 """
 
@@ -159,6 +159,7 @@ def random_vlm(text: dict, vision: dict, pixels: dict, device: torch.device, dty
     )
     with torch.device("meta"):
         check_room(AutoModelForImageTextToText.from_config(config), dtype, device)
+    torch.manual_seed(0)  # the biases that `draw` leaves as they are
     with torch.device(device):
         model = AutoModelForImageTextToText.from_config(config, dtype=dtype)
     draw(model)
@@ -190,7 +191,7 @@ def check_room(model: nn.Module, dtype: torch.dtype, device: torch.device) -> No
 
 @torch.no_grad()
 def draw(model: nn.Module) -> None:
-    """Weights so wide that a picture's content reaches the scores: with those that a fresh model has they hardly differ."""
+    """Weights so wide that an image's content reaches the scores: with those that a fresh model has they hardly differ."""
     torch.manual_seed(0)
     for parameter in model.parameters():
         if parameter.dim() > 1:

@@ -1,6 +1,6 @@
-"""What `python -m model.bench` reports of a scorer: one picture's stages, batches against the upstream baseline, images from files.
+"""What `python -m model.bench` reports of a scorer: one image's stages, batches against the upstream baseline, images from files.
 
-The pictures are made on the spot, in the sizes of JPEG photographs: 512 x 512 and 12 megapixels.
+The images are made on the spot, in the sizes of JPEG photographs: 512 x 512 and 12 megapixels.
 """
 
 import os
@@ -32,12 +32,11 @@ def report(scorer: Scorer, batch_sizes: Sequence[int]) -> dict:
     scorer.backbone.model.requires_grad_(False)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found["one_picture"] = {
-            size: one_picture(scorer, write_pictures(folder, SIZES[size], 1)[0])
-            for size in progress(SIZES, "one picture")
+        found["one_image"] = {
+            size: one_image(scorer, write_images(folder, SIZES[size], 1)[0]) for size in progress(SIZES, "one image")
         }
-        pictures = [open_image(path) for path in write_pictures(folder, SIZES["512x512"], max(batch_sizes))]
-        prepared = [scorer.backbone.prepare(picture) for picture in pictures]
+        images = [open_image(path) for path in write_images(folder, SIZES["512x512"], max(batch_sizes))]
+        prepared = [scorer.backbone.prepare(image) for image in images]
         found |= operations(scorer, prepared[:1])
         found["batches"] = [batch(scorer, prepared[:size], found) for size in progress(batch_sizes, "batch sizes")]
         fastest = max(found["batches"], key=lambda row: row["images_per_second"])
@@ -73,7 +72,7 @@ def processor() -> str:
     return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), name)
 
 
-def write_pictures(folder: Path, size: tuple[int, int], count: int) -> list[Path]:
+def write_images(folder: Path, size: tuple[int, int], count: int) -> list[Path]:
     """Smooth colours with grain, as JPEG: about as many bytes as a photograph of that size."""
     random = np.random.default_rng(0)
     paths = []
@@ -87,7 +86,7 @@ def write_pictures(folder: Path, size: tuple[int, int], count: int) -> list[Path
     return paths
 
 
-def one_picture(scorer: Scorer, path: Path) -> dict[str, float]:
+def one_image(scorer: Scorer, path: Path) -> dict[str, float]:
     """Milliseconds of each stage from file to score, and of the whole."""
     image = open_image(path)
     prepared = scorer.backbone.prepare(image)
@@ -115,7 +114,7 @@ def plain_scores(scorer: Scorer, batch: Sequence) -> list[float]:
 
 
 def operations(scorer: Scorer, one: Sequence) -> dict[str, float]:
-    """GFLOP that one picture of 512 x 512 takes, here and by the upstream baseline."""
+    """GFLOP that one image of 512 x 512 takes, here and by the upstream baseline."""
     return {
         "gflop_per_image": round(count_flops(lambda: scores(scorer, one)) / 1e9, 3),
         "plain_gflop_per_image": round(count_flops(lambda: plain_scores(scorer, one)) / 1e9, 3),
@@ -155,12 +154,12 @@ def batch(scorer: Scorer, prepared: Sequence, known: dict) -> dict:
 
 
 def from_files(scorer: Scorer, folder: Path, batch_size: int, rate: float) -> dict:
-    """Pictures a second from files of 512 x 512, decoding included: the median of three passes."""
+    """Images a second from files of 512 x 512, decoding included: the median of three passes."""
     count = min(MOST_FILES, max(batch_size, round(rate * FILE_SECONDS)))
-    paths = write_pictures(folder, SIZES["512x512"], count)
+    paths = write_images(folder, SIZES["512x512"], count)
     passes = [seconds(lambda: list(scorer.assess_files(paths, batch_size))) for _ in progress(range(3), "files")]
     return {
         "files": count,
         "batch_size": batch_size,
-        "pictures_per_second": round(count / statistics.median(passes), 3),
+        "images_per_second": round(count / statistics.median(passes), 3),
     }

@@ -1,4 +1,4 @@
-"""Memory of malloc: what a model on the CPU needs for each picture is kept between pictures, and what a load or a model that was let go
+"""Memory of malloc: what a model on the CPU needs for each image is kept between images, and what a load or a model that was let go
 of leaves behind is given back."""
 
 import ctypes

@@ -6,7 +6,7 @@ class ModelError(Exception):
 
 
 class ImageError(ModelError):
-    """A picture that cannot be read or is refused. The sentence leaves out the file's name: the caller adds it."""
+    """An image that cannot be read or is refused. The sentence leaves out the file's name: the caller adds it."""
 
 
 class ModelLoadError(ModelError):

@@ -12,7 +12,7 @@ from model.common.devices import BYTES
 from model.common.errors import TooLittleMemory
 from model.common.progress import LOADING, Progress
 
-WORKING = 1.1  # what a model needs of memory, of its weights' size: a tensor on its way, and what one picture needs
+WORKING = 1.1  # what a model needs of memory, of its weights' size: a tensor on its way, and what one image needs
 
 if TYPE_CHECKING:
     import torch

@@ -3,8 +3,8 @@
     python -m model.datasets koniq10k
     python -m model.datasets koniq10k --split training --write deqa --out train.json
 
-The first prints a JSON object: how many pictures, their scale, the range of their MOS, whether the raters' std is known, and how many
-pictures each split and part has. The second writes a meta JSON (model/datasets/meta_json.py), with paths from --images or the data set's
+The first prints a JSON object: how many images, their scale, the range of their MOS, whether the raters' std is known, and how many
+images each split and part has. The second writes a meta JSON (model/datasets/meta_json.py), with paths from --images or the data set's
 folder. Levels are cut between the smallest and the largest MOS of all splits, as the originals do.
 """
 
@@ -27,7 +27,7 @@ def summary(rated: Sequence[RatedImage]) -> dict:
     mos = [image.mos for image in rated]
     return {
         "dataset": rated[0].dataset,
-        "pictures": len(rated),
+        "images": len(rated),
         "scale": rated[0].scale and list(rated[0].scale),
         "mos_range": [min(mos), max(mos)],
         "std_known": all(image.std is not None for image in rated),

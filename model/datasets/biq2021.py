@@ -4,10 +4,10 @@ The folder is a clone of the public repository nisarahmedrana/BIQ2021: `Images/`
 come from five ACR categories; here they are put back onto [1, 5]. Each is the mean of 30 observers in a laboratory; their spread
 is not published.
 
-Some test pictures have a near-duplicate in the training part (model/near_duplicates.py). They are left out of the test set;
+Some test images have a near-duplicate in the training part (model/near_duplicates.py). They are left out of the test set;
 the validation part is drawn from the training part in whole groups of near-duplicates, so that none has a twin in training.
 
-A picture's name begins with its subset: ss01 (2,000 photographs that were not taken for the purpose), ss02 (2,000 taken for it,
+An image's name begins with its subset: ss01 (2,000 photographs that were not taken for the purpose), ss02 (2,000 taken for it,
 with blur, bad light and noise made on purpose), ss03 (8,000 from Unsplash).
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from model.common.csv_cells import unguarded
 from model.common.errors import DataError
 from model.common.scale import Scale
-from model.datasets.pictures import locate
+from model.datasets.image_paths import locate
 from model.datasets.rated import RatedImage, hold_out
 from model.datasets.tables import TableRow, read_table
 
@@ -75,7 +75,7 @@ def _mos(row: TableRow, name: str) -> float:
 
 
 def all_images(folder: Path) -> list[Path]:
-    """All 12,000 pictures of both parts, sorted by name."""
+    """All 12,000 images of both parts, sorted by name."""
     return sorted(item.image for part in ("Train", "Test") for item in read_part(folder, part))
 
 
@@ -85,18 +85,18 @@ def read_column(name: str, column: str) -> list[str]:
 
 
 def near_duplicates() -> set[str]:
-    """Names of the official test pictures that have a near-duplicate in the training part."""
+    """Names of the official test images that have a near-duplicate in the training part."""
     return set(read_column(NEAR_DUPLICATES, "image"))
 
 
 def duplicate_groups() -> dict[str, str]:
-    """For each training picture that has near-duplicates within the training part, a name for its group."""
+    """For each training image that has near-duplicates within the training part, a name for its group."""
     names, groups = (read_column(TRAIN_GROUPS, column) for column in ("image", "group"))
     return {name: f"near-duplicates {group}" for name, group in zip(names, groups, strict=True)}
 
 
 def test_part(folder: Path) -> list[RatedImage]:
-    """The official test part without the pictures that have a near-duplicate in the training part."""
+    """The official test part without the images that have a near-duplicate in the training part."""
     dropped = near_duplicates()
     return [item for item in read_part(folder, "Test") if item.image.name not in dropped]
 

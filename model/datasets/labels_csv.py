@@ -4,7 +4,7 @@ from pathlib import Path
 
 from model.common.errors import DataError
 from model.common.scale import Scale
-from model.datasets.pictures import locate
+from model.datasets.image_paths import locate
 from model.datasets.rated import RatedImage
 from model.datasets.tables import read_table
 
@@ -14,7 +14,7 @@ def read_labels(path: str | Path, images: str | Path, scale: Scale | None = None
 
     images: the folder that the names in the column image start from. scale: of mos and std; without one the images have none.
     Raises DataError for a file that cannot be read, a missing column, a mos, std or n that is none, an n that is not whole, a mos outside
-    of the scale, a picture named twice, a file without rows and a folder that is none; the sentence names the file and the line.
+    of the scale, an image named twice, a file without rows and a folder that is none; the sentence names the file and the line.
     """
     path, images = Path(path), Path(images)
     lines: dict[str, int] = {}
@@ -24,7 +24,7 @@ def read_labels(path: str | Path, images: str | Path, scale: Scale | None = None
         if not image:
             raise row.error("no image is named")
         if image in lines:
-            raise row.error(f"{image} was given on line {lines[image]} already; give each picture once")
+            raise row.error(f"{image} was given on line {lines[image]} already; give each image once")
         lines[image] = row.line
         mos = row.number("mos", f"mos of {image}")
         if scale and not scale[0] <= mos <= scale[1]:

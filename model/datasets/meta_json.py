@@ -1,7 +1,7 @@
-"""The meta JSON that Q-Scorer, DeQA-Score and Q-Align train on and are evaluated with: a list of objects, one a picture.
+"""The meta JSON that Q-Scorer, DeQA-Score and Q-Align train on and are evaluated with: a list of objects, one an image.
 
 All three have id ("name.jpg->mos"), image (from a root folder), gt_score and, to train, `conversations`: a question with the mark
-of the picture, and an answer that names a level. They differ in what the answer says and in the figures beside it:
+of the image, and an answer that names a level. They differ in what the answer says and in the figures beside it:
 
 * q-scorer: `<score1>` to `<score5>`, five intervals of 1 to 5; gt_score on 1 to 5, since the released loss clamps to 0 to 5.
 * q-align: level words, five intervals between the smallest and the largest MOS of the file, each closed above; gt_score as it is.
@@ -20,7 +20,7 @@ from pathlib import Path
 from model.common.errors import DataError
 from model.common.lfs import check_no_pointer
 from model.common.scale import Scale
-from model.datasets.pictures import locate
+from model.datasets.image_paths import locate
 from model.datasets.rated import RatedImage
 from model.readouts.levels import LEVEL_WORDS, interval_index, level_values, raw_soft_label, soft_label
 
@@ -34,7 +34,7 @@ def read_meta(path: str | Path, images: str | Path, scale: Scale | None = None) 
     """Read a meta JSON of any of the three. images: the root of its paths; scale: of gt_score and std.
 
     gt_score may be text, as in some of Q-Align's files, and `img_path` stands for `image`, which may be a list of one path.
-    Raises DataError for what is no such file, an entry with several pictures and a gt_score outside of the scale; the sentence counts
+    Raises DataError for what is no such file, an entry with several images and a gt_score outside of the scale; the sentence counts
     entries from 1.
     """
     path, images = Path(path), Path(images)
@@ -62,7 +62,7 @@ def _entry(entry: dict, where: str, scale: Scale | None) -> tuple[str, float, fl
     if isinstance(image, list) and len(image) == 1:
         image = image[0]
     if not isinstance(image, str) or not image:
-        raise DataError(f"{where}: `image` must be the path of one picture, and is {json.dumps(image)}")
+        raise DataError(f"{where}: `image` must be the path of one image, and is {json.dumps(image)}")
     values = []
     for key in ("gt_score", "std"):
         given = entry.get(key)
@@ -89,8 +89,8 @@ def write_meta(
     """Write the images as the meta JSON of `kind`, with paths from the folder `images`.
 
     span: the smallest and the largest MOS for q-align and deqa (default: of these images). The originals take them over training and
-    test part together, so give both files the same. Raises DataError for an unknown kind, a picture outside of the folder, no images,
-    an empty span where it counts, and for deqa a picture without a std, which its soft labels are made of.
+    test part together, so give both files the same. Raises DataError for an unknown kind, an image outside of the folder, no images,
+    an empty span where it counts, and for deqa an image without a std, which its soft labels are made of.
     """
     if kind not in KINDS:
         raise DataError(f"there is no meta JSON of kind '{kind}': give one of {', '.join(KINDS)}")
@@ -107,7 +107,7 @@ def _written(image: RatedImage, root: Path, kind: str, span: Scale) -> dict:
     try:
         name = image.image.relative_to(root).as_posix()
     except ValueError as error:
-        raise DataError(f"{image.image} does not lie in {root}: give a folder that holds all pictures") from error
+        raise DataError(f"{image.image} does not lie in {root}: give a folder that holds all images") from error
     if kind == "q-scorer":
         image = image.on(SCALE)
         level = f"<score{interval_index(image.mos, SCALE, len(LEVEL_WORDS)) + 1}>"

@@ -9,7 +9,7 @@ Traps that the table below takes care of:
 * KonIQ-10k's koniq10k_distributions_sets.csv has a `MOS` of about 0 to 100 beside an `SD` on 1 to 5. The MOS on 1 to 5 is the mean
   of the distribution c1..c5, in that file and as `MOS` of koniq10k_scores_and_distributions.csv. A row of the latter in which
   they disagree is refused: figures that were turned over show nowhere else.
-* LIVE-Wild's first seven pictures trained the raters; they are left out, as everybody does.
+* LIVE-Wild's first seven images trained the raters; they are left out, as everybody does.
 
 Where the layouts come from: KonIQ-10k from subpic/koniq (the sets file; all 10,073 rows agree with the above) and from programs that
 read the scores file, which itself was not at hand (its MOS could be held against c1..c5 in no real row); AGIQA-3K from
@@ -26,7 +26,7 @@ from statistics import mean
 from model.common.errors import DataError, first_line
 from model.common.scale import Scale
 from model.datasets import biq2021
-from model.datasets.pictures import find_in
+from model.datasets.image_paths import find_in
 from model.datasets.rated import RatedImage
 from model.datasets.tables import has_columns, read_table
 
@@ -37,7 +37,7 @@ NARROW_OF_FEW, NARROW_OF_MANY = 0.05, 0.5  # of the scale
 
 @dataclass(frozen=True)
 class Row:
-    """One picture as its set publishes it; `level`: how strong the degradation is, where there are levels."""
+    """One image as its set publishes it; `level`: how strong the degradation is, where there are levels."""
 
     image: str
     mos: float
@@ -54,7 +54,7 @@ class Published:
     """A published data set: how its folder is recognised and read.
 
     tables: names of the file that tells it, any of which will do. columns: of that file, where other sets may have one of that name.
-    images: where the pictures lie, from the folder of the table or the one above. scale: of the published figures; falls: lower is
+    images: where the images lie, from the folder of the table or the one above. scale: of the published figures; falls: lower is
     better there.
     """
 
@@ -68,7 +68,7 @@ class Published:
 
 
 def koniq_rows(table: Path) -> Iterator[Row]:
-    """KonIQ-10k (Hosu et al. 2020): about 120 ratings a picture; split 7,058/1,000/2,015 in koniq10k_distributions_sets.csv."""
+    """KonIQ-10k (Hosu et al. 2020): about 120 ratings an image; split 7,058/1,000/2,015 in koniq10k_distributions_sets.csv."""
     sets = table.parent / "koniq10k_distributions_sets.csv"
     splits = (
         {row.text("image_name"): row.text("set") for row in read_table(sets, ["image_name", "set"])}
@@ -101,14 +101,14 @@ def spaq_rows(table: Path) -> Iterator[Row]:
 
 
 def kadid_rows(table: Path) -> Iterator[Row]:
-    """KADID-10k (Lin et al. 2019): 81 pictures x 25 degradations x 5 levels, 30 ratings each; no split is published."""
+    """KADID-10k (Lin et al. 2019): 81 images x 25 degradations x 5 levels, 30 ratings each; no split is published."""
     for row in read_table(table, ["dist_img", "ref_img", "dmos"]):
         name = row.text("dist_img")
         match name.split(".")[0].split("_"):
             case [_, degradation, level] if level.isdecimal():
                 part, strength = degradation, int(level)
             case _:
-                raise row.error(f"{name} is not named as KADID-10k's pictures are, such as I01_05_03.png")
+                raise row.error(f"{name} is not named as KADID-10k's images are, such as I01_05_03.png")
         yield Row(
             name, row.number("dmos"), row.optional("var"), 30, part=part, content=row.text("ref_img"), level=strength
         )
@@ -139,9 +139,9 @@ def live_wild_rows(table: Path) -> Iterator[Row]:
 
 
 def agiqa_rows(table: Path) -> Iterator[Row]:
-    """AGIQA-3K (Li et al. 2023): 2,982 generated pictures, quality MOS; parts are the generators, contents the prompts; no split.
+    """AGIQA-3K (Li et al. 2023): 2,982 generated images, quality MOS; parts are the generators, contents the prompts; no split.
 
-    The paper's 21 raters rated every picture; n is this number.
+    The paper's 21 raters rated every image; n is this number.
     """
     for row in read_table(table, ["name", "mos_quality", "std_quality"]):
         name = row.text("name")
@@ -166,13 +166,13 @@ CSIQ_TOKENS = {
 
 
 def csiq_rows(table: Path) -> Iterator[Row]:
-    """CSIQ (Larson & Chandler 2010): 30 pictures with six degradations, DMOS 0 (best) to 1; ratings a picture and split unpublished.
+    """CSIQ (Larson & Chandler 2010): 30 images with six degradations, DMOS 0 (best) to 1; ratings an image and split unpublished.
 
-    The table names no files: the picture of (1600, jpeg 2000, 3) is 1600.jpeg2000.3.png.
+    The table names no files: the image of (1600, jpeg 2000, 3) is 1600.jpeg2000.3.png.
     """
     for row in read_table(table, ["image", "dst_type", "dst_lev", "dmos"], sheet="all_by_image"):
         kind, level = row.text("dst_type").lower(), int(row.number("dst_lev"))
-        content = row.text("image").removesuffix(".0")  # a spreadsheet takes the picture 1600 for a number
+        content = row.text("image").removesuffix(".0")  # a spreadsheet takes the image 1600 for a number
         if kind not in CSIQ_TOKENS:
             raise row.error(f"'{kind}' is not one of CSIQ's degradations: {', '.join(CSIQ_TOKENS)}")
         yield Row(

@@ -15,8 +15,8 @@ class RatedImage:
 
     std: the raters' spread about the MOS, None for n = 1 and where a data set does not publish it. n: None where it is not known.
     scale: None where labels came without one. dataset and split ("training", "validation", "test"): "" where there is none. part: a
-    named part of the data set, such as a subset or a kind of degradation. content: what pictures of one content share, such as their
-    reference picture; a split must not part them.
+    named part of the data set, such as a subset or a kind of degradation. content: what images of one content share, such as their
+    reference image; a split must not part them.
     """
 
     image: Path
@@ -47,7 +47,7 @@ class RatedImage:
 def hold_out(images: Sequence[RatedImage], share: float, seed: int = 0) -> tuple[list[RatedImage], list[RatedImage]]:
     """Draw about `share` of the images at random, contents whole: (the others, those held out).
 
-    For data sets that publish no split. Pictures of one content come together; one without a content is a content of its own.
+    For data sets that publish no split. Images of one content come together; one without a content is a content of its own.
     """
     contents: dict[str, list[RatedImage]] = {}
     for image in images:

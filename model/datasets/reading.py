@@ -20,14 +20,14 @@ def read_dataset(path: str | Path, images: str | Path | None = None, scale: Scal
     """Read what `path` holds: the folder of a published set, a folder with labels.csv, a CSV file or a meta JSON.
 
     images: the folder that names in a CSV or JSON file start from (default: the file's own). scale: of a CSV or JSON file's
-    figures; published sets have their own. Raises DataError in one sentence for what cannot be read, a picture that is named twice, a std
+    figures; published sets have their own. Raises DataError in one sentence for what cannot be read, an image that is named twice, a std
     that no ratings on the scale can have, and MOS that lie in less than a twentieth of the given scale.
     """
     rated = _read(Path(path), images, scale)
     named = Counter(os.path.normpath(image.image) for image in rated)
     twice = next((name for name, count in named.items() if count > 1), None)
     if twice is not None:
-        raise DataError(f"{path}: {twice} is named more than once: give each picture once")
+        raise DataError(f"{path}: {twice} is named more than once: give each image once")
     if scale and len(rated) >= FEW:
         _check_span(Path(path), rated, scale)
     for image in rated:
@@ -47,7 +47,7 @@ def _check_span(path: Path, rated: Sequence[RatedImage], scale: Scale) -> None:
 
 
 def is_published(path: Path) -> bool:
-    """Whether the path is a published set's folder, which has its own scale and pictures."""
+    """Whether the path is a published set's folder, which has its own scale and images."""
     return path.is_dir() and not (path / "labels.csv").is_file()
 
 

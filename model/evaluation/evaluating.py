@@ -41,7 +41,7 @@ def evaluate(
 ) -> Evaluation:
     """Score every rated image and compare with its MOS.
 
-    A picture that is absent or cannot be read is listed in unreadable, by its path below `root`, and left out of the figures.
+    An image that is absent or cannot be read is listed in unreadable, by its path below `root`, and left out of the figures.
     progress draws a bar on stderr. Raises DataError when there are no images.
     """
     if not rated:
@@ -145,11 +145,11 @@ def compared(first: Evaluation, second: Evaluation, rated: Sequence[RatedImage])
 
 
 def check_found(rated: Sequence[RatedImage], source: Path) -> None:
-    """Raises DataError when not one of the pictures is there, as where their folder was not given."""
+    """Raises DataError when not one of the images is there, as where their folder was not given."""
     if not any(os.path.exists(image.image) for image in rated):
         more = f", nor any of {len(rated) - 1} others" if len(rated) > 1 else ""
         remedy = (
-            "copy the pictures there" if is_published(source) else "say by --images which folder the names start from"
+            "copy the images there" if is_published(source) else "say by --images which folder the names start from"
         )
         raise DataError(f"{source}: there is no image {rated[0].image}{more}: {remedy}")
 

@@ -1,4 +1,4 @@
-"""What an evaluation looks like: a page with the worst misses as pictures, and a scatter plot with the logistic curve.
+"""What an evaluation looks like: a page with the worst misses as images, and a scatter plot with the logistic curve.
 
 The page is a folder that opens without a network: index.html, thumbnails, and plotly's script beside it.
 """
@@ -51,7 +51,7 @@ NONE = "<li>none</li>"
 
 @dataclass(frozen=True)
 class RatedScore:
-    """A picture with its score as the model gave it, and its MOS (and the raters' std, where it is known)."""
+    """An image with its score as the model gave it, and its MOS (and the raters' std, where it is known)."""
 
     name: str
     path: Path
@@ -63,15 +63,15 @@ class RatedScore:
 def fitted_scores(scored: Sequence[RatedScore]) -> tuple[np.ndarray, np.ndarray | None]:
     """The scores put on the labels' scale by the 4-parameter logistic, and its parameters; as they are, and None, where the fit
     fails."""
-    scores = np.array([picture.score for picture in scored])
-    parameters = fit_logistic(scores, np.array([picture.mos for picture in scored]))
+    scores = np.array([image.score for image in scored])
+    parameters = fit_logistic(scores, np.array([image.mos for image in scored]))
     return (scores if parameters is None else logistic(scores, *parameters)), parameters
 
 
 def worst_misses(scored: Sequence[RatedScore], count: int = MISSES) -> tuple[list[int], list[int]]:
-    """Positions of the pictures that the model rates furthest too high, and too low, after the fit; the furthest first, at most
-    `count` each, and only of the half that is furthest off: of few pictures not all are misses."""
-    errors = fitted_scores(scored)[0] - np.array([picture.mos for picture in scored])
+    """Positions of the images that the model rates furthest too high, and too low, after the fit; the furthest first, at most
+    `count` each, and only of the half that is furthest off: of few images not all are misses."""
+    errors = fitted_scores(scored)[0] - np.array([image.mos for image in scored])
     order = np.argsort(-errors, kind="stable")
     usual = float(np.median(np.abs(errors)))
     high = [int(n) for n in order[:count] if errors[n] > 0 and errors[n] >= usual]
@@ -80,28 +80,28 @@ def worst_misses(scored: Sequence[RatedScore], count: int = MISSES) -> tuple[lis
 
 
 def scatter(scored: Sequence[RatedScore], report: dict):
-    """A plotly figure: each picture's score and MOS, and the fitted logistic where there is one; with the report's scales."""
+    """A plotly figure: each image's score and MOS, and the fitted logistic where there is one; with the report's scales."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
     figure.add_scattergl(
-        x=[picture.score for picture in scored],
-        y=[picture.mos for picture in scored],
+        x=[image.score for image in scored],
+        y=[image.mos for image in scored],
         mode="markers",
         marker={"color": BLUE, "size": 5, "opacity": 0.5},
-        name="pictures",
-        text=[escape(picture.name) for picture in scored],
+        name="images",
+        text=[escape(image.name) for image in scored],
         hovertemplate="%{text}<br>score %{x:.2f}, MOS %{y:.2f}<extra></extra>",
     )
     _, parameters = fitted_scores(scored)
     if parameters is not None:
-        scores = [picture.score for picture in scored]
+        scores = [image.score for image in scored]
         line = np.linspace(min(scores), max(scores), 200)
         figure.add_scatter(
             x=line, y=logistic(line, *parameters), mode="lines", line={"color": ORANGE}, name="4-parameter logistic"
         )
     figure.update_layout(
-        title="Score and opinion, one dot a picture",
+        title="Score and opinion, one dot an image",
         font={"color": GREY},
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
@@ -133,14 +133,14 @@ def check_folder(folder: Path) -> None:
 def write_gallery(folder: Path, scored: Sequence[RatedScore], report: dict) -> Path:
     """Write the page of an evaluation's `report` into `folder` and return its index.html.
 
-    Raises DataError when there are no pictures, or the folder cannot be written or holds other things already.
+    Raises DataError when there are no images, or the folder cannot be written or holds other things already.
     """
     if not scored:
-        raise DataError("no picture could be scored: there is nothing to show in a gallery")
+        raise DataError("no image could be scored: there is nothing to show in a gallery")
     check_folder(folder)
     page = folder / PAGE_NAME
     try:
-        thumbnails = folder / "pictures"
+        thumbnails = folder / "images"
         thumbnails.mkdir(parents=True, exist_ok=True)
         fitted, parameters = fitted_scores(scored)
         high, low = (
@@ -178,7 +178,7 @@ def _summary(report: dict, with_fit: bool) -> str:
         return "not defined" if report[key] is None else f"{report[key]:.3f}"
 
     return (
-        f"{report['n']} pictures. SRCC {shown('srcc')}, PLCC {shown('plcc')}, KRCC {shown('krcc')}, "
+        f"{report['n']} images. SRCC {shown('srcc')}, PLCC {shown('plcc')}, KRCC {shown('krcc')}, "
         f"RMSE {shown('rmse_raw')}; after the 4-parameter logistic fit "
         f"SRCC {shown('srcc_fitted')}, PLCC {shown('plcc_fitted')}, KRCC {shown('krcc_fitted')}, RMSE {shown('rmse')}. "
         + (
@@ -186,7 +186,7 @@ def _summary(report: dict, with_fit: bool) -> str:
             if with_fit
             else "There is no fit, so that misses are counted from the scores as they are."
         )
-        + f" At most {MISSES} on each side are shown, of the half of the pictures that is furthest off."
+        + f" At most {MISSES} on each side are shown, of the half of the images that is furthest off."
         + "".join(f" Note: {note}." for note in report["notes"])
     )
 
@@ -204,19 +204,19 @@ def _against(against: dict) -> str:
                 f"{name.upper()} {found['first']:.3f} against {found['second']:.3f}, a difference of {found['difference']:+.3f}{luck}"
             )
     said = "; ".join(lines) or "no correlation is defined"
-    return f"<p>Against {escape(against['model'])}, on the {against['paired']['n']} pictures that both could read: {said}.</p>\n"
+    return f"<p>Against {escape(against['model'])}, on the {against['paired']['n']} images that both could read: {said}.</p>\n"
 
 
-def _card(picture: RatedScore, fitted: float, with_fit: bool, thumbnails: Path, number: int) -> str:
-    image = open_image(picture.path)
-    image.thumbnail((SIDE, SIDE))
-    image.save(thumbnails / f"{number}.jpg", quality=88)
-    spread = "" if picture.std is None else f" (raters' std {picture.std:.2f})"
-    miss = fitted - picture.mos
+def _card(image: RatedScore, fitted: float, with_fit: bool, thumbnails: Path, number: int) -> str:
+    thumbnail = open_image(image.path)
+    thumbnail.thumbnail((SIDE, SIDE))
+    thumbnail.save(thumbnails / f"{number}.jpg", quality=88)
+    spread = "" if image.std is None else f" (raters' std {image.std:.2f})"
+    miss = fitted - image.mos
     by = f"too {'high' if miss > 0 else 'low'} by {abs(miss):.2f}"
     after = f", fitted {fitted:.2f}" if with_fit else ""
     return (
-        f'<li><img src="pictures/{number}.jpg" alt="{escape(picture.name)}" loading="lazy">'
-        f"<div><strong>{by}</strong><br>score {picture.score:.2f}{after}<br>MOS {picture.mos:.2f}{spread}</div>"
-        f'<div class="name">{escape(picture.name)}</div></li>'
+        f'<li><img src="images/{number}.jpg" alt="{escape(image.name)}" loading="lazy">'
+        f"<div><strong>{by}</strong><br>score {image.score:.2f}{after}<br>MOS {image.mos:.2f}{spread}</div>"
+        f'<div class="name">{escape(image.name)}</div></li>'
     )

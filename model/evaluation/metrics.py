@@ -1,7 +1,7 @@
 """Figures that say how well predictions agree with mean opinion scores. Pure functions over arrays [N].
 
 "Fitted" figures are taken after the 4-parameter logistic that VQEG and ITU-T P.1401 use to map predictions onto the scale
-of the opinion scores, fitted on the evaluated pictures themselves. Much of the literature reports only these, and calls them
+of the opinion scores, fitted on the evaluated images themselves. Much of the literature reports only these, and calls them
 PLCC and SRCC. They flatter: the fit has seen the answers, and it even turns a model upside down that ranks backwards.
 """
 
@@ -72,8 +72,8 @@ def fit_logistic(predictions: np.ndarray, mos: np.ndarray) -> np.ndarray | None:
 def figures(predictions: Sequence[float], mos: Sequence[float]) -> dict:
     """point_figures and, before the notes, their `intervals`.
 
-    intervals holds for each figure the 95 % percentile interval [low, high] of 1,000 bootstrap samples of pictures (pairs are drawn
-    together). The logistic is fitted once, on all pictures, and kept. None for fewer than 10 pictures, where resampling says nothing.
+    intervals holds for each figure the 95 % percentile interval [low, high] of 1,000 bootstrap samples of images (pairs are drawn
+    together). The logistic is fitted once, on all images, and kept. None for fewer than 10 images, where resampling says nothing.
     """
     x, fitted, y, notes = _fit(predictions, mos)
     intervals = dict.fromkeys(FIGURES)
@@ -81,7 +81,7 @@ def figures(predictions: Sequence[float], mos: Sequence[float]) -> dict:
         samples = resample(lambda picks: _figures_of_samples(x, fitted, y, picks), len(x))
         intervals = {name: interval(samples[name]) for name in FIGURES}
     elif len(x):
-        notes = [*notes, f"fewer than {FEWEST_FOR_INTERVALS} pictures: the intervals are null"]
+        notes = [*notes, f"fewer than {FEWEST_FOR_INTERVALS} images: the intervals are null"]
     return _point_figures(x, fitted, y) | {"intervals": intervals, "notes": notes}
 
 
@@ -106,11 +106,9 @@ def _fit(
     """Predictions, the same after the logistic fit (None where there is none), opinion scores, and notes."""
     x, y = np.asarray(predictions, float), np.asarray(mos, float)
     if x.ndim != 1 or x.shape != y.shape:
-        raise DataError(
-            f"{x.size} predictions and {y.size} opinion scores do not pair up: give one of each per picture"
-        )
+        raise DataError(f"{x.size} predictions and {y.size} opinion scores do not pair up: give one of each per image")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise DataError("a prediction or opinion score is not a finite number: leave that picture out")
+        raise DataError("a prediction or opinion score is not a finite number: leave that image out")
     notes = _notes(x, y)
     parameters = fit_logistic(x, y) if len(x) and np.ptp(y) > 0 else None
     if parameters is not None:
@@ -129,14 +127,14 @@ NULL = "correlations, and the rmse after a fit, are null"
 
 def _notes(x: np.ndarray, y: np.ndarray) -> list[str]:
     if len(x) == 0:
-        return ["no pictures: all figures are null"]
+        return ["no images: all figures are null"]
     if len(x) < 2:
-        return [f"a single picture: {NULL}"]
+        return [f"a single image: {NULL}"]
     constant = [name for name, values in (("predictions", x), ("opinion scores", y)) if np.ptp(values) == 0]
     if constant:
         return [f"all {' and all '.join(constant)} are equal: {NULL}"]
     if len(x) < FEWEST_FOR_FIT:
-        return [f"fewer than {FEWEST_FOR_FIT} pictures: srcc_fitted, plcc_fitted, krcc_fitted and rmse are null"]
+        return [f"fewer than {FEWEST_FOR_FIT} images: srcc_fitted, plcc_fitted, krcc_fitted and rmse are null"]
     return []
 
 
@@ -166,7 +164,7 @@ def _point_figures(x: np.ndarray, fitted: np.ndarray | None, y: np.ndarray) -> d
 def _figures_of_samples(
     x: np.ndarray, fitted: np.ndarray | None, y: np.ndarray, picks: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The figures [B] on samples [B, N] of the pictures; NaN after a fit that failed."""
+    """The figures [B] on samples [B, N] of the images; NaN after a fit that failed."""
     of_y, ranks_y = y[picks], ranks(y, picks)
     found = {"srcc": pearson(ranks(x, picks), ranks_y), "plcc": pearson(x[picks], of_y), "krcc": kendall(x, y, picks)}
     if fitted is None:

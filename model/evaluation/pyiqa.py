@@ -39,13 +39,13 @@ REJECTIONS = (
     AssertionError,
     IndexError,
     MemoryError,
-)  # as of a picture that is smaller than a kernel
+)  # as of an image that is smaller than a kernel
 LICENCE = "its licence forbids commercial use"
 
 
 @dataclass(frozen=True)
 class PyiqaScore:
-    """One picture's value, turned so that higher is better."""
+    """One image's value, turned so that higher is better."""
 
     score: float
 
@@ -59,7 +59,7 @@ class PyiqaScorer:
         self.name, self.metric, self.sign, self.revision, self.device = f"pyiqa:{name}", metric, sign, revision, device
 
     def assess_files(self, paths: Iterable[str | Path], batch_size: int = 1) -> Iterator[PyiqaScore | Failure]:
-        """Measure picture files one after the other at their own size, whatever batch_size says; a file that cannot be read, or that
+        """Measure image files one after the other at their own size, whatever batch_size says; a file that cannot be read, or that
         the metric rejects, gives a Failure and the rest goes on."""
         for path in paths:
             try:
@@ -75,7 +75,7 @@ class PyiqaScorer:
         except REJECTIONS as error:
             if is_out_of_memory(error):
                 size, remedy = "{} x {}".format(*image.size), "make it smaller, or choose another --device"
-                return Failure(path, f"{self.name} has too little memory for a picture of {size}: {remedy}")
+                return Failure(path, f"{self.name} has too little memory for an image of {size}: {remedy}")
             return Failure(path, f"{self.name} cannot measure it: {first_line(error)}")
         if not math.isfinite(value):
             return Failure(path, f"{self.name} gives {value:g}, which is no score")
@@ -107,7 +107,7 @@ def find_metric(name: str) -> tuple[ModuleType, str]:
 def load_pyiqa(name: str, device: torch.device) -> PyiqaScorer:
     """The installed pyiqa's metric `name`, such as niqe, in the paper's spelling or pyiqa's.
 
-    Raises ModelLoadError, in one sentence, as find_metric does, and where the metric cannot be loaded, needs a reference picture or
+    Raises ModelLoadError, in one sentence, as find_metric does, and where the metric cannot be loaded, needs a reference image or
     points another way than is known of it.
     """
     pyiqa, name = find_metric(name)
@@ -116,9 +116,7 @@ def load_pyiqa(name: str, device: torch.device) -> PyiqaScorer:
     except Exception as error:  # whatever a download or a hundred metrics' code may raise
         raise ModelLoadError(f"pyiqa could not load {name}: {first_line(error)}.") from error
     if getattr(metric, "metric_mode", "NR") != "NR":
-        raise ModelLoadError(
-            f"pyiqa's {name} compares with a reference picture, and there is none: take another metric."
-        )
+        raise ModelLoadError(f"pyiqa's {name} compares with a reference image, and there is none: take another metric.")
     if LOWER_IS_BETTER.get(name, metric.lower_better) != metric.lower_better:
         raise ModelLoadError(
             f"pyiqa says that {'lower' if metric.lower_better else 'higher'} is better for {name}, and the opposite is known of it: "

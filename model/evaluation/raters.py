@@ -26,7 +26,7 @@ from model.common.errors import DataError
 from model.evaluation.bootstrap import FEWEST_FOR_INTERVALS, pearson, resample
 from model.evaluation.metrics import finite_or_none, fit_logistic, logistic, srcc
 
-BACKWARDS = "the scores do not rank the pictures as people do (raw SRCC not above 0): the scorer is worth nobody"
+BACKWARDS = "the scores do not rank the images as people do (raw SRCC not above 0): the scorer is worth nobody"
 
 
 def raters_worth(

@@ -25,7 +25,7 @@ class Split:
 def split(digests: Sequence[str], seen_before: Sequence[str] = ()) -> Split:
     """Hold out a fifth of the images, at least three: those whose SHA-256 `digests` come first.
 
-    The digest of a picture is as good as a draw, and the same images are held out whenever the command is run again.
+    The digest of an image is as good as a draw, and the same images are held out whenever the command is run again.
     What an adapter that is continued was trained on (`seen_before`) is never held out: figures on it would flatter;
     then fewer than three, even none, may be left.
     """

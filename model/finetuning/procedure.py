@@ -45,7 +45,9 @@ from model.scoring.assessment import Failure
 
 FIGURES = {"plcc": plcc, "srcc": srcc, "rmse": rmse}
 ROOM = 4096  # positions of the LLM that go through it at once
-KEPT = 4e9  # bytes of prepared pictures in memory; nano's 100,000 pictures take half of it, VLMs' pixels up to 50 MB a picture
+KEPT = (
+    4e9  # bytes of prepared images in memory; nano's 100,000 images take half of it, VLMs' pixels up to 50 MB an image
+)
 
 
 @dataclass(frozen=True)

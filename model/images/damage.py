@@ -1,9 +1,9 @@
-"""Synthetic damage to pictures, by kind and severity: it shows a scorer noise and compression, which photographs rarely have alone.
+"""Synthetic damage to images, by kind and severity: it shows a scorer noise and compression, which photographs rarely have alone.
 
 A kind is a function of (RGB array [H, W, 3] uint8, severity, random generator) to an array of the same shape. Severity runs from 0 (hardly
 seen) to 1 (ruined); what it means for each kind stands in its line.
 
-Training shows the kinds of TAUGHT and ranks them: a damaged picture should score lower than the same picture unharmed. Those of UNTAUGHT
+Training shows the kinds of TAUGHT and ranks them: a damaged image should score lower than the same image unharmed. Those of UNTAUGHT
 only measure what a scorer makes of damage that it has not met.
 """
 
@@ -86,10 +86,10 @@ def motion_blur(pixels: np.ndarray, severity: float, draw: np.random.Generator) 
 
 def enlarged(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
     """Taken down to 1/1.6 to 1/8 of the sides and enlarged again, bilinearly or by blocks."""
-    picture, factor = Image.fromarray(pixels), between(1.6, 8, severity)
-    small = picture.resize([max(1, round(side / factor)) for side in picture.size], Image.Resampling.BOX)
+    image, factor = Image.fromarray(pixels), between(1.6, 8, severity)
+    small = image.resize([max(1, round(side / factor)) for side in image.size], Image.Resampling.BOX)
     back = Image.Resampling.BILINEAR if draw.integers(4) else Image.Resampling.NEAREST
-    return np.array(small.resize(picture.size, back))
+    return np.array(small.resize(image.size, back))
 
 
 def few_colours(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
@@ -145,7 +145,7 @@ def displaced_pixels(pixels: np.ndarray, severity: float, draw: np.random.Genera
 
 
 def lost_blocks(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
-    """1 % to 25 % of the blocks of 1/24 of the shorter side show another place of the picture, as after an error of transmission."""
+    """1 % to 25 % of the blocks of 1/24 of the shorter side show another place of the image, as after an error of transmission."""
     side = max(2, min(pixels.shape[:2]) // 24)
     lows = [length - side + 1 for length in pixels.shape[:2]]
     corners = np.stack(np.meshgrid(*(np.arange(0, low, side) for low in lows), indexing="ij"), 2).reshape(-1, 2)
@@ -182,6 +182,6 @@ UNTAUGHT = by_name(over_sharpened, colour_fringes, displaced_pixels)
 KINDS = TAUGHT | UNTAUGHT
 
 
-def degrade(picture: Image.Image, kind: str, severity: float, seed: int) -> Image.Image:
-    """An RGB picture with the damage of one of KINDS, of `severity` from 0 to 1; the same seed gives the same picture."""
-    return Image.fromarray(KINDS[kind](np.array(picture), float(severity), np.random.default_rng(seed)))
+def degrade(image: Image.Image, kind: str, severity: float, seed: int) -> Image.Image:
+    """An RGB image with the damage of one of KINDS, of `severity` from 0 to 1; the same seed gives the same image."""
+    return Image.fromarray(KINDS[kind](np.array(image), float(severity), np.random.default_rng(seed)))

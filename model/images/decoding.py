@@ -92,7 +92,7 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
 
 
 def open_named(path: Path) -> Image.Image:
-    """open_image for programs that cannot go on without the picture. Raises DataError that names the file."""
+    """open_image for programs that cannot go on without the image. Raises DataError that names the file."""
     try:
         return open_image(path)
     except ImageError as error:

@@ -87,7 +87,7 @@ def _reason(error: av.FFmpegError) -> str:
 
 
 def video_stream(container: av.container.InputContainer) -> tuple[av.VideoStream, float]:
-    """The first moving picture in a file and its average frames a second. Raises ImageError when there is none."""
+    """The first moving image in a file and its average frames a second. Raises ImageError when there is none."""
     if not container.streams.video:
         raise ImageError("no video in this file, only sound or text")
     stream = container.streams.video[0]
@@ -103,7 +103,7 @@ def video_stream(container: av.container.InputContainer) -> tuple[av.VideoStream
 
 
 def upright(frame: av.VideoFrame) -> Image.Image:
-    """The frame as an RGB picture, turned as the camera says it was held."""
-    picture = frame.to_image()
+    """The frame as an RGB image, turned as the camera says it was held."""
+    image = frame.to_image()
     turn = _UPRIGHT.get(round(frame.rotation) % 360)
-    return picture.transpose(turn) if turn is not None else picture
+    return image.transpose(turn) if turn is not None else image

@@ -42,7 +42,7 @@ def claims_figure(found: Sequence[Finding]) -> go.Figure:
     )
     figure.add_vline(x=0, line={"color": INK, "width": 1})
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], automargin=True)
-    title = "Merit, mean of SRCC and fitted PLCC: above zero is as claimed (95 % intervals over seeds and pictures)"
+    title = "Merit, mean of SRCC and fitted PLCC: above zero is as claimed (95 % intervals over seeds and images)"
     return _dress(figure, title, "Difference of merit", "", 170 + 26 * len(shown))
 
 

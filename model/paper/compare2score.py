@@ -1,8 +1,8 @@
-"""Compare2Score: from comparisons of a picture with anchors whose MOS is known to its score.
+"""Compare2Score: from comparisons of an image with anchors whose MOS is known to its score.
 
 Source: Zhu et al., "Adaptive Image Quality Assessment via Teaching Large Multimodal Model to Compare" (Compare2Score). It finds the
-scores of picture and anchors together on a scale of its own, from a matrix of preferences; here the anchors keep their MOS, so that the
-score comes out on their scale and each picture is one concave problem in one unknown. (choix, the usual library for pairs, takes whole
+scores of image and anchors together on a scale of its own, from a matrix of preferences; here the anchors keep their MOS, so that the
+score comes out on their scale and each image is one concave problem in one unknown. (choix, the usual library for pairs, takes whole
 comparisons won and lost and lets no item's score be known.)
 """
 
@@ -21,8 +21,8 @@ HALVINGS = 40  # of an interval three scales wide: exact to float32
 
 
 def choose_anchors(mos: Sequence[float], stds: Sequence[float] | None, scale: Scale) -> list[int]:
-    """Positions of at most ANCHORS anchors, worst to best: in each of as many intervals of the scale the picture on which raters agree most
-    (lowest std; Compare2Score section 3.3), or without stds the one nearest to the middle. An interval without pictures gives none."""
+    """Positions of at most ANCHORS anchors, worst to best: in each of as many intervals of the scale the image on which raters agree most
+    (lowest std; Compare2Score section 3.3), or without stds the one nearest to the middle. An interval without images gives none."""
     centres, best = middles(scale, ANCHORS), {}
     for n, value in enumerate(mos):
         place = interval_index(value, scale, ANCHORS)
@@ -33,14 +33,14 @@ def choose_anchors(mos: Sequence[float], stds: Sequence[float] | None, scale: Sc
 
 
 def preferences(probabilities: torch.Tensor) -> torch.Tensor:
-    """Probabilities [..., 5] of the comparison words, worst to best, to how probable the picture is better than the anchor [...]."""
+    """Probabilities [..., 5] of the comparison words, worst to best, to how probable the image is better than the anchor [...]."""
     return probabilities @ torch.tensor(WEIGHTS, dtype=probabilities.dtype, device=probabilities.device)
 
 
 def score_against_anchors(
     preferred: torch.Tensor, anchors: torch.Tensor, scale: Scale, noise: float | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The scores [B] that best explain how probable each picture is better than each anchor, preferred [B, A], under Thurstone's model, and
+    """The scores [B] that best explain how probable each image is better than each anchor, preferred [B, A], under Thurstone's model, and
     their standard deviations [B]; both in units of the scale, which anchors [A] (their MOS) are on too.
 
     The maximum a posteriori estimate: prior N(middle of the scale, (half its width)^2), P(better) = Phi((score - anchor) / noise).

@@ -28,7 +28,7 @@ STDS = np.linspace(0.02, 1.2, 119)
 
 
 def errors_figure(rows: Sequence[dict], opinions: Opinions, scale: Scale) -> go.Figure:
-    """What the command draws: for each method the error of the restored score against the MOS, one dot a picture; a click on a name in the
+    """What the command draws: for each method the error of the restored score against the MOS, one dot an image; a click on a name in the
     legend hides it. rows: of `conversion_errors`, whose RMSE the legend gives."""
     stds = opinions.stds or [float("nan")] * len(opinions.mos)
     figure = go.Figure()
@@ -63,8 +63,8 @@ def largest_std_at(mos: float, scale: Scale) -> float:
     return math.sqrt(max((mos - scale[0]) * (scale[1] - mos), 0.0))
 
 
-def one_picture(mos: float, std: float, scale: Scale = Scale(1.0, 5.0)) -> go.Figure:
-    """What Q-Align and DeQA-Score teach for one picture: people's opinions as a normal distribution, the two labels as bars over the
+def one_image(mos: float, std: float, scale: Scale = Scale(1.0, 5.0)) -> go.Figure:
+    """What Q-Align and DeQA-Score teach for one image: people's opinions as a normal distribution, the two labels as bars over the
     levels, and the scores that come back as lines."""
     values = level_values(scale, LEVELS)
     chosen = interval_index(mos, scale, LEVELS)

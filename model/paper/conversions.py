@@ -34,7 +34,7 @@ GRID = 201  # places within an interval where a derivative's maximum is looked f
 
 @dataclass(frozen=True)
 class Converted:
-    """What a method makes of one picture, on the scale: the mean that its label stands for, and the score of a model that has learned the
+    """What a method makes of one image, on the scale: the mean that its label stands for, and the score of a model that has learned the
     label exactly; and the standard deviation that this model would predict (nan where the method predicts none)."""
 
     label: float
@@ -145,7 +145,7 @@ def deqa_bound(mos: float, std: float, scale: Scale) -> float:
 
 
 def raw_label_theory(mos: Sequence[float], stds: Sequence[float], scale: Scale) -> float:
-    """Root mean square of the bound, over the pictures for which the method uses its raw label."""
+    """Root mean square of the bound, over the images for which the method uses its raw label."""
     used = [(m, s) for m, s in zip(mos, stds, strict=True) if s >= least_std(scale)]
     return _rms(np.array([deqa_bound(m, s, scale) for m, s in used]))
 
@@ -195,7 +195,7 @@ class Opinions:
 
 
 def covered(name: str, mos: Sequence[float], stds: Sequence[float] | None) -> np.ndarray:
-    """Which pictures a method has a label for: [N], bool. DeQA-Score needs a std (nan: none); RealQA's form has one figure before the
+    """Which images a method has a label for: [N], bool. DeQA-Score needs a std (nan: none); RealQA's form has one figure before the
     point, and a set with a MOS that it cannot write is no set for it at all."""
     if name in NEEDS_STD:
         return np.isfinite(stds) if stds is not None else np.zeros(len(mos), bool)
@@ -211,13 +211,13 @@ def _writable(mos: float) -> bool:
 
 
 def left_out(mos: Sequence[float], stds: Sequence[float] | None, scale: Scale) -> list[str]:
-    """Sentences that say which methods and pictures `conversion_errors` leaves out, and why; empty where it leaves out none."""
+    """Sentences that say which methods and images `conversion_errors` leaves out, and why; empty where it leaves out none."""
     notes, n = [], len(mos)
     if not covered(REALQA, mos, stds).all():
         notes.append("RealQA is left out: it writes one figure before the point, and not every MOS has one")
     chosen = covered(RAW, mos, stds)
     if not chosen.any():
-        return [*notes, "DeQA-Score is left out: there is no std (--std gives all pictures one)"]
+        return [*notes, "DeQA-Score is left out: there is no std (--std gives all images one)"]
     if not chosen.all():
         notes.append(f"DeQA-Score: {n - chosen.sum()} of {n} have no std and are left out")
     known = [(m, s) for m, s, there in zip(mos, stds, chosen, strict=True) if there]
@@ -240,7 +240,7 @@ def conversion_errors(mos: Sequence[float], stds: Sequence[float] | None, scale:
     standard deviation), all in units of the scale; plcc and srcc of the restored scores with the MOS, which no model that has learned
     these labels exactly can exceed; and theory: the root of the expected squared error for MOS spread evenly over the scale or, for
     DeQA-Score's raw label, the root mean square of the bound. What is not defined is None. stds: nan where one is not known. Methods are
-    left out, and pictures out of a method's row, as `left_out` says.
+    left out, and images out of a method's row, as `left_out` says.
     """
     rows = []
     for name, method in METHODS.items():

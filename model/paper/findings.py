@@ -41,7 +41,7 @@ class Measurements:
             for name, test in result["tests"].items():
                 if mos.setdefault((result["setup"], name), test["mos"]) != test["mos"]:
                     raise DataError(
-                        f"results on {name} are of different pictures: run the tables again with one copy of BIQ2021."
+                        f"results on {name} are of different images: run the tables again with one copy of BIQ2021."
                     )
             seeds = self.known.setdefault((result["system"], result["setup"], result["epochs"]), {})
             seeds[result["seed"]] = {

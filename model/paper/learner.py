@@ -1,7 +1,7 @@
 """A system at work on nano: from image tokens to the loss that teaches it, and to its reading.
 
     learner = build_learner(SYSTEMS["q-scorer-5"], scale=(1.0, 5.0), seed=0)
-    loss, parts = learner.loss(examples)      # examples: image tokens that learner.model made of pictures, MOS, ...
+    loss, parts = learner.loss(examples)      # examples: image tokens that learner.model made of images, MOS, ...
     reading = learner.read(image_tokens)
 
 What a system reads stands at the end of the prompt, or one or more words into the answer (a level word and then a score token; the figures
@@ -24,14 +24,14 @@ from model.readouts.objective import Taught, weighted_sum
 from model.readouts.reading import Reading, over_levels, read_levels, read_score_token, token_probabilities
 from model.readouts.regressor import Regressor
 
-CHUNK = 32  # pictures that are read together
+CHUNK = 32  # images that are read together
 ASSUMED_STD = 0.15  # of the scale's width, where a data set gives no std: .6 on the scale 1 to 5
 ENDING = (".", "<eos>")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rated pictures as the decoder sees them: image tokens [B, 20, D], MOS [B] and, where known, their std [B], all on the system's scale,
+    """Rated images as the decoder sees them: image tokens [B, 20, D], MOS [B] and, where known, their std [B], all on the system's scale,
     and which data set each is from [B]."""
 
     image_tokens: torch.Tensor
@@ -78,7 +78,7 @@ def build_head(system: System, hidden_size: int, middle: float) -> Regressor | H
 
 class SystemLearner(nn.Module):
     """nano as one system. `model`, `head` (None where nothing is regressed); `anchors` must be set before Compare2Score reads, and
-    `residual_std`, the RMSE on known pictures, where nothing but the score is read: it is then the uncertainty."""
+    `residual_std`, the RMSE on known images, where nothing but the score is read: it is then the uncertainty."""
 
     def __init__(self, system: System, model: NanoModel, processor: NanoProcessor, scale: Scale):
         super().__init__()
@@ -87,7 +87,7 @@ class SystemLearner(nn.Module):
         self.anchors: Anchors | None = None
         self.residual_std = (scale[1] - scale[0]) / 12**0.5  # of a score of which nothing is known
         self.slots = [self._ids(words) for words in self._slot_words()]
-        if system.label == "comparison":  # what words between two pictures say elsewhere: which one is the second
+        if system.label == "comparison":  # what words between two images say elsewhere: which one is the second
             self.second = nn.Parameter(torch.randn(model.config.hidden_size))
         for name, part in self.parts().items():
             part.requires_grad_(name in system.trains)
@@ -152,20 +152,20 @@ class SystemLearner(nn.Module):
 
     def _compare(self, image_tokens: torch.Tensor) -> Reading:
         if self.anchors is None:
-            raise RuntimeError("Compare2Score reads a picture against anchors: set learner.anchors first")
+            raise RuntimeError("Compare2Score reads an image against anchors: set learner.anchors first")
         pairs = [self._beside(image_tokens, anchor.expand_as(image_tokens)) for anchor in self.anchors.image_tokens]
         logits = torch.stack([self._say(pair)[1][:, 0] for pair in pairs], 1)
         return read_comparisons(logits, self.slots[0], self.anchors.mos, self.scale)
 
     def _beside(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Two pictures' image tokens [B, 20, D] as one prompt's [B, 40, D]."""
+        """Two images' image tokens [B, 20, D] as one prompt's [B, 40, D]."""
         return torch.cat([first, second + self.second], 1)
 
     # Teaching
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         """The weighted sum of the system's losses on a batch, and each loss by name before it is weighed. Raises ValueError where
-        Compare2Score finds no two pictures of one data set in it."""
+        Compare2Score finds no two images of one data set in it."""
         return weighted_sum(self.system.losses, self._taught(batch))
 
     def _taught(self, batch: Batch) -> Taught:
@@ -181,7 +181,7 @@ class SystemLearner(nn.Module):
             [self.processor.prompt_ids(" ".join([*words, *ENDING]) if words else "") for words in answers]
         )
         output = self.model.decode(batch.image_tokens, ids)
-        shift = output.hidden.shape[1] - ids.shape[1]  # of a second picture in the prompt
+        shift = output.hidden.shape[1] - ids.shape[1]  # of a second image in the prompt
         read_at = len(self.processor.prompt_ids()) - 1 + shift + (len(self.slots) - 1)
         answer_at = len(self.processor.prompt_ids()) - len(STEM.split())  # the stem is part of the answer
         scores, variances = self._scores(output.hidden[:, read_at], output.logits[:, read_at])
@@ -231,13 +231,13 @@ class SystemLearner(nn.Module):
         return scores, variances if self.system.variance else None
 
     def _pairs(self, batch: Batch, stds: torch.Tensor) -> tuple[Batch, torch.Tensor, list[tuple[str, ...]]]:
-        """Each picture beside the next one of its data set: image tokens [P, 40, D], and the comparison words."""
+        """Each image beside the next one of its data set: image tokens [P, 40, D], and the comparison words."""
         groups = batch.groups if batch.groups is not None else torch.zeros(len(batch.mos))
         order = groups.argsort(stable=True)
         first, second = order, order.roll(-1)
         same = (groups[first] == groups[second]) & (first != second)
         if not same.any():
-            raise ValueError("Compare2Score learns from pairs, and no two pictures of the batch are of one data set")
+            raise ValueError("Compare2Score learns from pairs, and no two images of the batch are of one data set")
         first, second = first[same], second[same]
         tokens = self._beside(batch.image_tokens[first], batch.image_tokens[second])
         values = zip(

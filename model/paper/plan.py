@@ -42,7 +42,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Setup:
-    """Pictures to train on, and by data set those to test on; `dataset` of each says which it counts to."""
+    """Images to train on, and by data set those to test on; `dataset` of each says which it counts to."""
 
     train: list[RatedImage]
     tests: Mapping[str, list[RatedImage]]
@@ -119,7 +119,7 @@ def where(claim: Claim) -> tuple[str, tuple[str, ...]]:
 
 
 def read_setup(folder: Path, name: str) -> Setup:
-    """The pictures of a setup. Of a set that is trained on, the official test part is tested; of another, all but near-duplicates of what
+    """The images of a setup. Of a set that is trained on, the official test part is tested; of another, all but near-duplicates of what
     is trained on. Nothing looks at the validation part."""
     sets = TRAINED_ON[name]
     train, _ = biq2021.train_and_validation(folder)
@@ -136,5 +136,5 @@ def read_setup(folder: Path, name: str) -> Setup:
 
 
 def _of_subset(item: RatedImage) -> RatedImage:
-    """A picture of a subset as one of a data set with a scale of its own: its MOS put where that set's raters would have put it."""
+    """An image of a subset as one of a data set with a scale of its own: its MOS put where that set's raters would have put it."""
     return replace(item, mos=item.mos_on(SHIFTED[item.part]), dataset=item.part)

@@ -30,7 +30,7 @@ def read_score_and_variance(
 
 def read_linear(hidden: torch.Tensor, head: Callable[[torch.Tensor], torch.Tensor], std: float) -> Reading:
     """VideoScore: a linear layer on the last hidden state [B, D] of the prompt, unclamped; no token is read. It says nothing of how sure it
-    is: `std` is the RMSE that was measured on known pictures, the same for every picture."""
+    is: `std` is the RMSE that was measured on known images, the same for every image."""
     score = head(hidden).float()
     none = score.new_zeros(len(score))
     return Reading(score, score, score.new_zeros(len(score), 0), none, Normal(score, torch.full_like(score, std)))
@@ -72,7 +72,7 @@ def read_digits(logits: torch.Tensor, figure_ids: Sequence[torch.Tensor], scale:
 
 def read_comparisons(logits: torch.Tensor, token_ids: torch.Tensor, anchors: torch.Tensor, scale: Scale) -> Reading:
     """Compare2Score: logits [B, A, V] at the position that predicts the comparison word (`token_ids`, from inferior to superior) of each
-    picture with each of the anchors, whose MOS [A] are known. Clamped to the scale. probabilities and token_mass are means over the
+    image with each of the anchors, whose MOS [A] are known. Clamped to the scale. probabilities and token_mass are means over the
     anchors."""
     batch, count, vocabulary = logits.shape
     chances, mass = token_probabilities(logits.reshape(batch * count, vocabulary), token_ids)
@@ -83,7 +83,7 @@ def read_comparisons(logits: torch.Tensor, token_ids: torch.Tensor, anchors: tor
 
 
 class HyperRegressor(nn.Module):
-    """Hidden states [B, D] to scores [B] by a network whose weights are made for each picture (paper eqs. 31 and 32, after HyperIQA).
+    """Hidden states [B, D] to scores [B] by a network whose weights are made for each image (paper eqs. 31 and 32, after HyperIQA).
 
     A hyper network D -> units -> P, with ReLU, makes all P weights of a target network D -> TARGET_WIDTH -> 1, which reads the same
     hidden state. The paper gives `units` (16 and 64) and not the target's width.
@@ -98,7 +98,7 @@ class HyperRegressor(nn.Module):
         self.sizes = sizes
         self.hidden = nn.Linear(hidden_size, units)
         self.output = nn.Linear(units, sum(sizes))
-        # At first every picture gets nearly the network that PyTorch would draw; what differs between pictures is learned.
+        # At first every image gets nearly the network that PyTorch would draw; what differs between images is learned.
         target = nn.Sequential(nn.Linear(hidden_size, self.TARGET_WIDTH), nn.Linear(self.TARGET_WIDTH, 1))
         with torch.no_grad():
             self.output.weight.mul_(0.1)

@@ -41,46 +41,46 @@ KonIQ-10k. Here a decoder of {decoder} is trained from nothing on features of a 
   and what several data sets on different scales do to each.
 
 **Trained in every run:** {trained} (each as far as the system has it). **Not trained in any run:** the image encoder, nano's
-LiteEncoder with ImageNet's weights (revision `{encoder}`), which has seen no opinion score. Its features of each whole picture at 320 x 320
+LiteEncoder with ImageNet's weights (revision `{encoder}`), which has seen no opinion score. Its features of each whole image at 320 x 320
 were computed once and kept: mean and standard deviation of each channel of four maps, and the coarsest map in 4 x 4 cells, each
-feature standardised by its mean and deviation over the training pictures. There is no augmentation. (The `nano` that ships is larger, looks
-at more pixels, adapts most of its encoder, and is shown damaged pictures too: its figures are in README.)
+feature standardised by its mean and deviation over the training images. There is no augmentation. (The `nano` that ships is larger, looks
+at more pixels, adapts most of its encoder, and is shown damaged images too: its figures are in README.)
 
 **How:** AdamW, learning rate {learning_rate:g} (warm-up over a tenth, then cosine), weight decay {weight_decay:g}, batches of {batch_size},
 3 epochs where a row does not say otherwise, the same for all systems; regressors' widths in the paper's proportion to the hidden size. The
-official training part without its validation tenth is trained on; tested is the official test part without the pictures that have a
+official training part without its validation tenth is trained on; tested is the official test part without the images that have a
 near-duplicate in training. Losses are weighed as in the original programs: cross-entropy is a mean over the answer's words, beside a
 squared error of the same weight for Q-Scorer; DeQA-Score's are those of its training script. BIQ2021 publishes no standard deviation:
-DeQA-Score's soft labels and the fidelity loss take .6 for every picture, a guess.
+DeQA-Score's soft labels and the fidelity loss take .6 for every image, a guess.
 
 **Figures:** SRCC, and PLCC after the 4-parameter logistic fit, as the paper has them; beside them PLCC without the fit. In brackets a 95 %
-interval over seeds and pictures; of a single seed, over pictures alone.
+interval over seeds and images; of a single seed, over images alone.
 
 **Verdicts:** the merit of a training is the mean of its SRCC and its fitted PLCC. Systems are compared within a seed and on the same
-pictures; the variance over seeds and that over 400 bootstrap draws of the pictures add up, and Student's interval of the mean difference
+images; the variance over seeds and that over 400 bootstrap draws of the images add up, and Student's interval of the mean difference
 (model/paper/verdicts.py) decides: all above zero, *confirmed*; all below, *refuted*; else *undecided*, as is every claim with fewer
 than {fewest} seeds. In simulations with no true difference it was wrong in 5 to 8 % of cases. Nothing corrects for the number of claims:
 of twenty without substance, one or two will be decided by luck."""
 
 CROSS = """\
 On other data: BIQ2021's subsets stand for data sets, {sets}; nothing stands for LIVE-Wild, AGIQA-3K and CSIQ. Trained on
-one, tested on the others, all pictures of which are unseen."""
+one, tested on the others, all images of which are unseen."""
 SEVERAL = """\
 BIQ2021's subsets stand for data sets, {sets}. So that the same MOS means another quality in another set, as between real data sets, each
 has a scale of its own: {scales}. A set that is not trained on is tested as a whole, others by their official test part, so that the ss02
-figures of the two halves are of different pictures. The claims are judged after training on three sets, on the one in KonIQ's place."""
+figures of the two halves are of different images. The claims are judged after training on three sets, on the one in KonIQ's place."""
 RATERS = """\
 `{system}` on {data}, by the two definitions of model/evaluation/raters.py: the number of people whose mean is as good as its
 score. BIQ2021 publishes neither single ratings nor their spread, only that each MOS is the mean of {raters} people. **The spread is
-assumed**, the same for every picture; ratings on five categories commonly have one of .6 to .8 points. Mean over seeds; in brackets from
-the lowest to the highest end of the seeds' 95 % intervals over pictures.
+assumed**, the same for every image; ratings on five categories commonly have one of .6 to .8 points. Mean over seeds; in brackets from
+the lowest to the highest end of the seeds' 95 % intervals over images.
 
 | assumed std of ratings (points) | worth, by correlation | worth, by error | PLCC of one rater with true quality | seeds |
 |---|---|---|---|---|"""
 
 
 def report(results: Sequence[Mapping]) -> str:
-    """The whole document. Raises DataError where there are no results, or results of different pictures."""
+    """The whole document. Raises DataError where there are no results, or results of different images."""
     if not results:
         raise DataError("there are no results to report: run python -m model.reproduce table1 --data BIQ2021 first.")
     measured = Measurements(results)

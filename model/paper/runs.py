@@ -1,4 +1,4 @@
-"""One run of the reproduction: a system trained on frozen features, and its scores of the test pictures, kept in a JSON file."""
+"""One run of the reproduction: a system trained on frozen features, and its scores of the test images, kept in a JSON file."""
 
 import json
 import sys
@@ -59,7 +59,7 @@ def perform(run: Run, setup: Setup, features: FrozenFeatures) -> dict:
     return {
         **asdict(run),
         "settings": settings(features.encoder),
-        "pictures": len(setup.train),
+        "images": len(setup.train),
         "threads": torch.get_num_threads(),
         "seconds": seconds,
         "tests": tests,
@@ -67,12 +67,12 @@ def perform(run: Run, setup: Setup, features: FrozenFeatures) -> dict:
 
 
 def train(run: Run, items: Sequence[RatedImage], features: FrozenFeatures) -> SystemLearner:
-    """The run's system, trained on pictures; weights, order and batches are drawn from the seed alone."""
+    """The run's system, trained on images; weights, order and batches are drawn from the seed alone."""
     system = replace(SYSTEMS[run.system], trains=tuple(part for part in SYSTEMS[run.system].trains if part in TRAINED))
     learner = build_learner(system, biq2021.SCALE, run.seed, **DECODER)
-    pictures = [item.image for item in items]
+    images = [item.image for item in items]
     learner.model.connector = NanoConnector(DECODER["hidden_size"])
-    learner.model.connector.standardised.fit(features.of(pictures))
+    learner.model.connector.standardised.fit(features.of(images))
     weights = [weight for weight in learner.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, weight_decay=WEIGHT_DECAY)
     steps = max(1, len(items) // BATCH_SIZE)
@@ -88,7 +88,7 @@ def train(run: Run, items: Sequence[RatedImage], features: FrozenFeatures) -> Sy
             learner.train()
             for step in range(steps):
                 chosen = order[step * BATCH_SIZE : (step + 1) * BATCH_SIZE]
-                tokens = learner.model.connector(features.of([pictures[n] for n in chosen]))
+                tokens = learner.model.connector(features.of([images[n] for n in chosen]))
                 loss, _ = learner.loss(Batch(tokens, mos[chosen], groups=groups[chosen]))
                 optimizer.zero_grad()
                 loss.backward()
@@ -98,7 +98,7 @@ def train(run: Run, items: Sequence[RatedImage], features: FrozenFeatures) -> Sy
                 progress.update()
     if system.readout == "comparison":
         picked = choose_anchors(mos.tolist(), None, biq2021.SCALE)
-        learner.anchors = Anchors(image_tokens(learner, [pictures[n] for n in picked], features), mos[picked])
+        learner.anchors = Anchors(image_tokens(learner, [images[n] for n in picked], features), mos[picked])
     if system.label == "none":
         residuals = torch.tensor(scores_of(learner, items, features)) - mos
         learner.residual_std = residuals.square().mean().sqrt().item()
@@ -106,10 +106,8 @@ def train(run: Run, items: Sequence[RatedImage], features: FrozenFeatures) -> Sy
 
 
 @torch.no_grad()
-def image_tokens(learner: SystemLearner, pictures: Sequence[Path], features: FrozenFeatures) -> torch.Tensor:
-    return torch.cat(
-        [learner.model.connector(features.of(pictures[n : n + 256])) for n in range(0, len(pictures), 256)]
-    )
+def image_tokens(learner: SystemLearner, images: Sequence[Path], features: FrozenFeatures) -> torch.Tensor:
+    return torch.cat([learner.model.connector(features.of(images[n : n + 256])) for n in range(0, len(images), 256)])
 
 
 def scores_of(learner: SystemLearner, items: Sequence[RatedImage], features: FrozenFeatures) -> list[float]:

@@ -24,7 +24,7 @@ class System:
 
     tokens: worst to best, of the position that is read. label, what is taught there: the token of the MOS's interval ("interval"); the
     same, by DeQA-Score's soft label ("soft"); a level word, and after it the token ("word_then_token"); the number ("digits"); the first
-    picture against the second ("comparison"); nothing ("none"). readout: the score is regressed from the hidden state, the tokens' weighted
+    image against the second ("comparison"); nothing ("none"). readout: the score is regressed from the hidden state, the tokens' weighted
     sum, the number that is written, or found from comparisons with anchors. widths: of the regressor, at the paper's hidden size (see
     `widths_at`); hyper_units: of the hyper network that takes its place. variance of the score: "head" (a second output), "tokens" (of
     their distribution) or "" (none). losses: weights by the names in model/readouts/objective.py. trains: which of PARTS learn.
@@ -53,7 +53,7 @@ def _with(name: str, **more: float) -> System:
     return System(name, losses={**Q_SCORER, **more})
 
 
-# DeQA-Score as its training script has it: 0.05 of the next-token loss of each of a pair's two pictures, the soft label teaching the level.
+# DeQA-Score as its training script has it: 0.05 of the next-token loss of each of a pair's two images, the soft label teaching the level.
 _DEQA = {"cross_entropy_but_token": 0.1, "soft_label_divergence": 0.1, "unit_fidelity": 1.0}
 
 SYSTEMS: dict[str, System] = {

@@ -1,13 +1,13 @@
-"""Is one system better than another, over seeds and pictures? Pure functions over arrays.
+"""Is one system better than another, over seeds and images? Pure functions over arrays.
 
 The merit of one training is the mean of its SRCC and of its PLCC after the logistic fit: the two figures that the paper gives. Two things
-move it: which weights and order the seed drew, and which pictures happen to be in the test set. Systems are compared within a seed and on
-the same pictures, and both sources count:
+move it: which weights and order the seed drew, and which images happen to be in the test set. Systems are compared within a seed and on
+the same images, and both sources count:
 
-    SE^2 = Var over seeds of the difference / seeds  +  Var over bootstrap draws of pictures of the difference's mean over seeds
+    SE^2 = Var over seeds of the difference / seeds  +  Var over bootstrap draws of images of the difference's mean over seeds
 
 The first has seeds - 1 degrees of freedom, the second practically endless ones; the interval is Student's with Welch and Satterthwaite's
-number for their sum. What seed and picture do together is in both terms, so that the interval is a little too wide rather than too narrow.
+number for their sum. What seed and image do together is in both terms, so that the interval is a little too wide rather than too narrow.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ CONFIRMED, REFUTED, UNDECIDED = "confirmed", "refuted", "undecided"
 
 @dataclass(frozen=True)
 class Measured:
-    """One training on one test set: its SRCC, PLCC after the fit and their mean (merit), once on all pictures, and on each of the draws
+    """One training on one test set: its SRCC, PLCC after the fit and their mean (merit), once on all images, and on each of the draws
     [DRAWS]; and the PLCC without the fit."""
 
     values: Mapping[str, float]
@@ -37,7 +37,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds with its 95 % interval, over seeds and pictures; of a single seed over pictures alone."""
+    """A mean over seeds with its 95 % interval, over seeds and images; of a single seed over images alone."""
 
     mean: float
     low: float
@@ -46,8 +46,8 @@ class Estimate:
 
 
 def measure(scores: Sequence[float], mos: Sequence[float]) -> Measured:
-    """The figures of one training's scores. The logistic is fitted once, on all pictures; where that fails the scores stay as they are. The
-    draws depend on the number of pictures alone, so that those of two systems are the same."""
+    """The figures of one training's scores. The logistic is fitted once, on all images; where that fails the scores stay as they are. The
+    draws depend on the number of images alone, so that those of two systems are the same."""
     x, y = np.asarray(scores, float), np.asarray(mos, float)
     parameters = fit_logistic(x, y)
     fitted = x if parameters is None else logistic(x, *parameters)
@@ -70,11 +70,11 @@ def _with_merit(figures: dict) -> dict:
 
 
 def estimate(values: Sequence[float], draws: Sequence[np.ndarray]) -> Estimate:
-    """values [S]: a figure of each seed; draws [S, R]: the same on draws of pictures."""
+    """values [S]: a figure of each seed; draws [S, R]: the same on draws of images."""
     values, count = np.asarray(values, float), len(values)
-    of_pictures = np.var(np.mean(draws, axis=0), ddof=1)
+    of_images = np.var(np.mean(draws, axis=0), ddof=1)
     of_seeds = np.var(values, ddof=1) / count if count > 1 else 0.0
-    variance = of_seeds + of_pictures
+    variance = of_seeds + of_images
     freedom = (count - 1) * (variance / of_seeds) ** 2 if of_seeds > 0 else np.inf
     reach = stats.t.ppf(0.975, freedom) * np.sqrt(variance)
     mean = float(values.mean())
@@ -85,7 +85,7 @@ def difference(
     better: Sequence[Sequence[Measured]], worse: Sequence[Sequence[Measured]], figure: str = "merit"
 ) -> Estimate:
     """How far one system's figure is above another's. Each is given by seed and, within it, by test set; the mean over the test sets
-    counts, pictures being drawn in each by itself."""
+    counts, images being drawn in each by itself."""
     pairs = [list(zip(*pair, strict=True)) for pair in zip(better, worse, strict=True)]
     values = [_mean([a.values[figure] - b.values[figure] for a, b in tests]) for tests in pairs]
     draws = [_mean([a.draws[figure] - b.draws[figure] for a, b in tests]) for tests in pairs]

@@ -25,7 +25,7 @@ def cross_entropy(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
 
 
 def answer_cross_entropy(logits: torch.Tensor, answer_ids: torch.Tensor) -> torch.Tensor:
-    """The same, summed over the answer: logits [B, A, V] at the positions that predict the answer's ids [B, A], in nats a picture.
+    """The same, summed over the answer: logits [B, A, V] at the positions that predict the answer's ids [B, A], in nats an image.
 
     This is how nano is trained: the words that never change cost nothing once learned, and what remains is the cross-entropy of the
     score token or level word, which a mean over the answer would make A times as light beside a squared error.
@@ -44,7 +44,7 @@ def squared_error(scores: torch.Tensor, mos: torch.Tensor, clamp_to: Scale | Non
 
 def soft_label_divergence(logits: torch.Tensor, token_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Kullback-Leibler divergence of the open softmax of logits [B, V] from soft labels [B, K] on `token_ids` [K] (paper eq. 28; DeQA-Score
-    section 3.3), in nats a picture. Probability on any other token is punished too."""
+    section 3.3), in nats an image. Probability on any other token is punished too."""
     predicted = logits.log_softmax(1)[:, token_ids]
     return F.kl_div(predicted, labels, reduction="batchmean")
 
@@ -80,7 +80,7 @@ def regression_loss(scores: torch.Tensor, mos: torch.Tensor, groups: torch.Tenso
 
 
 def pairs_within(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """All pairs of pictures of one data set, each once: positions [P] of their first and second picture. groups [B]: which data set.
+    """All pairs of images of one data set, each once: positions [P] of their first and second image. groups [B]: which data set.
     MOS of two data sets are not comparable, so no pair spans two."""
     first, second = torch.triu_indices(len(groups), len(groups), offset=1, device=groups.device)
     same = groups[first] == groups[second]
@@ -88,7 +88,7 @@ def pairs_within(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def ranking(scores: torch.Tensor, mos: torch.Tensor, groups: torch.Tensor | None = None) -> torch.Tensor:
-    """The ranking loss (paper eq. 33, after RankIQA) over all pairs of a batch with unequal MOS: how far, on the mean, the better picture's
+    """The ranking loss (paper eq. 33, after RankIQA) over all pairs of a batch with unequal MOS: how far, on the mean, the better image's
     score [B] falls short of the worse one's plus MARGIN. 0 where there is no such pair."""
     a, b = pairs_within(groups if groups is not None else torch.zeros_like(mos))
     sign = (mos[a] - mos[b]).sign()
@@ -118,7 +118,7 @@ def pair_fidelity(
     """The fidelity loss over all pairs of one data set in a batch (paper eqs. 25 to 27).
 
     scores [B] with predicted variances [B] (of a regressor with two outputs or of the token distribution; without them 1 each), mos [B]
-    with stds [B] (without them the better picture is better for certain). 0 where the batch holds no pair.
+    with stds [B] (without them the better image is better for certain). 0 where the batch holds no pair.
     """
     a, b = pairs_within(groups if groups is not None else torch.zeros_like(mos))
     if not len(a):

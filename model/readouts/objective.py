@@ -11,7 +11,7 @@ from model.readouts import losses
 
 @dataclass(frozen=True)
 class Taught:
-    """What a batch of B pictures shows of itself to the losses. What a system does not have is None.
+    """What a batch of B images shows of itself to the losses. What a system does not have is None.
 
     answer_logits [B, A, V] at the positions that predict the answer's ids answer_ids [B, A]; token_at: which of the A is the token that is
     read; token_ids [K]: the tokens that may stand there; soft_labels [B, K]; scale: of scores and MOS; scores and variances [B] as

@@ -24,9 +24,9 @@ from model.readouts.levels import intervals
 from model.readouts.reading import Reading
 from model.scoring.assessment import Assessment, Failure
 
-DECODERS = 2  # threads that decode pictures; each holds one full-size picture at a time
-CHUNK = 4  # batches of prepared pictures that are looked through for those of one shape
-AHEAD = 256e6  # bytes of prepared pictures that may wait while the model computes
+DECODERS = 2  # threads that decode images; each holds one full-size image at a time
+CHUNK = 4  # batches of prepared images that are looked through for those of one shape
+AHEAD = 256e6  # bytes of prepared images that may wait while the model computes
 
 
 class Scorer:
@@ -52,15 +52,15 @@ class Scorer:
     def assess(
         self, images: Sequence[Image.Image], names: Sequence[str] | None = None, batch_size: int = 8
     ) -> list[Assessment]:
-        """Assess RGB pictures, in order. Each gets the score that it would get alone (to 1e-4 in float32)."""
+        """Assess RGB images, in order. Each gets the score that it would get alone (to 1e-4 in float32)."""
         names = names or [f"image {n}" for n in range(1, len(images) + 1)]
         return self.assess_prepared([self.backbone.prepare(image) for image in images], names, batch_size)
 
     def assess_files(self, paths: Iterable[str | Path], batch_size: int = 8) -> Iterator[Assessment | Failure]:
-        """Assess picture files (for the task video: video files), lazily and in order; a file that cannot be read or
+        """Assess image files (for the task video: video files), lazily and in order; a file that cannot be read or
         scored gives a Failure and the rest goes on.
 
-        The next files are decoded while the model computes. What waits is ready for the model: at most DECODERS pictures are in memory
+        The next files are decoded while the model computes. What waits is ready for the model: at most DECODERS images are in memory
         at full size. Closing the iterator ends its threads.
         """
         # A video's frames are many: no more of them wait than go through the model together.
@@ -116,7 +116,7 @@ class Scorer:
         return min(MAX_FRAMES, self.backbone.most_frames)
 
     def check_steps(self, paths: Iterable[str | Path]) -> Iterator[tuple[str, str]]:
-        """The pictures for which the published Q-Scorer, in its two greedy steps, would not have said the piece that our one
+        """The images for which the published Q-Scorer, in its two greedy steps, would not have said the piece that our one
         forward takes for granted, each with the word that it would have said. Raises ModelError for other models."""
         for path in map(str, paths):
             prepared = self._prepared_or_failure(path)
@@ -128,8 +128,8 @@ class Scorer:
     def assess_prepared(self, prepared: Sequence, names: Sequence[str], batch_size: int) -> list[Assessment]:
         """Assess what the backbone prepared; what has one shape_key goes through it together, at most `batch_size` at a time."""
         by_shape = defaultdict(list)
-        for n, picture in enumerate(prepared):
-            by_shape[picture.shape_key].append(n)
+        for n, image in enumerate(prepared):
+            by_shape[image.shape_key].append(n)
         results: dict[int, Assessment] = {}
         for members in by_shape.values():
             waiting, size = deque(members), batch_size
@@ -191,7 +191,7 @@ class Scorer:
 
 
 def room_ahead(prepared: Sequence) -> int:
-    """How many pictures like these may wait, as AHEAD says; at least one."""
+    """How many images like these may wait, as AHEAD says; at least one."""
     largest = max((p.nbytes for p in prepared if not isinstance(p, Failure)), default=1)
     return max(1, int(AHEAD // largest))
 

@@ -1,4 +1,4 @@
-"""Which pictures a training sees: of one data set or of several, put on one scale, with a part of each kept apart to choose the epoch."""
+"""Which images a training sees: of one data set or of several, put on one scale, with a part of each kept apart to choose the epoch."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from model.common.errors import DataError
 from model.common.scale import Scale
 from model.datasets import biq2021
-from model.datasets.pictures import check_there
+from model.datasets.image_paths import check_there
 from model.datasets.rated import RatedImage, hold_out, leave_out
 from model.datasets.reading import is_published, read_dataset
 
@@ -20,10 +20,10 @@ def read_training(
 ) -> tuple[list[RatedImage], list[RatedImage]]:
     """(training, validation) of data sets, each with its MOS put linearly from its own scale onto SCALE.
 
-    A set's training split is taken, or all of a set that has no splits; its validation split, or a tenth of the former, pictures of one
+    A set's training split is taken, or all of a set that has no splits; its validation split, or a tenth of the former, images of one
     content whole. scale: of CSV and JSON files, which do not say theirs. without: parts of the sets to leave out (RatedImage.part), such
     as a subset of BIQ2021. Raises DataError for what is no data set, has no training split or no scale, for one that is given twice, for a
-    part that no set has and for pictures that are not there.
+    part that no set has and for images that are not there.
     """
     twice = next((folder for folder, count in Counter(map(Path.resolve, folders)).items() if count > 1), None)
     if twice is not None:
@@ -31,16 +31,16 @@ def read_training(
     sets = told_apart(
         [read_dataset(folder, scale=None if is_published(folder) else scale) for folder in folders], folders
     )
-    there = {picture.part for rated in sets for picture in rated}
+    there = {image.part for rated in sets for image in rated}
     for part in without:
         if part not in there:
             known = ", ".join(sorted(there - {""})) or "none"
             raise DataError(f"there is no part '{part}' to leave out: the data have {known}.")
     training, validation = [], []
     for folder, rated in zip(folders, sets, strict=True):
-        for chosen, pictures in zip((training, validation), _parted(folder, rated, without), strict=True):
-            chosen += [picture.on(SCALE) for picture in pictures]
-    check_there([picture.image for picture in training + validation])
+        for chosen, images in zip((training, validation), _parted(folder, rated, without), strict=True):
+            chosen += [image.on(SCALE) for image in images]
+    check_there([image.image for image in training + validation])
     return training, validation
 
 
@@ -48,7 +48,7 @@ def told_apart(sets: Sequence[list[RatedImage]], folders: Sequence[Path]) -> lis
     """The sets, those that bear one name, as two files called labels.csv do, named by where they lie instead."""
     names = Counter(rated[0].dataset for rated in sets)
     return [
-        [replace(picture, dataset=str(folder)) for picture in rated] if names[rated[0].dataset] > 1 else rated
+        [replace(image, dataset=str(folder)) for image in rated] if names[rated[0].dataset] > 1 else rated
         for folder, rated in zip(folders, sets, strict=True)
     ]
 
@@ -56,9 +56,9 @@ def told_apart(sets: Sequence[list[RatedImage]], folders: Sequence[Path]) -> lis
 def _parted(
     folder: Path, rated: Sequence[RatedImage], without: Collection[str]
 ) -> tuple[list[RatedImage], list[RatedImage]]:
-    seen = leave_out([picture for picture in rated if picture.split != "test"], without)
-    validation = [picture for picture in seen if picture.split == "validation"]
-    training = [picture for picture in seen if picture.split != "validation"]
+    seen = leave_out([image for image in rated if image.split != "test"], without)
+    validation = [image for image in seen if image.split == "validation"]
+    training = [image for image in seen if image.split != "validation"]
     if not training:
-        raise DataError(f"{folder} has no training pictures: nothing can be learnt from its test pictures.")
+        raise DataError(f"{folder} has no training images: nothing can be learnt from its test images.")
     return (training, validation) if validation else hold_out(training, biq2021.VALIDATION_SHARE)

@@ -1,7 +1,7 @@
-"""The pictures of a training step: cropped and mirrored, which changes no MOS, and some of them damaged, which lowers it.
+"""The images of a training step: cropped and mirrored, which changes no MOS, and some of them damaged, which lowers it.
 
-Pictures of several shapes are looked at through a window that fits into all of a step's. Everything about a step is drawn from (seed,
-epoch, step), so that training that was interrupted goes on with the same pictures.
+Images of several shapes are looked at through a window that fits into all of a step's. Everything about a step is drawn from (seed,
+epoch, step), so that training that was interrupted goes on with the same images.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,14 +20,14 @@ from model.images.decoding import open_named
 
 BATCH_SIZE = 16
 DAMAGED = 4  # of a batch are shown twice more, damaged mildly and severely
-SHARES = (0.75, 1.0)  # of the picture's height and width that a step looks at
-LARGEST = 1024  # pixels of a picture's longer side
+SHARES = (0.75, 1.0)  # of the image's height and width that a step looks at
+LARGEST = 1024  # pixels of an image's longer side
 AHEAD = 3  # steps that are made ready while one is computed
 
 
 @dataclass(frozen=True)
 class Step:
-    """pixels [BATCH_SIZE + 2 DAMAGED, 3, H, W]: of BATCH_SIZE pictures, then of the first DAMAGED of them damaged mildly, then of the same
+    """pixels [BATCH_SIZE + 2 DAMAGED, 3, H, W]: of BATCH_SIZE images, then of the first DAMAGED of them damaged mildly, then of the same
     damaged severely; MOS [BATCH_SIZE]; groups [BATCH_SIZE]: which data set each is of; and how severely damaged [2, DAMAGED]."""
 
     pixels: torch.Tensor
@@ -38,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Look:
-    """How a step looks at a picture: the window's left and top as shares of where it can lie, its width and height in pixels at the scale
+    """How a step looks at an image: the window's left and top as shares of where it can lie, its width and height in pixels at the scale
     at which scoring looks, and whether mirrored."""
 
     left: float
@@ -47,9 +47,9 @@ class Look:
     height: int
     mirror: bool
 
-    def pixels(self, picture: Image.Image, processor: NanoProcessor) -> torch.Tensor:
-        """What is seen of an RGB picture: [3, height, width]."""
-        whole = processor.pixels(ImageOps.mirror(picture) if self.mirror else picture)
+    def pixels(self, image: Image.Image, processor: NanoProcessor) -> torch.Tensor:
+        """What is seen of an RGB image: [3, height, width]."""
+        whole = processor.pixels(ImageOps.mirror(image) if self.mirror else image)
         top, left = (
             int(share * (side - seen))
             for share, side, seen in zip((self.top, self.left), whole.shape[1:], (self.height, self.width), strict=True)
@@ -57,9 +57,9 @@ class Look:
         return whole[:, top : top + self.height, left : left + self.width]
 
 
-def window(pictures: Sequence[Image.Image], side: int, draw: np.random.Generator) -> tuple[int, int]:
-    """Width and height, multiples of 32, of a window that fits into all pictures at the scale at which scoring looks."""
-    smallest = np.min([target_size(*picture.size, side) for picture in pictures], 0)
+def window(images: Sequence[Image.Image], side: int, draw: np.random.Generator) -> tuple[int, int]:
+    """Width and height, multiples of 32, of a window that fits into all images at the scale at which scoring looks."""
+    smallest = np.min([target_size(*image.size, side) for image in images], 0)
     width, height = (
         max(64, int(most * share) // 32 * 32) for most, share in zip(smallest, draw.choice(SHARES, 2), strict=True)
     )
@@ -67,26 +67,26 @@ def window(pictures: Sequence[Image.Image], side: int, draw: np.random.Generator
 
 
 def open_reduced(path: Path) -> Image.Image:
-    """A picture of at most LARGEST pixels a side: what is finer would be lost before the model, and damage to it with it.
+    """An image of at most LARGEST pixels a side: what is finer would be lost before the model, and damage to it with it.
     Raises DataError for one that cannot be read."""
-    picture = open_named(path)
-    if max(picture.size) > LARGEST:
-        picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
-    return picture
+    image = open_named(path)
+    if max(image.size) > LARGEST:
+        image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    return image
 
 
 def make_step(items: Sequence[RatedImage], processor: NanoProcessor, draw: np.random.Generator) -> Step:
-    """The step that shows these pictures."""
-    pictures = [open_reduced(item.image) for item in items]
-    size = window(pictures, processor.side, draw)
+    """The step that shows these images."""
+    images = [open_reduced(item.image) for item in items]
+    size = window(images, processor.side, draw)
     looks = [Look(*draw.random(2), *size, bool(draw.integers(2))) for _ in items]
     kinds = draw.choice(list(TAUGHT), DAMAGED)
     mild = draw.uniform(0, 0.5, DAMAGED)
     severities = np.stack([mild, mild + draw.uniform(0.3, 0.5, DAMAGED)])
-    seen = [look.pixels(picture, processor) for picture, look in zip(pictures, looks, strict=True)]
+    seen = [look.pixels(image, processor) for image, look in zip(images, looks, strict=True)]
     for row in severities:
-        for picture, look, kind, severity in zip(pictures, looks, kinds, row, strict=False):
-            damaged = degrade(picture, kind, severity, int(draw.integers(2**31)))
+        for image, look, kind, severity in zip(images, looks, kinds, row, strict=False):
+            damaged = degrade(image, kind, severity, int(draw.integers(2**31)))
             seen.append(look.pixels(damaged, processor))
     names = list(dict.fromkeys(item.dataset for item in items))
     return Step(

@@ -34,12 +34,12 @@ WARM_UP = 0.1  # of a learning rate's steps, in which it rises
 AVERAGED_OVER = 0.998  # of the moving average is kept in each step
 CHECKPOINT_EVERY = 50  # steps
 TRAINING = "training.json"  # in --out: what was trained
-SHOWN_FIRST = 32  # steps whose pictures tell each feature's mean and std
+SHOWN_FIRST = 32  # steps whose images tell each feature's mean and std
 
 
 @torch.inference_mode()
 def predict(trio: Trio, items: Sequence[RatedImage]) -> dict[str, torch.Tensor]:
-    """Scores [N] of whole pictures by system."""
+    """Scores [N] of whole images by system."""
     trio.eval()
     found: dict[str, torch.Tensor] = {}
     for start in tqdm(range(0, len(items), BATCH_SIZE), desc="scoring", unit="batch", file=sys.stderr, leave=False):
@@ -56,7 +56,7 @@ def predict(trio: Trio, items: Sequence[RatedImage]) -> dict[str, torch.Tensor]:
 
 
 def mean_where_defined(figures: Sequence[float]) -> float | None:
-    """The mean of those that are finite; None where none is. Of a set with one validation picture, or with equal MOS, there is no SRCC."""
+    """The mean of those that are finite; None where none is. Of a set with one validation image, or with equal MOS, there is no SRCC."""
     defined = [figure for figure in figures if math.isfinite(figure)]
     return float(np.mean(defined)) if defined else None
 
@@ -115,7 +115,7 @@ class TrainingRun:
             self.begin()
 
     def begin(self) -> None:
-        """Show the systems the first steps' pictures: by these they take their features."""
+        """Show the systems the first steps' images: by these they take their features."""
         steps = epoch_steps(self.items, self.trio.processor, self.seed, 0, 0)
         self.trio.standardise([step.pixels[:BATCH_SIZE] for step in islice(steps, SHOWN_FIRST)])
 
@@ -173,7 +173,7 @@ def train(
     items, validation = read_training(data, scale, without)
     if len(items) < BATCH_SIZE:
         raise DataError(
-            f"{len(items)} pictures are left to train on beside those that choose the epoch: give at least {BATCH_SIZE}."
+            f"{len(items)} images are left to train on beside those that choose the epoch: give at least {BATCH_SIZE}."
         )
     claim(out, items, epochs, without, seed)
     training = TrainingRun(out, items, epochs, seed)
@@ -196,12 +196,10 @@ def claim(out: Path, items: Sequence[RatedImage], epochs: int, without: Sequence
     """Make the folder, and say in it of what its training is. Raises DataError where it holds another one."""
     out.mkdir(parents=True, exist_ok=True)
     shown = hashlib.sha256(json.dumps([(item.dataset, item.image.name, item.mos) for item in items]).encode())
-    mine = {"pictures": shown.hexdigest(), "epochs": epochs, "without": sorted(without), "seed": seed}
+    mine = {"images": shown.hexdigest(), "epochs": epochs, "without": sorted(without), "seed": seed}
     said = out / TRAINING
     if said.exists() and read_json(said) != mine:
-        raise DataError(
-            f"{out} holds a training on other pictures or of other epochs: give another --out, or delete it."
-        )
+        raise DataError(f"{out} holds a training on other images or of other epochs: give another --out, or delete it.")
     write_json(said, mine)
 
 

@@ -28,7 +28,7 @@ from model.training.images import BATCH_SIZE, DAMAGED, Step
 
 # And the stem: they see edges, noise and texture at up to an eighth of the side, and stay as ImageNet made them.
 FROZEN_BLOCKS = 5
-DROP = 0.6  # a picture ruined on purpose (severity 1) should lose this share of what it has above the worst score
+DROP = 0.6  # an image ruined on purpose (severity 1) should lose this share of what it has above the worst score
 
 
 def nano_with(tokens: tuple[str, ...], regress: bool, encoder: LiteEncoder) -> NanoBackbone:
@@ -75,12 +75,12 @@ class Trio(nn.Module):
         return self.encoder.blocks[FROZEN_BLOCKS:]
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Pictures [B, 3, H, W] to what the three systems read of them [B, WIDTH]."""
+        """Images [B, 3, H, W] to what the three systems read of them [B, WIDTH]."""
         return summarise(self.encoder(pixels.contiguous(memory_format=torch.channels_last)))
 
     @torch.no_grad()
     def standardise(self, batches: Sequence[torch.Tensor]) -> None:
-        """Let the systems take features by their mean and std over these pictures, batches of [B, 3, H, W]."""
+        """Let the systems take features by their mean and std over these images, batches of [B, 3, H, W]."""
         shown = torch.cat([self.features(pixels) for pixels in batches])
         for nano in self.backbones.values():
             nano.model.connector.standardised.fit(shown)
@@ -105,7 +105,7 @@ class Trio(nn.Module):
 
     @torch.inference_mode()
     def scores(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Scores [B] of pictures [B, 3, H, W], by system."""
+        """Scores [B] of images [B, 3, H, W], by system."""
         features = self.features(pixels)
         by_nano = {
             name: nano.readout.read(*nano.ask_tokens(nano.model.connector(features))).score
@@ -114,7 +114,7 @@ class Trio(nn.Module):
         return {**by_nano, "plain": self.plain(features)}
 
     def save(self, name: str, folder: Path) -> None:
-        """One of the two nanos as a model of its own, in float16: half the size; scores of the eleven pictures in tests/images moved by
+        """One of the two nanos as a model of its own, in float16: half the size; scores of the eleven images in tests/images moved by
         at most .016."""
         copy.deepcopy(self.nanos[name]).half().save_pretrained(folder)
         self.processor.save_pretrained(folder)
@@ -122,7 +122,7 @@ class Trio(nn.Module):
 
 
 def damage_loss(scores: torch.Tensor, step: Step) -> torch.Tensor:
-    """Ranking loss (paper eq. 33) of the scores of all pictures of a step: a damaged picture should lie below itself undamaged, and
+    """Ranking loss (paper eq. 33) of the scores of all images of a step: a damaged image should lie below itself undamaged, and
     below itself less damaged, by a margin in proportion to the difference in severity and to what there is to lose."""
     whole, mild, severe = scores[:DAMAGED], scores[BATCH_SIZE : BATCH_SIZE + DAMAGED], scores[BATCH_SIZE + DAMAGED :]
     to_lose = DROP * (step.mos[:DAMAGED] - SCALE[0])

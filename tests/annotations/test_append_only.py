@@ -110,11 +110,11 @@ def test_the_database_accepts_no_value_off_the_scale_and_no_unsaid_score(raw):
 
 
 def test_the_database_accepts_no_rating_that_contradicts_its_presentation_or_its_past(raw, store):
-    other_picture = store.record_rating("Ann", b"two", 3.0, suffix="jpg")
+    other_image = store.record_rating("Ann", b"two", 3.0, suffix="jpg")
     raw.execute("PRAGMA foreign_keys = ON")
     raw.execute(FREE_PRESENTATION)
     presentation = raw.execute("SELECT max(id) FROM presentations").fetchone()[0]
-    for of, supersedes in [(presentation, other_picture.id), (presentation + 1, 2)]:
+    for of, supersedes in [(presentation, other_image.id), (presentation + 1, 2)]:
         with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
             raw.execute(
                 f"INSERT INTO ratings {RATING} "

@@ -16,7 +16,7 @@ from annotations import open_annotations
 data_dir, rater, first, last = sys.argv[1:]
 store = open_annotations(data_dir)
 for number in range(int(first), int(last)):
-    store.record_rating(rater, b"picture %d" % number * 1000, 1 + number % 5, suffix="jpg")
+    store.record_rating(rater, b"image %d" % number * 1000, 1 + number % 5, suffix="jpg")
     print(number, flush=True)
 """
 
@@ -52,7 +52,7 @@ def test_two_processes_write_at_once_and_nothing_is_lost(start_python, data_dir)
         assert process.communicate(timeout=PATIENCE)[1] == ""
     store = open_annotations(data_dir)
     assert (store.counts().ratings, store.counts().images, store.counts().raters) == (50, 25, 2)
-    assert all(store.image_path(image_sha256(b"picture %d" % n * 1000)).is_file() for n in range(25))
+    assert all(store.image_path(image_sha256(b"image %d" % n * 1000)).is_file() for n in range(25))
     assert query(data_dir, "SELECT count(DISTINCT position), max(position) FROM study_images") == [(25, 25)]
 
 
@@ -144,7 +144,7 @@ def test_ratings_from_before_exposures_were_kept_stay_as_they_are_and_those_who_
     ],
 )
 def test_a_database_from_a_newer_version_is_refused_and_left_as_it_is(store, data_dir, newer):
-    store.record_rating("Ann", b"picture", 3, suffix="jpg")
+    store.record_rating("Ann", b"image", 3, suffix="jpg")
     connection = sqlite3.connect(data_dir / "annotations.db")
     connection.execute(newer)
     connection.commit()
@@ -153,7 +153,7 @@ def test_a_database_from_a_newer_version_is_refused_and_left_as_it_is(store, dat
     attempts = [
         lambda: open_annotations(data_dir),
         lambda: collect_mos(data_dir),
-        lambda: store.record_rating("Ann", b"picture", 4, suffix="jpg"),
+        lambda: store.record_rating("Ann", b"image", 4, suffix="jpg"),
     ]
     for attempt in attempts:
         with pytest.raises(AnnotationError, match="newer version") as refused:

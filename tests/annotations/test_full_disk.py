@@ -52,7 +52,7 @@ if os.geteuid() == 0:
     os.seteuid(65534)
 for attempt in [
     lambda: open_annotations(sys.argv[2]),
-    lambda: open_annotations(sys.argv[2]).record_rating("Ann", b"picture", 3, suffix="jpg"),
+    lambda: open_annotations(sys.argv[2]).record_rating("Ann", b"image", 3, suffix="jpg"),
     lambda: open_annotations(sys.argv[2] + "/below"),
 ]:
     try:

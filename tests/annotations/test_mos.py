@@ -29,7 +29,7 @@ def test_no_votes_are_no_opinion():
 
 
 def test_blind_mos_keeps_the_blind_vote_and_the_other_takes_the_latest(store, shown):
-    sha256 = store.record_rating("Ann", b"picture", 2.0, suffix="jpg").sha256
+    sha256 = store.record_rating("Ann", b"image", 2.0, suffix="jpg").sha256
     store.record_rating("Ann", sha256, 4.0, shown=shown)
     store.record_rating("Bob", sha256, 3.0)
     store.record_rating("Cid", sha256, 5.0, shown=shown)
@@ -41,6 +41,6 @@ def test_blind_mos_keeps_the_blind_vote_and_the_other_takes_the_latest(store, sh
 
 
 def test_an_image_with_revealed_votes_only_has_no_blind_mos(store, shown):
-    store.record_rating("Ann", b"picture", 2.0, suffix="jpg", shown=shown)
+    store.record_rating("Ann", b"image", 2.0, suffix="jpg", shown=shown)
     assert store.summaries() == []
     assert len(store.summaries(include_revealed=True)) == 1

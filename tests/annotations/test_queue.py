@@ -4,15 +4,15 @@ import pytest
 
 from annotations import AnnotationError, Progress, image_sha256, open_annotations
 
-PICTURES = [b"a", b"b", b"c", b"d"]
-NAMES = [image_sha256(picture) for picture in PICTURES]
+IMAGES = [b"a", b"b", b"c", b"d"]
+NAMES = [image_sha256(image) for image in IMAGES]
 
 
 @pytest.fixture
 def study(store):
     """The default study after Ann has rated her four uploads."""
-    for picture in PICTURES:
-        store.record_rating("Ann", picture, 3, suffix="jpg")
+    for image in IMAGES:
+        store.record_rating("Ann", image, 3, suffix="jpg")
     return store
 
 

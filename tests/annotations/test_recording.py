@@ -14,8 +14,8 @@ def kept_files(data_dir):
 
 
 def test_a_rating_keeps_who_what_and_what_had_been_seen(store, shown):
-    rating = store.record_rating("Ann", b"picture", 3.7, suffix="jpg", shown=shown, study=None)
-    assert (rating.rater, rating.sha256) == ("Ann", image_sha256(b"picture"))
+    rating = store.record_rating("Ann", b"image", 3.7, suffix="jpg", shown=shown, study=None)
+    assert (rating.rater, rating.sha256) == ("Ann", image_sha256(b"image"))
     assert (rating.value, rating.scale) == (3.7, (1.0, 5.0))
     assert (rating.seen, rating.shown, rating.study, rating.supersedes) == ("score", shown, None, None)
     assert rating.created_at.endswith("Z")
@@ -26,19 +26,19 @@ def test_a_rating_keeps_who_what_and_what_had_been_seen(store, shown):
 
 
 def test_an_image_lies_under_the_name_of_its_content_once(store, data_dir):
-    first = store.record_rating("Ann", b"picture", 3, suffix=".JPEG")
-    store.record_rating("Bob", b"picture", 4, suffix="png")
-    sha256 = hashlib.sha256(b"picture").hexdigest()
+    first = store.record_rating("Ann", b"image", 3, suffix=".JPEG")
+    store.record_rating("Bob", b"image", 4, suffix="png")
+    sha256 = hashlib.sha256(b"image").hexdigest()
     path = data_dir / "images" / sha256[:2] / f"{sha256}.jpg"
     assert first.sha256 == sha256
     assert store.image_path(sha256) == path
     assert kept_files(data_dir) == [path]
-    assert path.read_bytes() == b"picture"
+    assert path.read_bytes() == b"image"
 
 
 @pytest.mark.parametrize("suffix", ["jpeg", ".JFIF", "png", "apng", "webp", "gif", "bmp", "dib", "tif", "avif", "HEIC"])
 def test_every_kind_of_image_that_can_be_scored_can_be_kept(store, suffix):
-    sha256 = store.record_rating("Ann", b"picture", 3, suffix=suffix).sha256
+    sha256 = store.record_rating("Ann", b"image", 3, suffix=suffix).sha256
     assert store.image_path(sha256).suffix in {".jpg", ".png", ".webp", ".gif", ".bmp", ".tiff", ".avif", ".heic"}
 
 
@@ -50,14 +50,14 @@ def test_an_image_that_nobody_rates_is_not_kept(store, data_dir):
 
 
 def test_a_lost_image_file_comes_back_with_the_next_rating(store):
-    sha256 = store.record_rating("Ann", b"picture", 3, suffix="jpg").sha256
+    sha256 = store.record_rating("Ann", b"image", 3, suffix="jpg").sha256
     store.image_path(sha256).write_bytes(b"pic")
-    store.record_rating("Bob", b"picture", 3, suffix="jpg")
-    assert store.image_path(sha256).read_bytes() == b"picture"
+    store.record_rating("Bob", b"image", 3, suffix="jpg")
+    assert store.image_path(sha256).read_bytes() == b"image"
 
 
 def test_a_kept_image_can_be_rated_by_its_sha256_alone(store):
-    sha256 = store.record_rating("Ann", b"picture", 3, suffix="jpg").sha256
+    sha256 = store.record_rating("Ann", b"image", 3, suffix="jpg").sha256
     assert store.record_rating("Bob", sha256, 4).value == 4.0
 
 
@@ -83,7 +83,7 @@ def test_a_kept_image_can_be_rated_by_its_sha256_alone(store):
     ],
 )
 def test_a_vote_that_is_not_in_order_is_refused_in_one_sentence_and_leaves_nothing(store, data_dir, change, sentence):
-    vote = {"rater": "Ann", "image": b"picture", "value": 3.0, "suffix": "jpg"} | change
+    vote = {"rater": "Ann", "image": b"image", "value": 3.0, "suffix": "jpg"} | change
     with pytest.raises(AnnotationError, match=sentence) as refused:
         store.record_rating(vote.pop("rater"), vote.pop("image"), vote.pop("value"), **vote)
     assert "\n" not in str(refused.value)
@@ -100,13 +100,13 @@ def test_a_score_that_is_no_number_cannot_have_been_shown():
 
 def test_one_rater_is_one_rater_however_the_name_is_typed(store):
     for name in ["José  Núñez", " josé núñez ", "JOSÉ\tNÚÑEZ", "Jose\u0301 Nu\u0301n\u0303ez", "jo\x00sé nú\u200bñez"]:
-        store.record_rating(name, b"picture", 3, suffix="jpg")
+        store.record_rating(name, b"image", 3, suffix="jpg")
     assert store.counts().raters == 1
-    assert store.current_rating("josé núñez", image_sha256(b"picture")).rater == "José Núñez"
+    assert store.current_rating("josé núñez", image_sha256(b"image")).rater == "José Núñez"
 
 
 def test_a_change_of_mind_is_a_new_rating_that_supersedes(store):
-    first = store.record_rating("Ann", b"picture", 3, suffix="jpg")
+    first = store.record_rating("Ann", b"image", 3, suffix="jpg")
     second = store.record_rating("Ann", first.sha256, 4)
     third = store.record_rating("Ann", first.sha256, 2)
     assert (first.supersedes, second.supersedes, third.supersedes) == (None, first.id, second.id)
@@ -116,15 +116,15 @@ def test_a_change_of_mind_is_a_new_rating_that_supersedes(store):
 
 
 def test_the_same_rating_of_the_same_score_is_kept_once(store, shown):
-    sent = [store.record_rating("Ann", b"picture", 3, suffix="jpg", shown=shown, study=None) for _ in range(2)]
+    sent = [store.record_rating("Ann", b"image", 3, suffix="jpg", shown=shown, study=None) for _ in range(2)]
     assert sent[0] == sent[1] and store.counts().ratings == 1
-    assert store.record_rating("Ann", b"picture", 4, suffix="jpg", shown=shown, study=None).supersedes == sent[0].id
+    assert store.record_rating("Ann", b"image", 4, suffix="jpg", shown=shown, study=None).supersedes == sent[0].id
 
 
 def test_many_threads_may_share_one_store(store):
     def rate(name: str) -> None:
         for number in range(5):
-            store.record_rating(name, b"picture %d" % number, 3, suffix="jpg")
+            store.record_rating(name, b"image %d" % number, 3, suffix="jpg")
 
     threads = [threading.Thread(target=rate, args=[f"rater {number}"]) for number in range(6)]
     for thread in threads:

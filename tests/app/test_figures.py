@@ -49,7 +49,7 @@ def test_two_methods_with_different_scales_meet_on_the_common_scale():
     assert max(right.x) < 100
 
 
-def test_two_pictures_stay_on_their_native_scale():
+def test_two_images_stay_on_their_native_scale():
     figure = two_distributions(assessment(2.5), assessment(4.25), ("A", "B"), "Both", common=False)
     assert lines(figure) == {"A: score 2.50": 2.5, "B: score 4.25": 4.25}
 

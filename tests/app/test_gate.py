@@ -3,8 +3,8 @@
 import pytest
 from starlette.testclient import TestClient
 
+from app.loaded_scorers import Scorers
 from app.page import build_page
-from app.scorers import Scorers
 from app.serving import web_app
 from app.settings import parse_settings
 from model.common.errors import ModelError

@@ -6,8 +6,8 @@ import json
 import pytest
 from starlette.testclient import TestClient
 
+from app.loaded_scorers import Scorers
 from app.page import build_page
-from app.scorers import Scorers
 from app.serving import web_app
 from app.settings import EXAMPLES, parse_settings
 

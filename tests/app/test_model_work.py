@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.compare_tab import compare_pictures
+from app.compare_tab import compare_images
 from app.errors import Refused
+from app.loaded_scorers import Scorers
 from app.model_work import ModelWork
-from app.scorers import Scorers
-from app.scoring import MOST_FILES, each_once, score_files
+from app.score_files import MOST_FILES, each_once, score_files
 from app.session import Session
 from app.settings import EXAMPLES
 from model.common.errors import ScoringFailed
@@ -51,7 +51,7 @@ def test_whatever_scores_on_the_page_takes_turns(scorers):
     scorer.backbone.model.encoder.register_forward_hook(lambda *_: seen.add(threading.current_thread().name))
     list(scorer.assess_files(IMAGES[:1]))
     list(score_files(scorer, IMAGES[:2], "quality"))
-    compare_pictures(Path(IMAGES[0]), Path(IMAGES[1]), Session("nano"), scorers, note=print)
+    compare_images(Path(IMAGES[0]), Path(IMAGES[1]), Session("nano"), scorers, note=print)
     assert seen == {"model-work_0"}
 
 
@@ -94,7 +94,7 @@ def test_an_image_on_which_the_model_fails_gets_its_sentence_and_the_rest_is_sco
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     assert [failure.image for failure in failed] == [IMAGES[1]] and sentence in failed[0].error
     with pytest.raises(ScoringFailed, match=sentence):
-        compare_pictures(Path(IMAGES[0]), Path(IMAGES[1]), Session("nano"), scorers, note=print)
+        compare_images(Path(IMAGES[0]), Path(IMAGES[1]), Session("nano"), scorers, note=print)
 
 
 def test_other_faults_are_not_taken_for_the_models(scorers):

@@ -8,13 +8,13 @@ import gradio as gr
 import pytest
 
 from app import cards
-from app.adapt_tab import Bench, adapters_table, choices, command, points_in_words
+from app.adapt_tab import AdaptTab, adapters_table, choices, command, points_in_words
 from app.figures import Point
-from app.naming import breakable, short
 from app.page import last_rater
-from app.scoring import csv_file
+from app.score_files import csv_file
 from app.session import Scored
 from app.settings import EXAMPLES, parse_settings
+from app.shown_names import breakable, short
 from model.backbones.adapter_card import AdapterCard, BrokenAdapter
 from model.scoring.assessment import Failure
 from tests.app.examples import assessment
@@ -31,7 +31,7 @@ def test_names_from_outside_are_escaped():
     assert not any("<img src=x" in html for html in shown)
 
 
-def test_the_csv_has_a_row_for_each_picture_and_the_error_of_each_failure():
+def test_the_csv_has_a_row_for_each_image_and_the_error_of_each_failure():
     scored = Scored(Path("/tmp/x/a.jpg"), assessment(image="/tmp/x/a.jpg"), "0" * 64)
     with open(csv_file([scored], [Failure("/tmp/x/b.jpg", "empty file")]), encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -108,7 +108,7 @@ def test_the_chart_says_how_many_of_its_images_the_adapter_has_learnt():
 
 @pytest.mark.slow
 def test_what_can_be_fine_tuned_gets_the_command_and_the_rest_its_reason(tmp_path):
-    bench = Bench(parse_settings([]), None, None)
+    bench = AdaptTab(parse_settings([]), None, None)
     base = "tests/fixtures/mplug_owl2/qscorer_tiny/base_mplug_owl2"
     for spec in ("nano-qalign", "tests/fixtures/mplug_owl2/qscorer_tiny/merged", f"{base}+{base}/../adapter"):
         assert not bench.why_not_tuned(spec)
@@ -123,7 +123,7 @@ def test_an_adapter_of_a_folder_is_offered_once_its_folder_is_known(tmp_path):
     base.mkdir(parents=True), adapter.mkdir(parents=True)
     (base / "config.json").write_text("{}")
     (adapter / "adapter_config.json").write_text("{}")
-    bench = Bench(parse_settings(["--data-dir", str(tmp_path / "data")]), None, None)
+    bench = AdaptTab(parse_settings(["--data-dir", str(tmp_path / "data")]), None, None)
     card = dataclasses.replace(adapter_card(0.56, 0.53), base="Qwen3.5-2B")
     assert bench.usable_spec(card, ["nano"]) == ""
     assert "give the folder Qwen3.5-2B as the model first" in adapters_table([card], {})

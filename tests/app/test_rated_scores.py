@@ -8,9 +8,9 @@ import time
 import pytest
 
 from annotations import open_annotations
-from app.adapt_tab import Bench, choices
+from app.adapt_tab import AdaptTab, choices
+from app.loaded_scorers import Scorers
 from app.rated_scores import RatedScores
-from app.scorers import Scorers
 from app.session import Session
 from app.settings import EXAMPLES, parse_settings
 from model.common.errors import ModelError
@@ -26,16 +26,16 @@ def bench(tmp_path):
     for n, image in enumerate(IMAGES):
         annotations.record_rating("Ada", image.read_bytes(), 1 + n % 5, suffix="jpg")
     settings = parse_settings(["--data-dir", str(tmp_path)])
-    return Bench(settings, Scorers(settings.adapters, "cpu"), annotations)
+    return AdaptTab(settings, Scorers(settings.adapters, "cpu"), annotations)
 
 
-def shown(bench: Bench) -> tuple[str, bool]:
+def shown(bench: AdaptTab) -> tuple[str, bool]:
     """What the tab says beside its chart, and whether it looks again."""
     _, _, said, timer, *_ = bench.show(False, Session("nano"))
     return said, timer.active
 
 
-def shown_in_the_end(bench: Bench) -> str:
+def shown_in_the_end(bench: AdaptTab) -> str:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         said, goes_on = shown(bench)

@@ -12,8 +12,8 @@ LAKE = IMAGES / "lake_pristine.jpg"
 CARD_SCORE = "#score-card .big strong"
 
 
-def new_picture(folder: Path, width: int) -> Path:
-    """A picture that nobody has rated yet; each width makes another."""
+def new_image(folder: Path, width: int) -> Path:
+    """An image that nobody has rated yet; each width makes another."""
     with Image.open(LAKE) as lake:
         lake.resize((width, 300)).save(folder / f"new_{width}.jpg")
     return folder / f"new_{width}.jpg"

@@ -64,11 +64,11 @@ class Caller:
 
 def test_an_event_before_the_page_has_loaded_counts_for_its_browser(server):
     early = Caller(server, TOKENS["a"], "early")
-    assert "pictures that you added are not rated" in early.event("rate-examples", "click")
+    assert "images that you added are not rated" in early.event("rate-examples", "click")
     other = Caller(server, TOKENS["b"], "other")
     assert "to-rate" in Caller(server, TOKENS["a"], "later").event("rate-start", "click", rate_name="Ann")
     other.event("rate-start", "click", rate_name="Bob")
-    assert "pictures that you added" not in json.dumps(list(other.outputs.values()))
+    assert "images that you added" not in json.dumps(list(other.outputs.values()))
 
 
 @pytest.mark.parametrize("forged", ["another", "none", "invented", "odd"])

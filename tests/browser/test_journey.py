@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def rate_with_keys(page: Page, key: str) -> float:
-    """Rate the picture on show by the keyboard alone, and give the model's score that is revealed."""
+    """Rate the image on show by the keyboard alone, and give the model's score that is revealed."""
     expect(page.locator("#rate-word input").first).to_be_enabled()
     expect(page.get_by_test_id("revealed")).to_have_count(0)
     page.keyboard.press(key)
@@ -41,10 +41,10 @@ def test_a_photograph_gets_its_score_and_its_chart(page):
     expect(drawn.locator(".legend")).to_contain_text(f"score {score:.2f}")
     expect(drawn.locator(".legend")).to_contain_text("expectation")
     expect(drawn).to_have_attribute("aria-label", re.compile("Probabilities from worst to best"))
-    expect(page.locator("#score-card .reading")).to_contain_text("Most people would call this picture")
+    expect(page.locator("#score-card .reading")).to_contain_text("Most people would call this image")
 
 
-def test_a_bad_picture_gets_its_sentence_and_the_rest_is_scored(page, tmp_path):
+def test_a_bad_image_gets_its_sentence_and_the_rest_is_scored(page, tmp_path):
     zoo = write_zoo(tmp_path)
     upload(
         page,
@@ -103,9 +103,9 @@ def test_two_methods_stand_side_by_side(page):
     expect(page.locator(".toast-body")).to_have_count(0)
 
 
-def test_two_pictures_go_through_one_scorer(page):
+def test_two_images_go_through_one_scorer(page):
     open_tab(page, "Compare")
-    page.get_by_role("tab", name="Two pictures, one model").click()
+    page.get_by_role("tab", name="Two images, one model").click()
     upload(page, "compare-left", LAKE)
     upload(page, "compare-right", IMAGES / "lake_blurred.jpg")
     chart(page, "pair-chart")
@@ -127,10 +127,10 @@ def own_page(browser, own_server):
 
 def test_ratings_move_the_score_after_fine_tuning(own_page, own_server):
     page, server = own_page, own_server
-    pictures = sorted(IMAGES.glob("*.jpg"))[:10]
+    images = sorted(IMAGES.glob("*.jpg"))[:10]
     open_tab(page, "Rate")
-    upload(page, "rate-files", *pictures)
-    expect(page.locator("#rate-unrated")).to_contain_text("10 pictures that you added are not rated")
+    upload(page, "rate-files", *images)
+    expect(page.locator("#rate-unrated")).to_contain_text("10 images that you added are not rated")
     start_rating(page, "Ada")
     total = int(page.locator(".progress p").inner_text().split()[2])
 

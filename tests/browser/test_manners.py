@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from annotations import open_annotations
 from tests.bad_images import write_zoo
-from tests.browser.steps import IMAGES, LAKE, new_picture, open_tab, score_of, start_rating, upload
+from tests.browser.steps import IMAGES, LAKE, new_image, open_tab, score_of, start_rating, upload
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -18,10 +18,10 @@ def expect_calm(page) -> None:
 
 
 def test_rating_needs_no_mouse(page, tmp_path):
-    """From the name on, keys alone lead from picture to picture."""
+    """From the name on, keys alone lead from image to image."""
     open_tab(page, "Rate")
-    upload(page, "rate-files", new_picture(tmp_path, 400), new_picture(tmp_path, 401))
-    expect(page.locator("#rate-unrated")).to_contain_text("2 pictures that you added are not rated")
+    upload(page, "rate-files", new_image(tmp_path, 400), new_image(tmp_path, 401))
+    expect(page.locator("#rate-unrated")).to_contain_text("2 images that you added are not rated")
     name = page.locator("#rate-name").get_by_role("textbox")
     name.fill("Keys")
     name.press("Enter")
@@ -32,7 +32,7 @@ def test_rating_needs_no_mouse(page, tmp_path):
     expect(name).to_have_value("Keys")
     page.keyboard.press("Enter")
     expect(page.locator("[data-turn]:has(.reveal)")).to_be_focused()
-    expect(page.locator("#rate-unrated")).to_contain_text("1 picture that you added is not rated")
+    expect(page.locator("#rate-unrated")).to_contain_text("1 image that you added is not rated")
     page.keyboard.press("Enter")
     expect(page.locator(".reveal")).to_have_count(0)
     expect(words.first).to_be_focused()
@@ -43,7 +43,7 @@ def test_what_is_missing_is_said_once_beside_the_control(page, tmp_path):
     page.locator("#rate-start").click()
     expect(page.locator("#rate-refused")).to_contain_text("Please give a name")
     expect_calm(page)
-    upload(page, "rate-files", new_picture(tmp_path, 402))
+    upload(page, "rate-files", new_image(tmp_path, 402))
     start_rating(page, "Hasty")
     expect(page.locator("#rate-refused .refusal")).to_have_count(0)
     page.locator("#rate-submit").click()
@@ -84,7 +84,7 @@ def test_scores_of_another_model_than_the_one_in_use_say_so(page):
     expect(page.locator("#score-stale")).to_be_hidden()
 
 
-def test_a_row_opens_its_picture_by_mouse_and_keyboard(page):
+def test_a_row_opens_its_image_by_mouse_and_keyboard(page):
     upload(page, "score-files", LAKE, IMAGES / "lake_blurred.jpg", IMAGES / "lake_compressed.jpg")
     rows, shown = page.locator("table.sortable tbody tr"), page.locator("#score-card figcaption")
     expect(shown).to_have_text("lake_pristine.jpg")

@@ -39,17 +39,15 @@ def page(browser, published):
 def painted(path, frames, rate=5):
     """A clip of a photograph that grows darker."""
     with Image.open(LAKE) as lake:
-        picture = lake.resize((96, 64)).convert("RGB")
-    return clip(
-        path, frames, rate, size=(96, 64), paint=lambda n: picture.point(lambda value: value * 3 // (3 + n % 3))
-    )
+        image = lake.resize((96, 64)).convert("RGB")
+    return clip(path, frames, rate, size=(96, 64), paint=lambda n: image.point(lambda value: value * 3 // (3 + n % 3)))
 
 
-def test_videos_and_pictures_are_scored_side_by_side_and_broken_ones_are_told(page, tmp_path):
+def test_videos_and_images_are_scored_side_by_side_and_broken_ones_are_told(page, tmp_path):
     whole, (broken, empty) = painted(tmp_path / "clip.mp4", 18), (tmp_path / "broken.mp4", tmp_path / "empty.mkv")
     broken.write_bytes(whole.read_bytes()[:500])
     empty.write_bytes(b"")
-    expect(page.locator("#score-files")).to_contain_text("Pictures or videos")
+    expect(page.locator("#score-files")).to_contain_text("Images or videos")
     expect(page.locator("#in-use")).to_contain_text(re.compile(r"Q-Align, \d\.\d MB of weights, scores 1 to 5\."))
     upload(page, "score-files", whole, broken, LAKE, empty)
     problems = page.locator(".problems li")
@@ -62,7 +60,7 @@ def test_videos_and_pictures_are_scored_side_by_side_and_broken_ones_are_told(pa
     expect(page.locator("#score-card .looked-at")).to_have_text("Looked at: 3 frames, one a second.")
     expect(page.locator("#score-card .reading")).to_contain_text("Most people would call this video")
     expect(chart(page, "score-chart").locator(".legend")).to_contain_text("score")
-    expect(page.locator("#disagree")).to_be_hidden()  # only pictures are kept
+    expect(page.locator("#disagree")).to_be_hidden()  # only images are kept
     expect(page.locator("#score-card .facts")).to_contain_text("video quality")
     rows.nth(1).get_by_role("button").click()
     expect(page.locator("#score-card figcaption")).to_have_text(LAKE.name)
@@ -77,10 +75,10 @@ def test_of_a_long_video_the_beginning_is_looked_at(page, tmp_path):
 def test_a_model_that_takes_no_videos_invites_to_one_that_does(page, tmp_path):
     pick_model(page, "nano")
     expect(page.locator("#in-use p").first).to_have_text("In use: nano")
-    expect(page.locator("#score-files")).to_contain_text("Pictures to score")
+    expect(page.locator("#score-files")).to_contain_text("Images to score")
     expect(page.locator("#score-task")).to_be_hidden()
     upload(page, "score-files", painted(tmp_path / "clip.mp4", 10), LAKE)
-    invitation = "nano looks at pictures only. To score clip.mp4, pick one-align as the model: it takes videos too."
+    invitation = "nano looks at images only. To score clip.mp4, pick one-align as the model: it takes videos too."
     expect(page.locator("#score-alert .notice")).to_have_text(invitation)
     expect(page.locator("#score-card figcaption")).to_have_text(LAKE.name)
     expect(page.locator(".problems")).to_have_count(0)
@@ -90,9 +88,9 @@ def test_a_model_that_takes_no_videos_invites_to_one_that_does(page, tmp_path):
     expect(page.locator("table.sortable tbody tr")).to_have_count(2)
 
 
-def test_pictures_are_asked_for_their_aesthetics_where_the_model_knows_them(page):
+def test_images_are_asked_for_their_aesthetics_where_the_model_knows_them(page):
     upload(page, "score-files", LAKE)
-    expect(page.locator("#score-card .reading")).to_contain_text("Most people would call this picture")
+    expect(page.locator("#score-card .reading")).to_contain_text("Most people would call this image")
     quality = page.locator(CARD_SCORE).inner_text()
     page.get_by_role("radio", name="Aesthetics").check()
     expect(page.locator("#score-card .reading")).to_contain_text("For its looks")

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from annotations import image_sha256, open_annotations
 from tests.browser.conftest import PATIENCE, serve, visit
-from tests.browser.steps import CARD_SCORE, IMAGES, LAKE, new_picture, open_tab, score_of, start_rating, upload
+from tests.browser.steps import CARD_SCORE, IMAGES, LAKE, new_image, open_tab, score_of, start_rating, upload
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 expect.set_options(timeout=1000 * PATIENCE)
@@ -39,7 +39,7 @@ class SlowNetwork:
 
 @pytest.mark.parametrize("removed", [0, 1])
 def test_a_rating_pressed_while_the_list_changes_is_of_the_image_on_screen_or_of_none(page, server, tmp_path, removed):
-    images = [new_picture(tmp_path, width) for width in (410 + removed, 420 + removed, 430 + removed)]
+    images = [new_image(tmp_path, width) for width in (410 + removed, 420 + removed, 430 + removed)]
     upload(page, "score-files", *images)
     page.locator("table.sortable tbody tr").nth(1).get_by_role("button").click()
     expect(page.locator("#score-card figcaption")).to_have_text(images[1].name)
@@ -66,12 +66,12 @@ def test_a_rating_pressed_while_the_list_changes_is_of_the_image_on_screen_or_of
 
 
 def test_a_rating_on_its_way_when_somebody_else_starts_stays_with_who_gave_it(page, server, tmp_path):
-    image = new_picture(tmp_path, 440)
+    image = new_image(tmp_path, 440)
     open_tab(page, "Rate")
     upload(page, "rate-files", image)
-    expect(page.locator("#rate-unrated")).to_contain_text("1 picture that you added")
+    expect(page.locator("#rate-unrated")).to_contain_text("1 image that you added")
     start_rating(page, "Early")
-    turn = page.locator("#rate-picture [data-turn]").get_attribute("data-turn")
+    turn = page.locator("#rate-image [data-turn]").get_attribute("data-turn")
     with page.expect_response("**/queue/join*"):  # a name goes to the Score tab, too, by an event of its own
         page.locator("#rate-name").get_by_role("textbox").fill("Late")
     network = SlowNetwork(page)
@@ -80,7 +80,7 @@ def test_a_rating_on_its_way_when_somebody_else_starts_stays_with_who_gave_it(pa
     page.locator("#rate-start").click()
     network.wait_for(2)
     network.let_go(1)
-    expect(page.locator("#rate-picture [data-turn]")).not_to_have_attribute("data-turn", turn)
+    expect(page.locator("#rate-image [data-turn]")).not_to_have_attribute("data-turn", turn)
     network.let_go(0)
     expect(page.locator(".toast-wrap")).to_contain_text("The rating that Early gave before is kept")
     expect(page.locator(".reveal")).to_have_count(0)
@@ -90,7 +90,7 @@ def test_a_rating_on_its_way_when_somebody_else_starts_stays_with_who_gave_it(pa
 
 
 def test_scores_seen_and_images_added_are_remembered_over_reload_tab_and_restart(browser, tmp_path):
-    seen, compared, added = LAKE, BLURRED, new_picture(tmp_path, 450)
+    seen, compared, added = LAKE, BLURRED, new_image(tmp_path, 450)
     with serve(tmp_path) as first, visit(browser, first.url) as page:
         score_of(page, seen)
         open_tab(page, "Compare")
@@ -98,21 +98,21 @@ def test_scores_seen_and_images_added_are_remembered_over_reload_tab_and_restart
         expect(page.locator("#compare-sides .side")).to_have_count(2)
         open_tab(page, "Rate")
         upload(page, "rate-files", seen, compared, added)
-        expect(page.locator("#rate-unrated")).to_contain_text("3 pictures that you added")
+        expect(page.locator("#rate-unrated")).to_contain_text("3 images that you added")
         page.reload()
         start_rating(page, "Ada")
-        expect(page.locator("#rate-picture .notice")).to_contain_text("kept as given after it")
+        expect(page.locator("#rate-image .notice")).to_contain_text("kept as given after it")
         choose_and_submit(page, 3)
         expect(page.locator(".reveal")).to_contain_text("given after seeing the score")
         state = page.context.storage_state()
     with serve(tmp_path) as second, visit(browser, second.url, storage_state=state) as page:
         start_rating(page, "Eve")  # in the same browser: what was seen in it counts for everybody
-        expect(page.locator("#rate-picture .notice")).to_contain_text("kept as given after it")
+        expect(page.locator("#rate-image .notice")).to_contain_text("kept as given after it")
         choose_and_submit(page, 3)
         expect(page.locator(".reveal")).to_contain_text("given after seeing the score")
         page.locator("#rate-next").click()
         expect(page.locator(".reveal")).to_have_count(0)
-        expect(page.locator("#rate-picture .notice")).to_have_count(0)
+        expect(page.locator("#rate-image .notice")).to_have_count(0)
         choose_and_submit(page, 4)
         expect(page.locator(".reveal")).to_contain_text("given blind")
         store = open_annotations(second.data)
@@ -122,9 +122,9 @@ def test_scores_seen_and_images_added_are_remembered_over_reload_tab_and_restart
 
 
 def test_what_cannot_be_shown_stops_nobody_and_the_owner_is_told(browser, tmp_path):
-    lost, kept = (new_picture(tmp_path, width) for width in (460, 461))
+    lost, kept = (new_image(tmp_path, width) for width in (460, 461))
     misnamed = tmp_path / "photo.heic"  # a JPEG by its bytes
-    misnamed.write_bytes(new_picture(tmp_path, 462).read_bytes())
+    misnamed.write_bytes(new_image(tmp_path, 462).read_bytes())
     with serve(tmp_path) as server, visit(browser, server.url) as page:
         store = open_annotations(server.data)
         for path in (lost, kept):
@@ -132,17 +132,17 @@ def test_what_cannot_be_shown_stops_nobody_and_the_owner_is_told(browser, tmp_pa
         os.unlink(store.image_path(image_sha256(lost.read_bytes())))
         open_tab(page, "Rate")
         upload(page, "rate-files", misnamed)
-        expect(page.locator("#rate-unrated")).to_contain_text("1 picture that you added")
+        expect(page.locator("#rate-unrated")).to_contain_text("1 image that you added")
         start_rating(page, "Bob")
         choose_and_submit(page, 4)
         expect(page.locator(".reveal")).to_contain_text("given blind")
         page.locator("#rate-next").click()
-        expect(page.locator("#rate-picture .notice")).to_contain_text("Images that cannot be shown are skipped, here 1")
+        expect(page.locator("#rate-image .notice")).to_contain_text("Images that cannot be shown are skipped, here 1")
         expect(page.locator(".progress p")).to_have_text("1 of 2 rated")
         choose_and_submit(page, 2)
         expect(page.locator(".reveal")).to_be_visible()
         page.locator("#rate-next").click()
-        expect(page.locator("#rate-picture")).to_contain_text("You have rated every picture that is here")
+        expect(page.locator("#rate-image")).to_contain_text("You have rated every image that is here")
         rated = {rating.sha256 for rating in store.ratings_of("Bob")}
         assert rated == {image_sha256(path.read_bytes()) for path in (misnamed, kept)}
         assert store.image_path(image_sha256(misnamed.read_bytes())).suffix == ".jpg"

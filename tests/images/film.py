@@ -23,7 +23,7 @@ def unit(vectors):
 
 
 def developed(light, seed, exposure=1.0, grain=0.006, vignette=0.25, glow=0.06):
-    """Linear light [H, W, 3] -> picture: down from supersampling, lens glow, filmic curve, a little grain."""
+    """Linear light [H, W, 3] -> image: down from supersampling, lens glow, filmic curve, a little grain."""
     height, width = light.shape[0] // SUPERSAMPLING, light.shape[1] // SUPERSAMPLING
     light = light[: height * SUPERSAMPLING, : width * SUPERSAMPLING]
     light = np.minimum(light, 12).reshape(height, SUPERSAMPLING, width, SUPERSAMPLING, 3).mean(axis=(1, 3)) * exposure
@@ -33,8 +33,8 @@ def developed(light, seed, exposure=1.0, grain=0.006, vignette=0.25, glow=0.06):
     curved = light * (2.51 * light + 0.03) / (light * (2.43 * light + 0.59) + 0.14)
     pixels = np.clip(curved, 0, 1) ** (1 / 2.2)
     pixels = pixels + np.random.default_rng(seed).normal(0, grain, pixels.shape)
-    picture = Image.fromarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8))
-    return picture.filter(ImageFilter.UnsharpMask(radius=1.0, percent=45, threshold=1))
+    image = Image.fromarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8))
+    return image.filter(ImageFilter.UnsharpMask(radius=1.0, percent=45, threshold=1))
 
 
 def blurred(light, sigma):

@@ -9,7 +9,7 @@ class Land:
     """A landscape given by its height over the plane, seen by a camera at the origin that looks along +z."""
 
     def __init__(self, size, height, camera_height, horizon, focal, near, far, steps=900):
-        """size in pixels; horizon as a fraction from the top; focal length in picture widths."""
+        """size in pixels; horizon as a fraction from the top; focal length in image widths."""
         self.columns, self.rows = size
         self.height, self.camera_height = height, camera_height
         self.focal = focal * self.columns

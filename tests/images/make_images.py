@@ -1,4 +1,4 @@
-"""Renders the example pictures of the page and of the tests, each from nothing but numpy and a seed.
+"""Renders the example images of the page and of the tests, each from nothing but numpy and a seed.
 
     python tests/images/make_images.py [--only NAME] [--width 768] [--out tests/images]
 
@@ -29,14 +29,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", choices=SCENES, help="render one scene only")
     parser.add_argument("--width", type=int, default=768, help="in pixels (768)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder for the pictures (this one)")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder for the images (this one)")
     options = parser.parse_args()
     size = (options.width * SUPERSAMPLING, options.width * 2 // 3 * SUPERSAMPLING)
     for scene in [options.only] if options.only else SCENES:
-        picture = SCENES[scene](size)
+        image = SCENES[scene](size)
         for name, damage in COPIES[scene].items():
             path = options.out / f"{scene}_{name}.jpg"
-            shown = damage(picture) if damage else picture
+            shown = damage(image) if damage else image
             shown.save(path, quality=86 if name != "noisy" else 70, subsampling=0 if not damage else 2, optimize=True)
             print(f"{path} {path.stat().st_size // 1000} kB")
 

@@ -2,10 +2,10 @@
 
     python tests/load/busy_machine.py [--rounds 8]
 
-Prints a table: the median of milliseconds from pixels to score of one picture of 512 x 512, on the machine as it is, with one core taken
+Prints a table: the median of milliseconds from pixels to score of one image of 512 x 512, on the machine as it is, with one core taken
 by a process that computes without end, and with all taken. All policies are measured in turn within each round, so that what else
-the machine does disturbs all alike. "as shipped" is what model/common/threads.py sets. The last columns are for two pictures at once, in
-two threads: pictures a second.
+the machine does disturbs all alike. "as shipped" is what model/common/threads.py sets. The last columns are for two images at once, in
+two threads: images a second.
 """
 
 import argparse
@@ -33,11 +33,11 @@ POLICIES = {
     "1,000 spins": {"GOMP_SPINCOUNT": "1000"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
-PICTURES = 4  # of each policy in each round
+IMAGES = 4  # of each policy in each round
 
 
 def serve() -> None:
-    """The child: for each line of stdin, how many threads score at once; answers with seconds of each picture and of all."""
+    """The child: for each line of stdin, how many threads score at once; answers with seconds of each image and of all."""
     from PIL import Image
 
     from model.scoring.scorer import load_scorer
@@ -46,7 +46,7 @@ def serve() -> None:
     prepared = scorer.backbone.prepare(Image.effect_noise((512, 512), 50).convert("RGB"))
 
     def work(times: list[float]) -> None:
-        for _ in range(PICTURES):
+        for _ in range(IMAGES):
             start = time.perf_counter()
             scorer.assess_prepared([prepared], [""], 1)
             times.append(time.perf_counter() - start)

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from PIL import Image, ImageCms
 
-from tests.bad_images import bomb, picture
+from tests.bad_images import bomb, sample_image
 
 SIZE = (12_000, 8_333)  # just below 100 megapixels
 
@@ -45,7 +45,7 @@ print(seconds, peak() - before, taken() - before, pixels)
 
 
 def photo(mode: str = "RGB") -> Image.Image:
-    return picture(1500, 1041).resize(SIZE, Image.Resampling.NEAREST).convert(mode)
+    return sample_image(1500, 1041).resize(SIZE, Image.Resampling.NEAREST).convert(mode)
 
 
 def saved(format: str, mode: str = "RGB", **options) -> Callable[[], bytes]:

@@ -1,4 +1,4 @@
-"""How many operations one picture takes at mPLUG-Owl2's shapes, by the single forward and by the upstream baseline.
+"""How many operations one image takes at mPLUG-Owl2's shapes, by the single forward and by the upstream baseline.
 
     python tests/load/operations.py
 

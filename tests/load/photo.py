@@ -22,7 +22,7 @@ from PIL import Image
 from model.backbones.mplug_owl2.pixels import MplugOwl2Pixels
 from model.backbones.nano.network import NanoProcessor, build_tokenizer
 from model.bench.measures import seconds
-from model.bench.report import write_pictures
+from model.bench.report import write_images
 from model.common.allocator import keep_freed_memory
 from model.images.decoding import open_image
 
@@ -32,13 +32,13 @@ SIZE = (4000, 3000)
 
 def stages(path: Path) -> dict[str, float]:
     """Milliseconds of each stage."""
-    data, picture = path.read_bytes(), open_image(path)
+    data, image = path.read_bytes(), open_image(path)
     nano, owl = NanoProcessor(build_tokenizer()), MplugOwl2Pixels(448)
     works = {
         "libjpeg decodes": lambda: Image.open(io.BytesIO(data)).load(),
         "`open_image`, whole": lambda: open_image(path),
-        "to nano's pixels": lambda: nano.pixels(picture),
-        "to mPLUG-Owl2's pixels": lambda: owl.pixels(picture),
+        "to nano's pixels": lambda: nano.pixels(image),
+        "to mPLUG-Owl2's pixels": lambda: owl.pixels(image),
     }
     return {name: round(1000 * min(seconds(work) for _ in range(REPEATS)), 1) for name, work in works.items()}
 
@@ -55,7 +55,7 @@ def main() -> None:
         print(json.dumps(stages(arguments.kept or arguments.started)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        (path,) = write_pictures(Path(folder), SIZE, 1)
+        (path,) = write_images(Path(folder), SIZE, 1)
         columns = [
             json.loads(subprocess.run([sys.executable, __file__, how, path], capture_output=True, check=True).stdout)
             for how in ("--started", "--kept")

@@ -28,7 +28,7 @@ import httpx
 from PIL import Image
 
 from annotations import open_annotations
-from model.bench.report import write_pictures
+from model.bench.report import write_images
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 300  # seconds for one action
@@ -160,7 +160,7 @@ def main() -> None:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(given.visitors + 1) as pool:
-        photos = write_pictures(Path(folder), PHOTO, 3)
+        photos = write_images(Path(folder), PHOTO, 3)
         rate(Path(folder, "data"), given.rated)
         command = [sys.executable, "app.py", "--data-dir", f"{folder}/data", "--port", str(port)]
         environment = os.environ | {"GRADIO_TEMP_DIR": f"{folder}/uploads", "GRADIO_ANALYTICS_ENABLED": "False"}

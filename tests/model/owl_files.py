@@ -1,4 +1,4 @@
-"""The files of a set of fixtures: pictures, what lies beside the weights, and weights in the published containers."""
+"""The files of a set of fixtures: images, what lies beside the weights, and weights in the published containers."""
 
 from pathlib import Path
 
@@ -12,27 +12,27 @@ from tests.model.owl_reference import State
 from tests.model.owl_shapes import MEAN, STD, Shape, Text, pixels_of
 
 
-def write_pictures(folder: Path, shape: Shape, count: int, name: str) -> list[Image.Image]:
+def write_images(folder: Path, shape: Shape, count: int, name: str) -> list[Image.Image]:
     random = np.random.default_rng(shape.seed)
-    pictures = []
+    images = []
     for n in range(count):
-        width, height = shape.pictures[n % len(shape.pictures)]
+        width, height = shape.images[n % len(shape.images)]
         colours = random.integers(0, 256, (5, 4, 3), dtype=np.uint8)
-        picture = Image.fromarray(colours).resize((width, height), Image.Resampling.BICUBIC)
+        image = Image.fromarray(colours).resize((width, height), Image.Resampling.BICUBIC)
         folder.mkdir(parents=True, exist_ok=True)
-        picture.save(folder / name.format(n))
-        pictures.append(picture)
-    return pictures
+        image.save(folder / name.format(n))
+        images.append(image)
+    return images
 
 
 def pixels_in(kind: Path, shape: Shape) -> torch.Tensor:
-    pictures = [Image.open(path).convert("RGB") for path in sorted((kind / "inputs").glob("image_*.png"))]
-    return torch.stack([pixels_of(picture, shape.side)[1] for picture in pictures])
+    images = [Image.open(path).convert("RGB") for path in sorted((kind / "inputs").glob("image_*.png"))]
+    return torch.stack([pixels_of(image, shape.side)[1] for image in images])
 
 
 def write_inputs(kind: Path, shape: Shape) -> torch.Tensor:
-    for n, picture in enumerate(write_pictures(kind / "inputs", shape, len(shape.pictures), "image_{}.png")):
-        pixels_of(picture, shape.side)[0].save(kind / "inputs" / f"square_{n}.png")
+    for n, image in enumerate(write_images(kind / "inputs", shape, len(shape.images), "image_{}.png")):
+        pixels_of(image, shape.side)[0].save(kind / "inputs" / f"square_{n}.png")
     return pixels_in(kind, shape)
 
 

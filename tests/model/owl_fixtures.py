@@ -48,12 +48,12 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
     return load_file(path)
 
 
-def pictures(kind: Path) -> list[Image.Image]:
-    """The test pictures, decoded."""
-    return [Image.open(path).convert("RGB") for path in picture_files(kind)]
+def images(kind: Path) -> list[Image.Image]:
+    """The test images, decoded."""
+    return [Image.open(path).convert("RGB") for path in image_files(kind)]
 
 
-def picture_files(kind: Path) -> list[Path]:
+def image_files(kind: Path) -> list[Path]:
     """Their files, by number."""
     return sorted((kind / "inputs").glob("image_*"), key=lambda path: int(path.stem.removeprefix("image_")))
 

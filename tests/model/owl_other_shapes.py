@@ -14,7 +14,7 @@ from model.backbones.mplug_owl2.prompts import prompt_text
 from model.common.json_files import write_json
 from model.readouts.levels import LEVEL_WORDS
 from tests.model.owl_adapters import write_adapters, write_lora_reference
-from tests.model.owl_files import write_checkpoints, write_inputs, write_pictures
+from tests.model.owl_files import write_checkpoints, write_images, write_inputs
 from tests.model.owl_fixtures import PROMPT_NAMES
 from tests.model.owl_reference import NO_LABEL, State, at_the_end, losses, regressed, whole
 from tests.model.owl_shapes import QUESTIONS, SHAPES, Shape, Text, draw, pixels_of, settings_of, with_positions
@@ -43,9 +43,9 @@ def levels_of(logits: torch.Tensor, level_ids: list[int]) -> dict:
 def write_training(kind: Path, shape: Shape, config: dict, state: State, text: Text, answers: list[str]) -> dict:
     """training/ of a kind; gives the batch."""
     folder, samples, examples, pixels = kind / "training", [], [], []
-    pictures = write_pictures(folder / "images", shape, len(answers), "h{}.png")
+    images = write_images(folder / "images", shape, len(answers), "h{}.png")
     scores = [0.5 + 4 * n / len(answers) for n in range(len(answers))]
-    for n, (picture, answer) in enumerate(zip(pictures, answers, strict=True)):
+    for n, (image, answer) in enumerate(zip(images, answers, strict=True)):
         question = QUESTIONS[n % len(QUESTIONS)]
         turns = [
             {"from": "human", "value": f"{question}\n<|image|>"},
@@ -53,7 +53,7 @@ def write_training(kind: Path, shape: Shape, config: dict, state: State, text: T
         ]
         samples.append({"image": f"images/h{n}.png", "gt_score": scores[n], "conversations": turns})
         examples.append(text.example(question, answer))
-        pixels.append(pixels_of(picture, shape.side)[1])
+        pixels.append(pixels_of(image, shape.side)[1])
     length = max(len(ids) for ids, _ in examples)
     batch = {
         "input_ids": torch.tensor([ids + [0] * (length - len(ids)) for ids, _ in examples]),
@@ -67,7 +67,7 @@ def write_training(kind: Path, shape: Shape, config: dict, state: State, text: T
 
 
 def write_expanded(folder: Path, state: State, config: dict, batch: State) -> None:
-    """What the batch is once the pictures' rows stand in it."""
+    """What the batch is once the images' rows stand in it."""
     rows, real, kinds = [], [], []
     with torch.no_grad():
         for ids, image in zip(batch["input_ids"].tolist(), batch["images"], strict=True):
@@ -190,7 +190,7 @@ def taught(state: State, config: dict, batch: State, ids: list[int]) -> dict:
 
 
 def label_places(batch: State, ids: list[int], config: dict):
-    """Picture, prompt and place in the expanded sequence of each score token that is a label."""
+    """Image, prompt and place in the expanded sequence of each score token that is a label."""
     rows = config["visual_config"]["visual_abstractor"]["num_learnable_queries"]
     for image, row, labels in zip(batch["images"], batch["input_ids"].tolist(), batch["labels"].tolist(), strict=True):
         for place, label in enumerate(labels):

@@ -99,7 +99,7 @@ def abstractor(state: State, config: dict, tokens: torch.Tensor, taps: State) ->
 
 
 def by_kind(of_image: torch.Tensor, rows: torch.Tensor, text, image) -> torch.Tensor:
-    """`image` of the rows that a picture gave, `text` of the others."""
+    """`image` of the rows that an image gave, `text` of the others."""
     return torch.where(of_image[None, :, None], image(rows), text(rows))
 
 
@@ -138,7 +138,7 @@ def decoder(state: State, config: dict, rows: torch.Tensor, of_image: torch.Tens
 
 
 def whole(state: State, config: dict, pixels: torch.Tensor, ids: list[int]) -> State:
-    """Every tap, under the fixtures' names, of pictures [B, 3, S, S] or clips [B, n, 3, S, S] after one prompt with one image mark."""
+    """Every tap, under the fixtures' names, of images [B, 3, S, S] or clips [B, n, 3, S, S] after one prompt with one image mark."""
     taps: State = {}
     frames = pixels.to(state["lm_head.weight"].dtype).reshape(-1, *pixels.shape[-3:])
     shown = abstractor(state, config, vision(state, config, frames, taps), taps)

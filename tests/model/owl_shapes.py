@@ -20,7 +20,7 @@ QUESTIONS = ["How would you rate the quality of this image?", "Rate the quality 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a set of fixtures may differ in. pictures: (width, height) of each. tokens: how many score tokens."""
+    """What a set of fixtures may differ in. images: (width, height) of each. tokens: how many score tokens."""
 
     seed: int
     hidden: int
@@ -37,7 +37,7 @@ class Shape:
     alpha: int
     positions: int
     shards: int
-    pictures: tuple[tuple[int, int], ...]
+    images: tuple[tuple[int, int], ...]
     groups: tuple[tuple[int, ...], ...]
 
     @property
@@ -62,7 +62,7 @@ SHAPES = {
         alpha=4,
         positions=1024,
         shards=3,
-        pictures=((101, 40), (30, 77), (50, 50), (1, 60)),
+        images=((101, 40), (30, 77), (50, 50), (1, 60)),
         groups=((0,), (1, 2, 3), (3, 0)),
     ),
     "narrow": Shape(
@@ -81,7 +81,7 @@ SHAPES = {
         alpha=16,
         positions=256,
         shards=2,
-        pictures=((64, 64), (200, 90)),
+        images=((64, 64), (200, 90)),
         groups=((1,), (0, 1)),
     ),
 }
@@ -160,7 +160,7 @@ def tokenizer(shape: Shape) -> sentencepiece.SentencePieceProcessor:
 
 
 def draw(config: dict, random: torch.Generator) -> State:
-    """Weights that let a picture's content reach the score, rounded to float16 as in files."""
+    """Weights that let an image's content reach the score, rounded to float16 as in files."""
     with torch.device("meta"):
         places = MplugOwl2Model(MplugOwl2Config.from_dict(config)).state_dict()
     state = {}
@@ -210,11 +210,11 @@ class Text:
         return self.pieces.piece_to_id(text)
 
 
-def pixels_of(picture: Image.Image, side: int) -> tuple[Image.Image, torch.Tensor]:
-    """The picture padded to a square, and what the model sees of it."""
-    longer = max(picture.size)
+def pixels_of(image: Image.Image, side: int) -> tuple[Image.Image, torch.Tensor]:
+    """The image padded to a square, and what the model sees of it."""
+    longer = max(image.size)
     square = Image.new("RGB", (longer, longer), tuple(int(255 * m) for m in MEAN))
-    square.paste(picture, ((longer - picture.width) // 2, (longer - picture.height) // 2))
+    square.paste(image, ((longer - image.width) // 2, (longer - image.height) // 2))
     seen = np.asarray(square.resize((side, side), Image.Resampling.BICUBIC), dtype=np.float64) * (1 / 255)
     seen = (seen.astype(np.float32) - np.float32(MEAN)) / np.float32(STD)
     return square, torch.from_numpy(seen).permute(2, 0, 1).contiguous()

@@ -1,6 +1,6 @@
-"""Builds folders in the layouts in which the data sets are published, with a handful of pictures that we draw ourselves.
+"""Builds folders in the layouts in which the data sets are published, with a handful of images that we draw ourselves.
 
-The header lines and the way pictures are named are the published ones; figures are made up but for those that a test says are not.
+The header lines and the way images are named are the published ones; figures are made up but for those that a test says are not.
 """
 
 import shutil
@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.bad_images import picture
+from tests.bad_images import sample_image
 
 
 def draw(folder: Path, names) -> None:
-    """Pictures of 24 x 24 under these names."""
+    """Images of 24 x 24 under these names."""
     folder.mkdir(parents=True, exist_ok=True)
     first = None
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if first is None or first.suffix != path.suffix:
-            picture(24, 24).save(path)
+            sample_image(24, 24).save(path)
             first = path
         else:
             shutil.copy(first, path)
@@ -83,7 +83,7 @@ def kadid(folder: Path, turned: bool = False) -> Path:
 
 
 def live_wild(folder: Path) -> Path:
-    """LIVE-Wild: seven training pictures first, in a folder of their own, then the others."""
+    """LIVE-Wild: seven training images first, in a folder of their own, then the others."""
     from scipy.io import savemat
 
     names = [f"t{n}.bmp" for n in range(1, 8)] + ["3.bmp", "4.bmp", "1024.JPG"]

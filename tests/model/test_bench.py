@@ -65,7 +65,7 @@ def tiny(kind):
     return random_vlm(TINY_TEXT, TINY_VISION | {"num_position_embeddings": 16}, pixels, CPU, None)
 
 
-def pictures():
+def images():
     ramp = Image.linear_gradient("L")
     return [Image.merge("RGB", [ramp.rotate(turn), ramp, ramp.rotate(90)]) for turn in (0, 90, 180)]
 
@@ -73,11 +73,11 @@ def pictures():
 @pytest.mark.parametrize("kind, steps", [("nano", 2), ("owl", 2), ("vlm", 1)])
 def test_single_forward_and_plain_way_give_equal_scores(kind, steps):
     scorer = Scorer(kind, "random", tiny(kind))
-    prepared = [scorer.backbone.prepare(picture) for picture in pictures()]
+    prepared = [scorer.backbone.prepare(image) for image in images()]
     here = [assessment.score for assessment in scorer.assess_prepared(prepared, [""] * 3, 3)]
     low, high = scorer.scale
     assert all(low < score < high for score in here)
-    assert len({round(score, 3) for score in here}) == 3  # the pictures reach the scores, so equality says something
+    assert len({round(score, 3) for score in here}) == 3  # the images reach the scores, so equality says something
     assert read_as_upstream(scorer.backbone, prepared).score.tolist() == pytest.approx(here, abs=1e-5)
     assert forwards(scorer.backbone) == steps
 
@@ -85,7 +85,7 @@ def test_single_forward_and_plain_way_give_equal_scores(kind, steps):
 @pytest.mark.parametrize("kind", ["nano", "owl", "vlm"])
 def test_plain_way_runs_lm_head_at_every_position_of_every_step(kind):
     backbone = tiny(kind)
-    prepared = [backbone.prepare(picture) for picture in pictures()[:2]]
+    prepared = [backbone.prepare(image) for image in images()[:2]]
     rows = []
     hook = backbone.model.get_output_embeddings().register_forward_hook(lambda *call: rows.append(call[2].shape[1]))
     whole_forward(backbone, prepared, 0)
@@ -97,8 +97,8 @@ def test_plain_way_runs_lm_head_at_every_position_of_every_step(kind):
 def test_products_convolutions_and_attention_are_counted():
     a, b = torch.randn(3, 5), torch.randn(5, 7)
     assert count_flops(lambda: a @ b) == 2 * 3 * 5 * 7
-    picture = torch.randn(1, 3, 8, 8)
-    assert count_flops(lambda: nn.functional.conv2d(picture, torch.randn(4, 3, 2, 2), stride=2)) == 2 * 16 * 4 * 12
+    image = torch.randn(1, 3, 8, 8)
+    assert count_flops(lambda: nn.functional.conv2d(image, torch.randn(4, 3, 2, 2), stride=2)) == 2 * 16 * 4 * 12
     query, keys = torch.randn(1, 2, 16, 8), torch.randn(1, 2, 24, 8)
     attend = nn.functional.scaled_dot_product_attention
     with torch.inference_mode():
@@ -164,7 +164,7 @@ def test_command_prints_one_json_object(monkeypatch, capsys):
     assert status == 0 and report["model"] == "random nano" and report["parameters"] == 5_895_153
     assert {"device", "dtype", "processor", "cores", "threads", "torch", "load_ms"} <= report.keys()
     stages = {"decode_ms", "preprocess_ms", "vision_ms", "llm_ms", "head_ms", "file_to_score_ms"}
-    assert {size: set(times) for size, times in report["one_picture"].items()} == {
+    assert {size: set(times) for size, times in report["one_image"].items()} == {
         "512x512": stages,
         "12 megapixels": stages,
     }
@@ -174,7 +174,7 @@ def test_command_prints_one_json_object(monkeypatch, capsys):
         assert row["plain_forwards"] == 2 and row["largest_score_difference"] < 1e-5
         assert {"images_per_second", "plain_images_per_second", "speedup", "speedup_range"} <= row.keys()
         assert {"vision_ms", "llm_ms", "head_ms", "peak_memory_mb", "matmul_gflops", "matmul_share"} <= row.keys()
-    assert report["files"]["files"] == report["files"]["batch_size"] and report["files"]["pictures_per_second"] > 0
+    assert report["files"]["files"] == report["files"]["batch_size"] and report["files"]["images_per_second"] > 0
 
 
 def test_model_and_random_shape_exclude_each_other(monkeypatch, capsys):

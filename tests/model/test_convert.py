@@ -18,14 +18,14 @@ from model.backbones.mplug_owl2.network import MplugOwl2Model
 from model.backbones.mplug_owl2.processor import MplugOwl2Processor
 from model.common.errors import ModelLoadError
 from model.convert import main
-from tests.model.owl_fixtures import BASE, QALIGN, QSCORER, backbone_of, load_bin, pictures
+from tests.model.owl_fixtures import BASE, QALIGN, QSCORER, backbone_of, images, load_bin
 
 WHOLE = [BASE, QALIGN / "checkpoint_bin", QSCORER / "checkpoint_bin", QSCORER / "merged"]
 
 
 def answers(folder: Path, base: Path | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     scorer = backbone_of(folder, base)
-    return scorer.ask([scorer.prepare(picture) for picture in pictures(QSCORER)])
+    return scorer.ask([scorer.prepare(image) for image in images(QSCORER)])
 
 
 def same(found, expected) -> bool:
@@ -51,7 +51,7 @@ def test_a_converted_model_loads_in_the_transformers_manner_with_nothing_missing
     found, report = MplugOwl2Model.from_pretrained(tmp_path / "out", dtype="float32", output_loading_info=True)
     assert not any(report.values())
     scorer = MplugOwl2Backbone(found, MplugOwl2Processor.from_pretrained(tmp_path / "out"))
-    assert same(scorer.ask([scorer.prepare(picture) for picture in pictures(QSCORER)]), answers(folder))
+    assert same(scorer.ask([scorer.prepare(image) for image in images(QSCORER)]), answers(folder))
 
 
 def test_a_large_model_is_written_in_shards(tmp_path, monkeypatch):
@@ -107,7 +107,7 @@ def test_plain_peft_loads_the_converted_lora(tmp_path):
     bare, processor = load_model(find_layout(tmp_path / "out", BASE), merge=False)
     PeftModel.from_pretrained(bare, tmp_path / "out")
     scorer = MplugOwl2Backbone(bare, processor)
-    hidden, _ = scorer.ask([scorer.prepare(picture) for picture in pictures(QSCORER)])
+    hidden, _ = scorer.ask([scorer.prepare(image) for image in images(QSCORER)])
     torch.testing.assert_close(hidden, answers(QSCORER / "adapter", BASE)[0], atol=1e-5, rtol=0)
 
 

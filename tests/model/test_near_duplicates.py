@@ -24,7 +24,7 @@ def rows(name):
 def test_darker_blurred_smaller_and_compressed_copies_are_grouped_and_others_are_not(tmp_path):
     pytest.importorskip("imagehash")
     first, second, third = scene(1), scene(2), scene(3)
-    pictures = {
+    images = {
         "first.png": first,
         "dark.png": ImageEnhance.Brightness(first).enhance(0.6),
         "second.png": second,
@@ -32,9 +32,9 @@ def test_darker_blurred_smaller_and_compressed_copies_are_grouped_and_others_are
         "compressed.jpg": second.resize((200, 200)),
         "alone.png": third,
     }
-    for name, image in pictures.items():
+    for name, image in images.items():
         image.save(tmp_path / name)
-    names = list(pictures)
+    names = list(images)
     groups = group_hashes(hash_files([tmp_path / name for name in names]))
     assert [{names[n] for n in group} for group in groups] == [
         {"first.png", "dark.png"},
@@ -70,7 +70,7 @@ def test_the_command_reads_the_data_sets_layout_and_a_wrong_folder_is_one_senten
     (tmp_path / "Test (Images and MOS).csv").write_text("Image Name,MOS\na (3).jpg,.5\na (4).jpg,.4\n")
     assert near_duplicates.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.startswith(
-        "1 of 2 test pictures have a near-duplicate in train, 1 are left; 2 of 3 training"
+        "1 of 2 test images have a near-duplicate in train, 1 are left; 2 of 3 training"
     )
     assert (
         tmp_path / "biq2021_near_duplicates.csv"

@@ -6,7 +6,7 @@ import pytest
 
 from model import precision
 from model.scoring.scorer import load_scorer
-from tests.model.owl_fixtures import QALIGN, picture_files
+from tests.model.owl_fixtures import QALIGN, image_files
 
 
 def lines(monkeypatch, capsys, *arguments) -> list[dict]:
@@ -17,7 +17,7 @@ def lines(monkeypatch, capsys, *arguments) -> list[dict]:
 
 def test_each_dtype_says_how_far_its_scores_are_from_float32(monkeypatch, capsys):
     monkeypatch.setattr(precision, "DTYPES", ("float32", "bfloat16"))
-    model, paths = str(QALIGN / "checkpoint_bin"), picture_files(QALIGN)
+    model, paths = str(QALIGN / "checkpoint_bin"), image_files(QALIGN)
     exact, half = lines(monkeypatch, capsys, "--model", model, *paths)
     assert exact["largest_difference"] == 0 and half["weights_mb"] == pytest.approx(exact["weights_mb"] / 2, abs=0.01)
     scores = [[a.score for a in load_scorer(model, dtype=d).assess_files(paths)] for d in ("float32", "bfloat16")]
@@ -25,9 +25,9 @@ def test_each_dtype_says_how_far_its_scores_are_from_float32(monkeypatch, capsys
     assert max(differences) > 0 and half["largest_difference"] == pytest.approx(max(differences), abs=1e-6)
 
 
-def test_what_a_model_cannot_do_is_said_and_a_missing_picture_ends_it(monkeypatch, capsys):
+def test_what_a_model_cannot_do_is_said_and_a_missing_image_ends_it(monkeypatch, capsys):
     monkeypatch.setattr(precision, "DTYPES", ("float32", "8bit"))
-    last = lines(monkeypatch, capsys, *picture_files(QALIGN))[1]
+    last = lines(monkeypatch, capsys, *image_files(QALIGN))[1]
     assert last["dtype"] == "8bit" and "bfloat16" in last["error"]
     monkeypatch.setattr("sys.argv", ["precision", "no/such.png"])
     assert precision.main() == 2 and "no such file" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What a model notices of damage, on the shipped nano and one small picture."""
+"""What a model notices of damage, on the shipped nano and one small image."""
 
 import json
 from pathlib import Path
@@ -39,12 +39,12 @@ def told(*arguments):
     return python_m("model.sensitivity", *arguments)
 
 
-def test_nano_notices_blur_and_sees_the_undamaged_picture_alike_in_each_kind(tmp_path):
-    picture = Path(__file__).parents[1] / "images" / "forest_pristine.jpg"
-    Image.open(picture).resize((256, 192)).save(tmp_path / "forest.png")
+def test_nano_notices_blur_and_sees_the_undamaged_image_alike_in_each_kind(tmp_path):
+    image = Path(__file__).parents[1] / "images" / "forest_pristine.jpg"
+    Image.open(image).resize((256, 192)).save(tmp_path / "forest.png")
     found = json.loads(told(tmp_path, "--format", "json").stdout)
     scores = {row["kind"]: row["scores"] for row in found["damage"]}
-    assert found["pictures"] == 1 and list(scores) == list(KINDS)
+    assert found["images"] == 1 and list(scores) == list(KINDS)
     assert len({whole for whole, *_ in scores.values()}) == 1
     assert scores["gaussian_blur"][-1] < scores["gaussian_blur"][0] - 0.5
 
@@ -52,6 +52,6 @@ def test_nano_notices_blur_and_sees_the_undamaged_picture_alike_in_each_kind(tmp
 def test_what_cannot_be_read_is_named(tmp_path):
     missing = told(tmp_path / "absent.png")
     assert missing.returncode == 2 and "absent.png: no such file" in missing.stderr
-    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "notes.txt").write_text("not an image")
     text = told(tmp_path / "notes.txt")
     assert text.returncode == 2 and "notes.txt: not an image" in text.stderr

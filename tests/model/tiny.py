@@ -1,4 +1,4 @@
-"""A tiny nano with random weights and a gallery of rated pictures: enough to train in a second."""
+"""A tiny nano with random weights and a gallery of rated images: enough to train in a second."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,14 +50,14 @@ def tiny_base(folder: Path, kind: str = "score_token", seed: int = 0, scale=Scal
 
 
 def enliven(model: NanoModel) -> None:
-    """Make an untrained encoder as lively as a trained one: with the weights that transformers draws it hardly sees the picture."""
+    """Make an untrained encoder as lively as a trained one: with the weights that transformers draws it hardly sees the image."""
     for part in model.encoder.modules():
         if isinstance(part, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(part.weight)
 
 
 def gallery(folder: Path, count: int = 12) -> list[RatedImage]:
-    """`count` pictures of rising brightness and grain, rated 1.5 to 4.5 in turn."""
+    """`count` images of rising brightness and grain, rated 1.5 to 4.5 in turn."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(3)
     rated = []
@@ -70,7 +70,7 @@ def gallery(folder: Path, count: int = 12) -> list[RatedImage]:
 
 
 def rate(data: Path, rated: Sequence[RatedImage], **how) -> None:
-    """Keep Ada's rating of each picture in the data folder; `how` as record_rating takes it."""
+    """Keep Ada's rating of each image in the data folder; `how` as record_rating takes it."""
     annotations = open_annotations(data)
     for record in rated:
         annotations.record_rating("Ada", record.image.read_bytes(), record.mos, suffix="png", **how)

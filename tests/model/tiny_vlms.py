@@ -117,7 +117,7 @@ def qwen2_5_vl():
 
 
 def smolvlm():
-    """Pictures cut into tiles, a video processor that needs torchvision."""
+    """Images cut into tiles, a video processor that needs torchvision."""
     tiles = [f"<row_{row}_col_{col}>" for row in range(1, 5) for col in range(1, 5)]
     special = ["<|im_start|>", "<end_of_utterance>", "<pad>", "<image>", "<fake_token_around_image>", "<global-img>"]
     words = tokenizer([*special, *tiles], SMOLVLM, image_token="<image>", end_of_utterance_token="<end_of_utterance>")
@@ -140,7 +140,7 @@ def smolvlm():
 
 
 def llava_onevision():
-    """Pictures in tiles of the best of several resolutions; how many tokens they take depends on their proportions."""
+    """Images in tiles of the best of several resolutions; how many tokens they take depends on their proportions."""
     words = tokenizer(["<|im_start|>", "<|im_end|>", "<pad>", "<image>", "<video>"], chatml("<image>\n"))
     words.eos_token, words.pad_token = "<|im_end|>", "<pad>"
     pinpoints = [[28, 28], [28, 56], [56, 28], [56, 56]]
@@ -187,7 +187,7 @@ def internvl():
 
 
 def gemma3():
-    """Pictures attended to in both directions, a template that begins with <bos>."""
+    """Images attended to in both directions, a template that begins with <bos>."""
     special = ["<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>"]
     named = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
     words = tokenizer([*special, "<image_soft_token>"], GEMMA, **named)
@@ -236,7 +236,7 @@ def write_vlm(folder: Path, family: str) -> Path:
 
 @torch.no_grad()
 def enliven(model: PreTrainedModel) -> None:
-    """Weights wide enough that a picture's content reaches the logits: as transformers draws them they hardly differ."""
+    """Weights wide enough that an image's content reaches the logits: as transformers draws them they hardly differ."""
     for parameter in model.parameters():
         if parameter.dim() > 1:
             fan_in = parameter[0].numel()

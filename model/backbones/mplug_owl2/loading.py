@@ -190,7 +190,7 @@ def complete_config(layout: Layout, processor: MplugOwl2Processor) -> MplugOwl2C
         raise ModelLoadError(f"{layout.folder / CONFIG} cannot be used: {first_line(error)}.") from error
     if processor.side != config.vision.image_size:
         raise ModelLoadError(
-            f"{layout.folder / CONFIG} is for pictures of {config.vision.image_size} pixels a side, and the preprocessor_config.json "
+            f"{layout.folder / CONFIG} is for images of {config.vision.image_size} pixels a side, and the preprocessor_config.json "
             f"beside the tokenizer makes {processor.side}: these files are of different models."
         )
     return config

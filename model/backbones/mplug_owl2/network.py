@@ -88,7 +88,7 @@ class MplugOwl2Config(PreTrainedConfig):
 
     @property
     def rows_per_image(self) -> int:
-        """How many positions one picture takes in the sequence: the queries and the row that ends them."""
+        """How many positions one image takes in the sequence: the queries and the row that ends them."""
         return self.abstractor.num_learnable_queries + 1
 
 
@@ -307,7 +307,7 @@ class MplugOwl2Model(PreTrainedModel):
                 initialization.copy_(getattr(module, name), table)
 
     def encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Pictures [B, 3, S, S], or n frames each [B, n, 3, S, S], to image rows [B, 65 n, D]."""
+        """Images [B, 3, S, S], or n frames each [B, n, 3, S, S], to image rows [B, 65 n, D]."""
         frames = pixel_values.flatten(0, 1) if pixel_values.dim() == 5 else pixel_values
         rows = self.model.visual_abstractor(self.model.vision_model(frames))
         return rows.reshape(len(pixel_values), -1, rows.shape[-1])
@@ -325,7 +325,7 @@ class MplugOwl2Model(PreTrainedModel):
         return self.model(rows, slice(start, start + image_rows.shape[1]), last)
 
     def forward(self, pixel_values: torch.Tensor, input_ids: torch.Tensor) -> MplugOwl2Output:
-        """Pictures as for `encode`, ids [B, T] with one IMAGE_ID in each row, at the same place in all. Raises ValueError when not so."""
+        """Images as for `encode`, ids [B, T] with one IMAGE_ID in each row, at the same place in all. Raises ValueError when not so."""
         hidden = self.decode(self.encode(pixel_values), input_ids, image_position(input_ids))
         return MplugOwl2Output(hidden=hidden, logits=self.lm_head(hidden))
 

@@ -1,4 +1,4 @@
-"""Pictures to pixels for mPLUG-Owl2, exactly as the original programs did."""
+"""Images to pixels for mPLUG-Owl2, exactly as the original programs did."""
 
 import numpy as np
 import torch
@@ -23,21 +23,21 @@ class MplugOwl2Pixels:
         rescaled = (np.arange(256, dtype=np.float64) * (1 / 255)).astype(np.float32)[:, None]
         self._values = (rescaled - np.float32(self.mean)) / np.float32(self.std)  # [256, 3]: byte to pixel value
 
-    def pixels(self, picture: Image.Image) -> torch.Tensor:
-        """An RGB picture to [3, side, side] float32: padded to a square in the mean colour, resized, normalised."""
-        return torch.from_numpy(self._values[np.asarray(self.square(picture)), range(3)]).permute(2, 0, 1).contiguous()
+    def pixels(self, image: Image.Image) -> torch.Tensor:
+        """An RGB image to [3, side, side] float32: padded to a square in the mean colour, resized, normalised."""
+        return torch.from_numpy(self._values[np.asarray(self.square(image)), range(3)]).permute(2, 0, 1).contiguous()
 
-    def square(self, picture: Image.Image) -> Image.Image:
-        """The picture in the middle of a square of the mean colour, resized to `side` x `side`, 8 bits a channel.
+    def square(self, image: Image.Image) -> Image.Image:
+        """The image in the middle of a square of the mean colour, resized to `side` x `side`, 8 bits a channel.
 
-        Pillow resizes rows first and columns then, so a wide picture's rows are resized before it is padded: the same bytes for less work.
+        Pillow resizes rows first and columns then, so a wide image's rows are resized before it is padded: the same bytes for less work.
         """
-        width, height = picture.size
+        width, height = image.size
         longer = max(width, height)
         if width > height:
-            picture = picture.resize((self.side, height), self.resample)
+            image = image.resize((self.side, height), self.resample)
         if width != height:
-            padded = Image.new("RGB", (picture.width if width > height else longer, longer), self.padding)
-            padded.paste(picture, (0 if width > height else (longer - width) // 2, (longer - height) // 2))
-            picture = padded
-        return picture.resize((self.side, self.side), self.resample)
+            padded = Image.new("RGB", (image.width if width > height else longer, longer), self.padding)
+            padded.paste(image, (0 if width > height else (longer - width) // 2, (longer - height) // 2))
+            image = padded
+        return image.resize((self.side, self.side), self.resample)

@@ -1,4 +1,4 @@
-"""Pictures to pixels and text to ids for mPLUG-Owl2, exactly as the original programs did.
+"""Images to pixels and text to ids for mPLUG-Owl2, exactly as the original programs did.
 
 Read from and written to the files of the published folders: preprocessor_config.json, tokenizer.model, added_tokens.json. The raw
 sentencepiece model encodes the text: today's LlamaTokenizer loses a token in one of the published prompts.
@@ -79,7 +79,7 @@ class MplugOwl2Processor(MplugOwl2Pixels):
             ) from error
         except (KeyError, TypeError, ValueError) as error:
             raise ModelLoadError(
-                f"{folder / PIXELS} does not say how pictures are prepared ({error}): download this file again."
+                f"{folder / PIXELS} does not say how images are prepared ({error}): download this file again."
             ) from error
 
     def save_pretrained(self, folder: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Between nano's encoder and its decoder: four feature maps, of a picture of any size, to 20 image tokens.
+"""Between nano's encoder and its decoder: four feature maps, of an image of any size, to 20 image tokens.
 
     maps --summarise--> features [B, 6112] --NanoConnector--> image tokens [B, 20, D]
 
@@ -28,7 +28,7 @@ def summarise(maps: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 class Standardised(nn.Module):
-    """Features [B, width] less their mean and by their standard deviation over the pictures that a training began with. In a trial
+    """Features [B, width] less their mean and by their standard deviation over the images that a training began with. In a trial
     on a frozen encoder (ss01 and ss02 of BIQ2021, 3 epochs of one seed) that raised the SRCC on the validation part from .752 to .777.
     Until `fit`, it changes nothing."""
 

@@ -2,7 +2,7 @@
 
 EfficientNet-Lite (Tan & Le 2019, arXiv 1905.11946; the Lite variant has no squeeze-and-excitation and uses ReLU6). Batch
 norm is folded into the convolutions when the ImageNet weights are read, so that what remains is convolutions with a bias
-and ReLU6: fewer passes over memory, no batch statistics, and a picture's features never depend on its batch.
+and ReLU6: fewer passes over memory, no batch statistics, and an image's features never depend on its batch.
 """
 
 import torch
@@ -19,7 +19,7 @@ STAGES = (
     (5, 2, 6, 112, 192, 4),
     (3, 1, 6, 192, 320, 1),
 )
-TAPS = (2, 4, 10, 15)  # the blocks after which each resolution ends: 1/4, 1/8, 1/16 and 1/32 of the picture's side
+TAPS = (2, 4, 10, 15)  # the blocks after which each resolution ends: 1/4, 1/8, 1/16 and 1/32 of the image's side
 TAP_CHANNELS = (24, 40, 112, 320)
 BATCH_NORM_EPS = 1e-3
 
@@ -56,7 +56,7 @@ class InvertedBottleneck(nn.Module):
 
 
 class LiteEncoder(nn.Module):
-    """Pictures [B, 3, H, W] (H, W multiples of 32, values (rgb - 127) / 128) to four feature maps, finest first."""
+    """Images [B, 3, H, W] (H, W multiples of 32, values (rgb - 127) / 128) to four feature maps, finest first."""
 
     def __init__(self):
         super().__init__()
@@ -78,10 +78,10 @@ class LiteEncoder(nn.Module):
 
 
 def channel_statistics(feature_map: torch.Tensor) -> torch.Tensor:
-    """A feature map [B, C, H, W] to each channel's mean and standard deviation over the picture, side by side [B, 2C]."""
+    """A feature map [B, C, H, W] to each channel's mean and standard deviation over the image, side by side [B, 2C]."""
     mean = feature_map.mean((2, 3), keepdim=True)
     variance = (feature_map - mean).square().mean((2, 3))  # torch.var_mean is six times slower on channels_last
-    return torch.cat([mean.flatten(1), (variance + 1e-6).sqrt()], 1)  # a flat picture has a gradient too
+    return torch.cat([mean.flatten(1), (variance + 1e-6).sqrt()], 1)  # a flat image has a gradient too
 
 
 @torch.no_grad()

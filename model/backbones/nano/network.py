@@ -1,6 +1,6 @@
-"""nano: a multimodal LLM small enough to ship, that scores a picture on a laptop's CPU.
+"""nano: a multimodal LLM small enough to ship, that scores an image on a laptop's CPU.
 
-    picture [3, H, W] --LiteEncoder--> four feature maps --NanoConnector--> 20 image tokens of the decoder's width
+    image [3, H, W] --LiteEncoder--> four feature maps --NanoConnector--> 20 image tokens of the decoder's width
     image tokens + words of the prompt --LlamaModel--> hidden states --lm_head--> logits over a vocabulary of words,
     level words and score tokens
 
@@ -120,7 +120,7 @@ class NanoModel(PreTrainedModel):
         self.lm_head = value
 
     def encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Pictures [B, 3, H, W] to image tokens [B, 20, D]."""
+        """Images [B, 3, H, W] to image tokens [B, 20, D]."""
         maps = self.encoder(pixel_values.contiguous(memory_format=torch.channels_last))
         return self.connector(summarise(maps))
 
@@ -152,24 +152,24 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def target_size(width: int, height: int, side: int) -> tuple[int, int]:
-    """The size that nano looks at: the area of a `side` x `side` square in the picture's own proportions, each side a
+    """The size that nano looks at: the area of a `side` x `side` square in the image's own proportions, each side a
     multiple of 32 and at least 64. Proportions beyond 16:1 are squeezed to it."""
     ratio = min(max(width / height, 1 / 16), 16) ** 0.5
     return max(64, round(side * ratio / 32) * 32), max(64, round(side / ratio / 32) * 32)
 
 
 class NanoProcessor(ProcessorMixin):
-    """Pictures to pixel tensors, text to ids."""
+    """Images to pixel tensors, text to ids."""
 
     def __init__(self, tokenizer=None, side: int = SIDE, **kwargs):
         self.side = side
         super().__init__(tokenizer, **kwargs)
 
-    def pixels(self, picture: Image.Image) -> torch.Tensor:
-        """An RGB picture of any size to [3, H, W] float32, (rgb - 127) / 128, H and W by `target_size`."""
-        size = target_size(*picture.size, self.side)
+    def pixels(self, image: Image.Image) -> torch.Tensor:
+        """An RGB image of any size to [3, H, W] float32, (rgb - 127) / 128, H and W by `target_size`."""
+        size = target_size(*image.size, self.side)
         # reducing_gap lets a photograph of many megapixels be box-filtered down first; at 3 the result looks the same.
-        small = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+        small = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
         return (torch.from_numpy(np.array(small, dtype=np.float32)) - 127.0).div_(128.0).permute(2, 0, 1)
 
     def prompt_ids(self, answer: str = "") -> torch.Tensor:

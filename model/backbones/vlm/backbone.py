@@ -1,6 +1,6 @@
 """Any VLM: every AutoModelForImageTextToText of transformers that has a chat template, as a backbone of a scorer.
 
-    picture + question --chat template--> prompt, "The quality of the image is" appended --model--> the next token
+    image + question --chat template--> prompt, "The quality of the image is" appended --model--> the next token
 
 The template of the model itself builds the prompt, the stem of the answer follows, and hidden state and logits are read at
 the one position that predicts the next token: a level word (zero-shot, or as Q-ReAlign was trained) or a score token
@@ -33,7 +33,7 @@ LENGTH_STEP = 256  # prompts of one batch differ by less than this many position
 
 @dataclass(frozen=True)
 class Prepared:
-    """One picture as the model takes it: text inputs [1, T] and vision inputs, whose first axis counts pictures or patches."""
+    """One image as the model takes it: text inputs [1, T] and vision inputs, whose first axis counts images or patches."""
 
     text: dict[str, torch.Tensor]
     vision: dict[str, torch.Tensor]
@@ -48,7 +48,7 @@ class Prepared:
 
     @property
     def shape_key(self) -> tuple:
-        """Pictures with equal keys may share a batch: their vision inputs agree but for the first axis, along which they are
+        """Images with equal keys may share a batch: their vision inputs agree but for the first axis, along which they are
         joined, and their prompts are of like length; the shorter ones are padded."""
         shapes = tuple((name, tuple(tensor.shape[1:])) for name, tensor in sorted(self.vision.items()))
         return (self.length // LENGTH_STEP, *shapes)
@@ -116,20 +116,18 @@ class VlmBackbone(Backbone):
         return torch.tensor(ids)
 
     def prepare(self, image: Image.Image) -> Prepared:
-        """An RGB picture to what the model takes; the work that needs no model. Raises ImageError for one that it cannot take."""
+        """An RGB image to what the model takes; the work that needs no model. Raises ImageError for one that it cannot take."""
         try:
             inputs = self.processor(images=[image], text=[self.prompt], return_tensors="pt", **self._special)
         except ValueError as error:  # Qwen-VL: sides in proportions beyond 200:1
             size = f"{image.width} x {image.height}"
-            raise ImageError(
-                f"a picture of {size} pixels is refused by this model: {str(error).rstrip('.')}"
-            ) from error
+            raise ImageError(f"an image of {size} pixels is refused by this model: {str(error).rstrip('.')}") from error
         text = {name: inputs[name] for name in TEXT_INPUTS if name in inputs}
         return Prepared(text, {name: tensor for name, tensor in inputs.items() if name not in text})
 
     @torch.no_grad()
     def ask(self, batch: Sequence[Prepared]) -> tuple[torch.Tensor, torch.Tensor]:
-        last = torch.tensor([[picture.length - 1] for picture in batch])
+        last = torch.tensor([[image.length - 1] for image in batch])
         hidden, logits = self.at_positions(batch, last)
         return hidden[:, 0], logits[:, 0]
 
@@ -188,18 +186,18 @@ class VlmBackbone(Backbone):
     def collate(self, batch: Sequence[Prepared], answers: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
         """The inputs of a forward pass, on the model's device. Text is padded on the right: in a causal model no position sees
         what comes after it, and every prompt begins at position 0 as it does alone."""
-        width = max(picture.length for picture in batch) + (0 if answers is None else answers.shape[1])
+        width = max(image.length for image in batch) + (0 if answers is None else answers.shape[1])
         inputs = {}
         for name in batch[0].text:
             rows = []
-            for number, picture in enumerate(batch):
-                row = picture.text[name][0]
+            for number, image in enumerate(batch):
+                row = image.text[name][0]
                 if answers is not None:
                     row = torch.cat([row, self._answer_part(name, answers[number])])
                 rows.append(F.pad(row, (0, width - len(row)), value=self._pad_id() if name == "input_ids" else 0))
             inputs[name] = torch.stack(rows).to(self.device)
         for name in batch[0].vision:
-            joined = torch.cat([picture.vision[name] for picture in batch])
+            joined = torch.cat([image.vision[name] for image in batch])
             inputs[name] = joined.to(self.device, self.dtype if joined.is_floating_point() else joined.dtype)
         return inputs
 
@@ -214,7 +212,7 @@ class VlmBackbone(Backbone):
 
 
 def prompt_text(processor: ProcessorMixin, settings: VlmReadout) -> str:
-    """The model's own chat template around one picture and the question, then the stem of the answer."""
+    """The model's own chat template around one image and the question, then the stem of the answer."""
     content = [{"type": "image"}, {"type": "text", "text": settings.question}]
     template = processor.chat_template or processor.tokenizer.chat_template
     prompt = processor.tokenizer.apply_chat_template(

@@ -111,7 +111,7 @@ def load_vlm(
     except UNREADABLE as error:
         if "torchvision" in str(error).lower():
             raise ModelLoadError(
-                f"{folder} holds a model of type '{config.model_type}', whose pictures transformers prepares by torchvision only, "
+                f"{folder} holds a model of type '{config.model_type}', whose images transformers prepares by torchvision only, "
                 "which this program does without: choose another model."
             ) from error
         raise ModelLoadError(

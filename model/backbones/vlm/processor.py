@@ -2,7 +2,7 @@
 
 transformers builds a family's processor from a tokenizer, an image processor and, for most families, a video processor; the
 video processors need torchvision, so AutoProcessor refuses whole families on a machine without it. Here the family's own
-processor class is used with its video part left empty: what it does with a picture and a text is unchanged.
+processor class is used with its video part left empty: what it does with an image and a text is unchanged.
 """
 
 from inspect import signature
@@ -17,7 +17,7 @@ PARTS = ("tokenizer", "image_processor")
 
 
 def load_processor(folder: Path, config: PreTrainedConfig, max_pixels: int | None = None) -> ProcessorMixin:
-    """The processor of the model in `folder`, for pictures and text only; it has a chat template. Runs no code from the folder.
+    """The processor of the model in `folder`, for images and text only; it has a chat template. Runs no code from the folder.
     max_pixels: see `cap_pixels`.
 
     Raises ModelLoadError when there is no such processor or no chat template, and what transformers raises for files that
@@ -25,7 +25,7 @@ def load_processor(folder: Path, config: PreTrainedConfig, max_pixels: int | Non
     """
     if type(config) not in PROCESSOR_MAPPING:
         raise ModelLoadError(
-            f"{folder} holds a model of type '{config.model_type}', for which transformers has no processor of pictures and "
+            f"{folder} holds a model of type '{config.model_type}', for which transformers has no processor of images and "
             "text: choose another model."
         )
     family = PROCESSOR_MAPPING[type(config)]
@@ -46,8 +46,8 @@ def load_processor(folder: Path, config: PreTrainedConfig, max_pixels: int | Non
 
 
 def cap_pixels(image_processor: BaseImageProcessor, most: int) -> None:
-    """Lower to `most` the pixels that an image processor of dynamic resolution leaves of a picture; it shrinks larger ones and keeps
-    their proportions. One of fixed resolution, or that cuts a picture into a bounded number of tiles, stays as it is.
+    """Lower to `most` the pixels that an image processor of dynamic resolution leaves of an image; it shrinks larger ones and keeps
+    their proportions. One of fixed resolution, or that cuts an image into a bounded number of tiles, stays as it is.
 
     Dynamic ones (Qwen-VL, GLM-V and their kin) merge patches into tokens, and call the area that they allow `longest_edge`.
     """

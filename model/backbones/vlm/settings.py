@@ -21,7 +21,7 @@ class VlmReadout:
     """How a VLM is asked and read. kind: "level" or "score_token"; tokens: worst to best; scale: of the score.
 
     thinking: False tells the chat template to open no chain of thought (templates that know none ignore it); None leaves the
-    template's own default. regressor_widths: of a score_token readout's regressor. max_pixels: of a picture, for models of dynamic
+    template's own default. regressor_widths: of a score_token readout's regressor. max_pixels: of an image, for models of dynamic
     resolution; None leaves it to the model's own settings.
     """
 

@@ -31,9 +31,9 @@ from tests.model.tiny import gallery, tiny_base
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder with two bases, the pictures, and an adapter of each base in adapters/."""
+    """A folder with two bases, the images, and an adapter of each base in adapters/."""
     folder = tmp_path_factory.mktemp("made")
-    rated = gallery(folder / "pictures")
+    rated = gallery(folder / "images")
     for kind in ("score_token", "level"):
         base = tiny_base(folder / kind, kind)
         fine_tune(rated, str(base), folder / "adapters" / f"of-{kind}", Options(rank=4, learning_rate=3e-3, epochs=5))
@@ -52,7 +52,7 @@ def load(made, adapter):
 
 @pytest.mark.parametrize("kind", ["score_token", "level"])
 def test_plain_peft_loads_the_adapter_and_gives_the_same_scores(made, kind):
-    paths = sorted((made / "pictures").iterdir())
+    paths = sorted((made / "images").iterdir())
     assessed = list(load_scorer(f"{made / kind}+of-{kind}", adapters=made / "adapters").assess_files(paths))
     base = NanoModel.from_pretrained(made / kind)
     plain = PeftModel.from_pretrained(base, made / "adapters" / f"of-{kind}").eval()

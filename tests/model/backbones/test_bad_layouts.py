@@ -86,7 +86,7 @@ BAD = {
     "another kind of model": (BASE, change_config(model_type="llava"), ["config.json", "'llava'"]),
     "other sizes": (BASE, change_config(hidden_size=4096), ["of shape", "the model needs"]),
     "odd rope": (BASE, change_config(rope_scaling={"type": "linear", "factor": 2.0}), ["rope_scaling"]),
-    "other picture size": (BASE, change_config(visual_config={}), ["448 pixels", "different models"]),
+    "other image size": (BASE, change_config(visual_config={}), ["448 pixels", "different models"]),
     "shards without their index": (BASE, remove("pytorch_model.bin.index.json"), [".bin.index.json", "download it"]),
     "width in words": (BASE, change_config(hidden_size="wide"), ["config.json", "hidden_size", "'wide'"]),
     "no heads": (BASE, change_config(num_attention_heads=0, num_key_value_heads=0), ["num_attention_heads", "is 0"]),

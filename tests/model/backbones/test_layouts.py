@@ -11,7 +11,7 @@ from model.backbones.mplug_owl2.layouts import find_layout
 from model.backbones.mplug_owl2.loading import attach_lora, load_model
 from model.backbones.weight_files import WeightFile
 from model.common.errors import ModelLoadError
-from tests.model.owl_fixtures import BASE, QALIGN, QSCORER, assert_near, backbone_of, copied, facts, load_bin, pictures
+from tests.model.owl_fixtures import BASE, QALIGN, QSCORER, assert_near, backbone_of, copied, facts, images, load_bin
 
 SHARDS = sorted(set(facts(BASE / "pytorch_model.bin.index.json")["weight_map"].values()))
 SHARD = SHARDS[-1]
@@ -29,7 +29,7 @@ LAYOUTS = [
 
 
 def raw_scores(found: MplugOwl2Backbone) -> torch.Tensor:
-    hidden, _ = found.ask([found.prepare(picture) for picture in pictures(QSCORER)])
+    hidden, _ = found.ask([found.prepare(image) for image in images(QSCORER)])
     return found.readout.regressor(hidden.float()).detach()
 
 
@@ -67,7 +67,7 @@ def test_a_deqa_lora_is_known_from_a_q_scorer_one(tmp_path):
     for key in [key for key in update if "lora_A" in key]:
         weight = expected.get_submodule(key.removeprefix("base_model.model.").removesuffix(".lora_A.weight")).weight
         weight.data += scaling * update[key.replace("lora_A", "lora_B")].float() @ update[key].float()
-    batch = [found.prepare(picture) for picture in pictures(QALIGN)]
+    batch = [found.prepare(image) for image in images(QALIGN)]
     assert_near(found.ask(batch)[1], MplugOwl2Backbone(expected, processor).ask(batch)[1])
 
 
@@ -80,7 +80,7 @@ def test_a_whole_q_scorer_scores_as_the_original(folder):
 @pytest.mark.parametrize("folder", ["checkpoint_bin", "checkpoint_safetensors"])
 def test_a_level_model_answers_as_the_original(folder):
     found = backbone_of(QALIGN / folder)
-    logits = found.ask([found.prepare(picture) for picture in pictures(QALIGN)])[1]
+    logits = found.ask([found.prepare(image) for image in images(QALIGN)])[1]
     expected = facts(QALIGN / "outputs.json")["per_prompt"]["scorer_newline"]["level_logits"]
     assert_near(logits[:, found.readout.token_ids].flip(1), expected)
 
@@ -151,8 +151,8 @@ def test_an_adapter_without_a_config_takes_the_bases(tmp_path):
     folder = deqa_lora(tmp_path)
     expected = backbone_of(folder, BASE)
     (folder / "config.json").unlink()
-    picture = pictures(QALIGN)[0]
-    assert_near(*(s.ask([s.prepare(picture)])[1] for s in (backbone_of(folder, BASE), expected)), 0)
+    image = images(QALIGN)[0]
+    assert_near(*(s.ask([s.prepare(image)])[1] for s in (backbone_of(folder, BASE), expected)), 0)
 
 
 def test_a_q_scorer_adapter_without_a_config_brings_its_tokens(tmp_path):

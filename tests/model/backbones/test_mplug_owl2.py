@@ -15,7 +15,7 @@ from model.backbones.mplug_owl2.processor import BARE_PREFIX, MplugOwl2Processor
 from model.common.errors import ModelError
 from model.common.scale import Scale
 from model.readouts.reading import read_levels, read_score_token
-from tests.model.owl_fixtures import BASE, PROMPT_NAMES, QALIGN, QSCORER, assert_near, common, facts, pictures, tensors
+from tests.model.owl_fixtures import BASE, PROMPT_NAMES, QALIGN, QSCORER, assert_near, common, facts, images, tensors
 
 KINDS = [QSCORER, QALIGN]
 CHECKPOINT = "checkpoint_safetensors"
@@ -93,7 +93,7 @@ def test_every_intermediate_result_is_the_originals(kind, attention):
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_pixels_are_the_originals_bit_by_bit(kind):
     processor = MplugOwl2Processor.from_pretrained(kind / CHECKPOINT)
-    pixels = torch.stack([processor.pixels(picture) for picture in pictures(kind)])
+    pixels = torch.stack([processor.pixels(image) for image in images(kind)])
     assert torch.equal(pixels, tensors(kind / "activations.safetensors")["pixel_values"])
 
 
@@ -105,8 +105,8 @@ def test_q_scorers_answer_is_the_originals(name):
     plain = [n for n, word in enumerate(reference["step0_argmax_token"]) if word == BARE_PREFIX]
     assert plain  # for these the original says the prefix first; test_upstreams_two_greedy_steps has the others
     reference = {key: pick(values, plain) for key, values in reference.items()}
-    shown = pick(pictures(QSCORER), plain)
-    hidden, logits = scorer.ask([scorer.prepare(picture) for picture in shown])
+    shown = pick(images(QSCORER), plain)
+    hidden, logits = scorer.ask([scorer.prepare(image) for image in shown])
     with torch.inference_mode():
         reading = read_score_token(
             hidden, logits, scorer.readout.token_ids, scorer.readout.scale, scorer.readout.regressor
@@ -128,7 +128,7 @@ def test_upstreams_two_greedy_steps_are_reported(name):
     task, variant = PROMPT_NAMES[name]
     scorer = backbone(QSCORER, task=task, variant=variant)
     reference = facts(QSCORER / "outputs.json")["per_prompt"][name]
-    steps = scorer.check_steps([scorer.prepare(picture) for picture in pictures(QSCORER)])
+    steps = scorer.check_steps([scorer.prepare(image) for image in images(QSCORER)])
     assert [step.first for step in steps] == reference["step0_argmax_token"]
     assert [step.second for step in steps] == reference["step1_argmax_token"]
     assert [step.agrees for step in steps] == [word == BARE_PREFIX for word in reference["step0_argmax_token"]]
@@ -137,9 +137,9 @@ def test_upstreams_two_greedy_steps_are_reported(name):
 
 def test_a_model_that_would_have_said_another_word_is_found_out():
     scorer = backbone(QSCORER)
-    batch = [scorer.prepare(picture) for picture in pictures(QSCORER)]
+    batch = [scorer.prepare(image) for image in images(QSCORER)]
     other = int(scorer.readout.token_ids[0])
-    with torch.no_grad():  # its lm_head now prefers another token to the bare prefix, by a little for all pictures
+    with torch.no_grad():  # its lm_head now prefers another token to the bare prefix, by a little for all images
         scorer.model.lm_head.weight[other] = 1.5 * scorer.model.lm_head.weight[scorer.prompt_ids[-1]]
         ids = [*scorer.prompt_ids[:-1].tolist(), other]
         said = scorer.model(
@@ -155,7 +155,7 @@ def test_a_model_that_would_have_said_another_word_is_found_out():
 def test_level_models_take_no_two_steps():
     aligner = backbone(QALIGN)
     with pytest.raises(ModelError, match="takes one step"):
-        aligner.check_steps([aligner.prepare(pictures(QALIGN)[0])])
+        aligner.check_steps([aligner.prepare(images(QALIGN)[0])])
 
 
 @pytest.mark.parametrize("name", facts(QALIGN / "outputs.json")["per_prompt"])
@@ -163,7 +163,7 @@ def test_q_aligns_answer_is_the_originals(name):
     task, variant = PROMPT_NAMES[name]
     aligner = backbone(QALIGN, task=task, variant=variant)
     reference = facts(QALIGN / "outputs.json")["per_prompt"][name]
-    hidden, logits = aligner.ask([aligner.prepare(picture) for picture in pictures(QALIGN)])
+    hidden, logits = aligner.ask([aligner.prepare(image) for image in images(QALIGN)])
     reading = read_levels(logits, aligner.readout.token_ids, aligner.readout.scale)
     assert_near(logits[:, aligner.readout.token_ids].flip(1), reference["level_logits"])
     assert_near(reading.probabilities.flip(1), reference["level_probs"])
@@ -177,7 +177,7 @@ def test_q_aligns_answer_is_the_originals(name):
 def test_a_clip_scores_as_the_original_scores_it_alone(name):
     task, variant = PROMPT_NAMES[name]
     aligner = backbone(QALIGN, task=task, variant=variant)
-    outputs, shown = facts(QALIGN / "outputs.json"), pictures(QALIGN)
+    outputs, shown = facts(QALIGN / "outputs.json"), images(QALIGN)
     for group, reference in zip(outputs["video_groups"], outputs["video"][name], strict=True):
         clip = aligner.prepare_frames([shown[n] for n in group])
         hidden, logits = aligner.ask([clip])
@@ -188,9 +188,9 @@ def test_a_clip_scores_as_the_original_scores_it_alone(name):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_batch_answers_each_picture_as_alone(kind):
+def test_a_batch_answers_each_image_as_alone(kind):
     scorer = backbone(kind)
-    batch = [scorer.prepare(picture) for picture in pictures(kind)]
+    batch = [scorer.prepare(image) for image in images(kind)]
     together = scorer.ask(batch)
     for row, prepared in enumerate(batch):
         for found, alone in zip(together, scorer.ask([prepared]), strict=True):
@@ -199,7 +199,7 @@ def test_a_batch_answers_each_picture_as_alone(kind):
 
 def test_clips_of_one_length_answer_each_as_alone():
     aligner = backbone(QALIGN, task="video")
-    shown = pictures(QALIGN)
+    shown = images(QALIGN)
     clips = [aligner.prepare_frames([shown[a], shown[b]]) for a, b in ((0, 1), (-1, 0), (1, -1))]
     together = aligner.ask(clips)[1]
     for row, clip in enumerate(clips):
@@ -209,7 +209,7 @@ def test_clips_of_one_length_answer_each_as_alone():
 
 def test_clips_of_different_length_go_through_the_model_apart_and_score_as_alone():
     aligner = backbone(QALIGN, task="video", variant="github")
-    outputs, shown = facts(QALIGN / "outputs.json"), pictures(QALIGN)
+    outputs, shown = facts(QALIGN / "outputs.json"), images(QALIGN)
     clips = [aligner.prepare_frames([shown[n] for n in group]) for group in outputs["video_groups"]]
     assert len({clip.shape_key for clip in clips}) == len({len(group) for group in outputs["video_groups"]})
     scores = [
@@ -241,7 +241,7 @@ def test_what_was_saved_answers_the_same_when_loaded(kind, tmp_path):
     assert not any(report.values())
     again = MplugOwl2Backbone(model, MplugOwl2Processor.from_pretrained(tmp_path))
     assert again.readout.tokens == scorer.readout.tokens and torch.equal(again.prompt_ids, scorer.prompt_ids)
-    for found, expected in zip(*(s.ask([s.prepare(pictures(kind)[0])]) for s in (again, scorer)), strict=True):
+    for found, expected in zip(*(s.ask([s.prepare(images(kind)[0])]) for s in (again, scorer)), strict=True):
         assert_near(found, expected, 1e-6)
     assert isinstance(AutoConfig.from_pretrained(tmp_path), MplugOwl2Config)
 
@@ -259,8 +259,8 @@ def test_a_device_map_may_leave_parts_on_disk(tmp_path):
     ).eval()
     assert any(weight.is_meta for weight in model.model.visual_abstractor.parameters())
     split = MplugOwl2Backbone(model, expected.processor)
-    picture = pictures(QALIGN)[0]
-    assert_near(*(s.ask([s.prepare(picture)])[1] for s in (split, expected)))
+    image = images(QALIGN)[0]
+    assert_near(*(s.ask([s.prepare(image)])[1] for s in (split, expected)))
 
 
 def test_no_layer_is_split_over_devices():
@@ -339,7 +339,7 @@ def test_shapes_are_the_files_and_nobody_elses(tmp_path):
     assert found.model.config.rows_per_image == 8
     for name, tensor in expected.state_dict().items():
         assert torch.equal(tensor, found.model.state_dict()[name]), name
-    batch = [found.prepare(picture) for picture in pictures(QSCORER)]
+    batch = [found.prepare(image) for image in images(QSCORER)]
     hidden, _ = found.ask(batch)
     with torch.no_grad():
         direct = expected(torch.cat([p.pixels for p in batch]), found.prompt_ids.expand(len(batch), -1))

@@ -11,7 +11,7 @@ from model.backbones.mplug_owl2.processor import MplugOwl2Processor
 from model.backbones.mplug_owl2.prompts import prompt_text
 from model.common.errors import ModelLoadError
 from model.readouts.levels import LEVEL_WORDS
-from tests.model.owl_fixtures import PROMPT_NAMES, QALIGN, QSCORER, common, facts, picture_files, tensors
+from tests.model.owl_fixtures import PROMPT_NAMES, QALIGN, QSCORER, common, facts, image_files, tensors
 
 REAL = common("real_tokenizer_facts.json")
 REAL_NAMES = {  # the facts' names for task and variant
@@ -119,20 +119,20 @@ def test_training_batches_under_the_fixtures_own_tokenizers(kind):
 @pytest.mark.parametrize(
     "size", [(300, 200), (301, 200), (200, 301), (7, 90), (90, 7), (64, 64), (57, 56), (1, 1), (1000, 999)]
 )
-def test_a_picture_is_padded_and_resized_as_by_pillow_in_one_go(size):
+def test_an_image_is_padded_and_resized_as_by_pillow_in_one_go(size):
     processor = MplugOwl2Processor.from_pretrained(QSCORER / "checkpoint_safetensors")
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    picture, longer = Image.fromarray(noise), max(size)
+    image, longer = Image.fromarray(noise), max(size)
     padded = Image.new("RGB", (longer, longer), tuple(int(m * 255) for m in processor.mean))
-    padded.paste(picture, ((longer - size[0]) // 2, (longer - size[1]) // 2))
+    padded.paste(image, ((longer - size[0]) // 2, (longer - size[1]) // 2))
     expected = padded.resize((processor.side, processor.side), Image.Resampling.BICUBIC)
-    assert np.array_equal(processor.square(picture), expected)
+    assert np.array_equal(processor.square(image), expected)
 
 
 @pytest.mark.parametrize("kind", [QSCORER, QALIGN], ids=lambda kind: kind.name)
 def test_padding_is_the_originals(kind):
     processor = MplugOwl2Processor.from_pretrained(kind / "checkpoint_safetensors")
-    for path in picture_files(kind):
+    for path in image_files(kind):
         square = Image.open(path.with_name(path.name.replace("image", "square"))).convert("RGB")
         assert np.array_equal(processor.square(Image.open(path).convert("RGB")), processor.square(square))
 
@@ -158,7 +158,7 @@ SETTINGS = facts(QSCORER / "checkpoint_safetensors" / "preprocessor_config.json"
         ("preprocessor_config.json", None, "lacks preprocessor_config.json: copy"),
         ("preprocessor_config.json", '{"size": 4', "is not readable JSON"),
         ("preprocessor_config.json", "[]", "holds no JSON object"),
-        ("preprocessor_config.json", "{}", "does not say how pictures are prepared"),
+        ("preprocessor_config.json", "{}", "does not say how images are prepared"),
         ("preprocessor_config.json", json.dumps(SETTINGS | {"crop_size": 7}), "must be the same number"),
         ("added_tokens.json", '{"<score1>"', "is not readable JSON"),
     ],

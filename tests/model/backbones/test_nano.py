@@ -1,4 +1,4 @@
-"""The nano backbone: sizes, round trips, and that a picture's answer does not depend on its company."""
+"""The nano backbone: sizes, round trips, and that an image's answer does not depend on its company."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def model(processor) -> NanoModel:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[Image.Image]:
+def images() -> list[Image.Image]:
     return [
         Image.effect_noise((200, 150), 60).convert("RGB"),
         Image.linear_gradient("L").resize((200, 150)).convert("RGB"),
@@ -39,25 +39,25 @@ def pictures() -> list[Image.Image]:
 
 
 @torch.inference_mode()
-def answer(model: NanoModel, processor: NanoProcessor, pictures: list[Image.Image]):
-    pixels = torch.stack([processor.pixels(picture) for picture in pictures])
-    return model(pixels, processor.prompt_ids().expand(len(pictures), -1))
+def answer(model: NanoModel, processor: NanoProcessor, images: list[Image.Image]):
+    pixels = torch.stack([processor.pixels(image) for image in images])
+    return model(pixels, processor.prompt_ids().expand(len(images), -1))
 
 
-def test_a_batch_answers_each_picture_as_alone(model, processor, pictures):
-    together = answer(model, processor, pictures)
-    for row, picture in enumerate(pictures):
-        alone = answer(model, processor, [picture])
+def test_a_batch_answers_each_image_as_alone(model, processor, images):
+    together = answer(model, processor, images)
+    for row, image in enumerate(images):
+        alone = answer(model, processor, [image])
         torch.testing.assert_close(together.logits[row : row + 1], alone.logits, atol=1e-5, rtol=0)
         torch.testing.assert_close(together.hidden[row : row + 1], alone.hidden, atol=1e-5, rtol=0)
 
 
-def test_different_pictures_get_different_answers(model, processor, pictures):
-    logits = answer(model, processor, pictures).logits
+def test_different_images_get_different_answers(model, processor, images):
+    logits = answer(model, processor, images).logits
     assert (logits[0] - logits[1]).abs().max() > 1e-4
 
 
-def test_what_was_saved_answers_the_same_when_loaded(model, processor, pictures, tmp_path):
+def test_what_was_saved_answers_the_same_when_loaded(model, processor, images, tmp_path):
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
     again, report = NanoModel.from_pretrained(tmp_path, output_loading_info=True)
@@ -65,13 +65,13 @@ def test_what_was_saved_answers_the_same_when_loaded(model, processor, pictures,
     processor_again = NanoProcessor.from_pretrained(tmp_path)
     assert processor_again.side == processor.side
     assert torch.equal(processor_again.prompt_ids(), processor.prompt_ids())
-    expected = answer(model, processor, pictures)
-    found = answer(again.eval(), processor_again, pictures)
+    expected = answer(model, processor, images)
+    found = answer(again.eval(), processor_again, images)
     torch.testing.assert_close(found.logits, expected.logits, atol=1e-6, rtol=0)
 
 
-def test_later_words_do_not_change_what_was_predicted_before_them(model, processor, pictures):
-    pixels = processor.pixels(pictures[0])[None]
+def test_later_words_do_not_change_what_was_predicted_before_them(model, processor, images):
+    pixels = processor.pixels(images[0])[None]
     with torch.inference_mode():
         short = model(pixels, processor.prompt_ids()[None])
         long = model(pixels, processor.prompt_ids("<score3> . <eos>")[None])
@@ -85,7 +85,7 @@ def test_every_word_of_prompt_and_answer_is_in_the_vocabulary(processor):
 
 
 @pytest.mark.parametrize("size", [(512, 512), (1024, 768), (300, 2000), (4000, 3000), (20, 600)])
-def test_a_picture_is_looked_at_in_its_own_proportions_on_the_same_area(size):
+def test_an_image_is_looked_at_in_its_own_proportions_on_the_same_area(size):
     width, height = target_size(*size, 320)
     assert width % 32 == height % 32 == 0
     assert width * height == pytest.approx(320 * 320, rel=0.25)
@@ -99,7 +99,7 @@ def test_the_shipped_model_has_under_twenty_million_parameters(name):
     assert sum(p.numel() for p in model.parameters()) < 20e6
 
 
-def test_a_flat_picture_has_finite_gradients(model, processor):
+def test_a_flat_image_has_finite_gradients(model, processor):
     flat = processor.pixels(Image.new("RGB", (96, 96), "grey"))[None]
     model(flat, processor.prompt_ids()[None]).logits.sum().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from model.scoring.scorer import load_scorer
-from tests.model.owl_fixtures import OURS, QALIGN, QSCORER, assert_near, facts, pictures, tensors
+from tests.model.owl_fixtures import OURS, QALIGN, QSCORER, assert_near, facts, images, tensors
 from tests.model.owl_other_shapes import SHAPES, write_set
 from tests.model.owl_reference import losses, regressed, whole
 
@@ -45,7 +45,7 @@ def test_the_reference_gives_what_the_originals_gave(kind):
 
 
 def score(spec: str, kind: Path, **how) -> list[float]:
-    return [assessment.score for assessment in load_scorer(spec, **how).assess(pictures(kind))]
+    return [assessment.score for assessment in load_scorer(spec, **how).assess(images(kind))]
 
 
 def test_every_layout_of_another_shape_scores_as_the_reference(another):

@@ -44,7 +44,7 @@ def replace_in(path: Path, old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_a_folder_is_told_by_its_files_and_every_picture_is_found(name, tmp_path):
+def test_a_folder_is_told_by_its_files_and_every_image_is_found(name, tmp_path):
     images = read_dataset(BUILDERS[name](tmp_path / "anything"))
     assert {image.dataset for image in images} == {name} and {image.scale for image in images} == {SCALES[name]}
     assert [image.image for image in images if not image.image.is_file()] == []
@@ -82,7 +82,7 @@ def test_kadids_dmos_rises_with_quality_and_its_var_is_a_standard_deviation(tmp_
         assert all(round(value, 3) != image.std for value in variances)
 
 
-def test_csiqs_dmos_is_turned_over_and_its_pictures_are_named(tmp_path):
+def test_csiqs_dmos_is_turned_over_and_its_images_are_named(tmp_path):
     images = read_dataset(sets.csiq(tmp_path / "excel"))
     assert images[0].image == tmp_path / "excel" / "dst_imgs" / "AWGN" / "1600.AWGN.1.png"
     assert [image.mos for image in images] == pytest.approx([1 - 0.061989, 1 - 0.46748, 0.98, 0.17, 0.7])
@@ -91,7 +91,7 @@ def test_csiqs_dmos_is_turned_over_and_its_pictures_are_named(tmp_path):
     assert [(image.mos, image.content) for image in as_csv] == [(image.mos, image.content) for image in images]
 
 
-def test_live_wild_leaves_out_the_pictures_that_trained_the_raters(tmp_path):
+def test_live_wild_leaves_out_the_images_that_trained_the_raters(tmp_path):
     images = read_dataset(sets.live_wild(tmp_path))
     assert [image.image.name for image in images] == ["3.bmp", "4.bmp", "1024.JPG"]
     assert [(image.mos, image.std) for image in images][1] == (25.3353, pytest.approx(25.3353 / 4))
@@ -156,7 +156,7 @@ def test_a_table_that_lacks_a_column_or_its_rows_is_told_by_its_name(tmp_path):
         read_dataset(tmp_path / "biq")
 
 
-def test_of_two_pictures_of_one_name_the_one_less_deep_is_meant(tmp_path):
+def test_of_two_images_of_one_name_the_one_less_deep_is_meant(tmp_path):
     found = read_dataset(sets.agiqa(tmp_path))[0].image
     (found.parent / "a copy").mkdir()
     (found.parent / "a copy" / found.name).write_bytes(found.read_bytes())
@@ -253,19 +253,19 @@ def test_the_largest_std_hangs_on_how_many_rated(tmp_path):
             read(std, n)
 
 
-def test_a_folder_with_nothing_known_or_no_pictures_says_so(tmp_path):
+def test_a_folder_with_nothing_known_or_no_images_says_so(tmp_path):
     (tmp_path / "data.csv").write_text("a,b\n1,2\n")  # AGIQA-3K's name, with other columns
     with pytest.raises(DataError, match="holds no data set that is known here .*KonIQ-10k.*BIQ2021"):
         read_dataset(tmp_path)
     for path in (sets.kadid(tmp_path / "kadid") / "kadid10k" / "images").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match="the pictures are not there: I01_01_01.png and all others"):
+    with pytest.raises(DataError, match="the images are not there: I01_01_01.png and all others"):
         read_dataset(tmp_path / "kadid")
     with pytest.raises(DataError, match="leave out its images and scale"):
         read_dataset(tmp_path / "kadid", scale=Scale(1, 5))
 
 
-def test_a_missing_picture_is_left_to_be_reported_when_it_is_opened(tmp_path):
+def test_a_missing_image_is_left_to_be_reported_when_it_is_opened(tmp_path):
     (sets.kadid(tmp_path) / "kadid10k" / "images" / "I02_03_01.png").unlink()
     images = read_dataset(tmp_path)
     assert [image.image.is_file() for image in images] == [True, True, True, False, True]

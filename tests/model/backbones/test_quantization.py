@@ -12,7 +12,7 @@ from model.backbones.mplug_owl2.backbone import MplugOwl2Backbone
 from model.backbones.mplug_owl2.loading import sizes
 from model.backbones.mplug_owl2.quantization import is_quantized
 from model.common.errors import ModelLoadError
-from tests.model.owl_fixtures import BASE, QSCORER, ROOT, backbone_of, pictures
+from tests.model.owl_fixtures import BASE, QSCORER, ROOT, backbone_of, images
 
 FOLDERS = [(QSCORER / "merged", None), (QSCORER / "adapter", BASE)]
 
@@ -20,7 +20,7 @@ FOLDERS = [(QSCORER / "merged", None), (QSCORER / "adapter", BASE)]
 @torch.no_grad()
 def scores(folder, base, **how) -> tuple[torch.Tensor, MplugOwl2Backbone]:
     found = backbone_of(folder, base, **how)
-    hidden, _ = found.ask([found.prepare(picture) for picture in pictures(QSCORER)])
+    hidden, _ = found.ask([found.prepare(image) for image in images(QSCORER)])
     return found.readout.regressor(hidden.float()), found
 
 

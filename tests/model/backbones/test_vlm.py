@@ -42,75 +42,75 @@ def load(folder, readout=Q_REALIGN) -> VlmBackbone:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[Image.Image]:
+def images() -> list[Image.Image]:
     random = np.random.default_rng(1)
     return [Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in SIZES]
 
 
 def alike(batch):
-    """The prepared pictures in groups that may share a batch."""
+    """The prepared images in groups that may share a batch."""
     groups = {}
-    for picture in batch:
-        groups.setdefault(picture.shape_key, []).append(picture)
+    for image in batch:
+        groups.setdefault(image.shape_key, []).append(image)
     return list(groups.values())
 
 
-def test_a_batch_answers_each_picture_as_alone_whatever_it_is_padded_with(backbone, pictures):
-    groups = alike([backbone.prepare(picture) for picture in pictures])
+def test_a_batch_answers_each_image_as_alone_whatever_it_is_padded_with(backbone, images):
+    groups = alike([backbone.prepare(image) for image in images])
     assert max(map(len, groups)) > 2
     for batch in groups:
         hidden, logits = backbone.ask(batch)
-        for row, picture in enumerate(batch):
-            alone = backbone.ask([picture])
+        for row, image in enumerate(batch):
+            alone = backbone.ask([image])
             torch.testing.assert_close(hidden[row], alone[0][0], atol=1e-5, rtol=0)
             torch.testing.assert_close(logits[row], alone[1][0], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("family", ["qwen3_5", "qwen2_5_vl", "llava_onevision", "internvl"])
-def test_pictures_that_take_different_numbers_of_positions_share_a_batch(folders, pictures, family):
+def test_images_that_take_different_numbers_of_positions_share_a_batch(folders, images, family):
     backbone = load(folders(family))
-    groups = alike([backbone.prepare(picture) for picture in pictures])
-    assert max(len({picture.length for picture in batch}) for batch in groups) > 1
+    groups = alike([backbone.prepare(image) for image in images])
+    assert max(len({image.length for image in batch}) for batch in groups) > 1
 
 
 @torch.inference_mode()
-def test_what_is_read_is_what_the_plain_model_predicts_next(backbone, pictures):
+def test_what_is_read_is_what_the_plain_model_predicts_next(backbone, images):
     """The reference: the family's own forward on the processor's output, all positions, nothing of ours in between."""
-    for picture in pictures:
+    for image in images:
         text, bos = backbone.prompt, backbone.tokenizer.bos_token
         inputs = backbone.processor(
-            images=[picture], text=[text], add_special_tokens=not (bos and text.startswith(bos)), return_tensors="pt"
+            images=[image], text=[text], add_special_tokens=not (bos and text.startswith(bos)), return_tensors="pt"
         )
         output = backbone.model(**inputs, output_hidden_states=True)
-        hidden, logits = backbone.ask([backbone.prepare(picture)])
+        hidden, logits = backbone.ask([backbone.prepare(image)])
         torch.testing.assert_close(logits, output.logits[:, -1], atol=1e-5, rtol=0)
         torch.testing.assert_close(hidden, output.hidden_states[-1][:, -1], atol=1e-5, rtol=0)
 
 
-def test_lm_head_sees_one_position_of_each_picture(folders, pictures):
+def test_lm_head_sees_one_position_of_each_image(folders, images):
     backbone = load(folders("qwen3_5"))
     seen = []
     backbone.model.lm_head.register_forward_hook(lambda module, arguments, output: seen.append(output.shape))
-    backbone.ask([backbone.prepare(picture) for picture in pictures])
-    assert seen == [(len(pictures), 1, backbone.model.lm_head.out_features)]
+    backbone.ask([backbone.prepare(image) for image in images])
+    assert seen == [(len(images), 1, backbone.model.lm_head.out_features)]
 
 
-def test_different_pictures_get_different_answers(backbone, pictures):
-    first, second = (backbone.ask([backbone.prepare(picture)])[1] for picture in pictures[:2])
+def test_different_images_get_different_answers(backbone, images):
+    first, second = (backbone.ask([backbone.prepare(image)])[1] for image in images[:2])
     assert (first - second).abs().max() > 1e-2
 
 
-def test_threads_prepare_and_score_as_one_does(folders, pictures):
+def test_threads_prepare_and_score_as_one_does(folders, images):
     backbone = load(folders("qwen2_5_vl"))
 
-    def score(picture):
-        return backbone.ask([backbone.prepare(picture)])[1]
+    def score(image):
+        return backbone.ask([backbone.prepare(image)])[1]
 
-    expected = [score(picture) for picture in pictures]
+    expected = [score(image) for image in images]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(score, pictures * 4))
+        found = list(pool.map(score, images * 4))
     for number, logits in enumerate(found):
-        torch.testing.assert_close(logits, expected[number % len(pictures)], atol=1e-6, rtol=0)
+        torch.testing.assert_close(logits, expected[number % len(images)], atol=1e-6, rtol=0)
 
 
 def test_q_realign_is_asked_as_its_authors_ask_it(folders):
@@ -132,13 +132,13 @@ def test_the_models_own_template_asks_and_the_stem_begins_the_answer(folders):
     assert load(folders("smolvlm")).prompt.endswith("Assistant: The quality of the image is")
 
 
-def test_a_template_that_writes_bos_gets_no_second_one(folders, pictures):
+def test_a_template_that_writes_bos_gets_no_second_one(folders, images):
     backbone = load(folders("gemma3"))
-    ids = backbone.prepare(pictures[0]).text["input_ids"][0]
+    ids = backbone.prepare(images[0]).text["input_ids"][0]
     assert (ids == backbone.tokenizer.bos_token_id).sum() == 1
 
 
-def test_a_picture_that_the_model_refuses_is_an_image_error(folders):
+def test_an_image_that_the_model_refuses_is_an_image_error(folders):
     with pytest.raises(ImageError, match="3000 x 1 pixels is refused by this model: absolute aspect ratio"):
         load(folders("qwen3_5")).prepare(Image.new("RGB", (3000, 1)))
 
@@ -154,9 +154,9 @@ def test_words_that_begin_with_the_same_piece_are_refused(folders):
         load(folders("qwen3_5"), VlmReadout("level", ("excellent", "excellence"), (0.0, 1.0)))
 
 
-def test_q_realign_weighs_the_words_from_0_to_1_and_zero_shot_from_1_to_5(folders, pictures):
+def test_q_realign_weighs_the_words_from_0_to_1_and_zero_shot_from_1_to_5(folders, images):
     backbone = load(folders("qwen3_5"))
-    _, logits = backbone.ask([backbone.prepare(pictures[0])])
+    _, logits = backbone.ask([backbone.prepare(images[0])])
     ids = [backbone.tokenizer(f" {word}").input_ids[0] for word in ("excellent", "good", "fair", "poor", "bad")]
     score = (logits[0, ids].softmax(0) * torch.tensor([1, 0.75, 0.5, 0.25, 0])).sum()
     assert Q_REALIGN.scale == (0.0, 1.0) and ZERO_SHOT.scale == (1.0, 5.0)

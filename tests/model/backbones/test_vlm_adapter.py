@@ -30,7 +30,7 @@ ADAPTED = ("q_proj.weight", "v_proj.weight", "in_proj_qkv.weight")
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[Image.Image]:
+def images() -> list[Image.Image]:
     random = np.random.default_rng(2)
     grain = [random.integers(0, 100, (70, 90, 3)) + 40 * n for n in range(len(MOS))]
     return [Image.fromarray(pixels.astype(np.uint8)) for pixels in grain]
@@ -59,11 +59,11 @@ def loss_of(backbone: VlmBackbone, batch, mos: torch.Tensor) -> torch.Tensor:
 class Trained:
     """A tiny VLM of a family after three steps, with the losses on the way, and its adapter in `folder`."""
 
-    def __init__(self, family: str, place: Path, pictures):
+    def __init__(self, family: str, place: Path, images):
         self.family, self.base, self.folder = family, write_vlm(place / "base", family), place / "adapter"
         self.backbone = with_score_tokens(self.base)
         self.before = {name: tensor.clone() for name, tensor in self.backbone.model.state_dict().items()}
-        self.batch = [self.backbone.prepare(picture) for picture in pictures]
+        self.batch = [self.backbone.prepare(image) for image in images]
         untouched = self.backbone.ask(self.batch)
         self.backbone.adapt(rank=4)
         self.unchanged_by_attaching = [
@@ -81,13 +81,13 @@ class Trained:
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def trained(request, tmp_path_factory, pictures) -> Trained:
-    return Trained(request.param, tmp_path_factory.mktemp(request.param), pictures)
+def trained(request, tmp_path_factory, images) -> Trained:
+    return Trained(request.param, tmp_path_factory.mktemp(request.param), images)
 
 
 @pytest.fixture(scope="module")
-def qwen(tmp_path_factory, pictures) -> Trained:
-    return Trained("qwen3_5", tmp_path_factory.mktemp("qwen"), pictures)
+def qwen(tmp_path_factory, images) -> Trained:
+    return Trained("qwen3_5", tmp_path_factory.mktemp("qwen"), images)
 
 
 def test_a_new_adapter_changes_nothing_and_each_training_step_lowers_the_loss(trained):
@@ -103,14 +103,14 @@ def test_a_saved_adapter_scores_the_same_when_loaded(trained):
     assert (fresh - trained.scores).abs().max() > 1e-3  # or agreement would mean little
 
 
-def test_plain_peft_loads_the_adapter_and_gives_the_same_scores(trained, pictures):
+def test_plain_peft_loads_the_adapter_and_gives_the_same_scores(trained, images):
     model, processor = parts(trained.base)
     add_score_tokens(model, processor.tokenizer, SCORES)
     plain = PeftModel.from_pretrained(model, trained.folder).eval()
     text, bos = trained.backbone.prompt, processor.tokenizer.bos_token
-    for picture, expected in zip(pictures, trained.scores, strict=True):
+    for image, expected in zip(images, trained.scores, strict=True):
         inputs = processor(
-            images=[picture], text=[text], add_special_tokens=not (bos and text.startswith(bos)), return_tensors="pt"
+            images=[image], text=[text], add_special_tokens=not (bos and text.startswith(bos)), return_tensors="pt"
         )
         with torch.no_grad():
             hidden = plain(**inputs, output_hidden_states=True).hidden_states[-1][:, -1]
@@ -191,15 +191,13 @@ def test_the_loss_is_what_the_plain_model_says_of_the_whole_answer(qwen):
 
 
 @pytest.mark.parametrize("readout", [Q_REALIGN, ZERO_SHOT])
-def test_the_loss_of_a_batch_of_unlike_lengths_is_the_mean_of_each_alone(tmp_path, pictures, readout):
+def test_the_loss_of_a_batch_of_unlike_lengths_is_the_mean_of_each_alone(tmp_path, images, readout):
     model, processor = parts(write_vlm(tmp_path, "llava_onevision"))
     backbone = VlmBackbone(model, processor, readout)
-    batch = [
-        backbone.prepare(picture.resize(size)) for picture, size in zip(pictures, [(90, 70), (64, 64)], strict=False)
-    ]
+    batch = [backbone.prepare(image.resize(size)) for image, size in zip(images, [(90, 70), (64, 64)], strict=False)]
     assert batch[0].length != batch[1].length and batch[0].shape_key == batch[1].shape_key
     mos = torch.tensor([0.3, 0.9])
-    alone = torch.stack([loss_of(backbone, [picture], mos[n : n + 1]) for n, picture in enumerate(batch)])
+    alone = torch.stack([loss_of(backbone, [image], mos[n : n + 1]) for n, image in enumerate(batch)])
     torch.testing.assert_close(loss_of(backbone, batch, mos), alone.mean(), atol=1e-4, rtol=0)
 
 
@@ -210,10 +208,10 @@ def test_the_answer_that_is_taught_is_stem_token_full_stop_and_end(qwen):
     assert answered.ids[0, answered.read_at] == backbone.readout.token_ids[3]
 
 
-def test_a_level_readout_is_fine_tuned_without_a_regressor(tmp_path, pictures):
+def test_a_level_readout_is_fine_tuned_without_a_regressor(tmp_path, images):
     base = write_vlm(tmp_path / "base", "qwen2_5_vl")
     backbone = VlmBackbone(*parts(base), Q_REALIGN)
-    batch, mos = [backbone.prepare(picture) for picture in pictures], (MOS - 1) / 4
+    batch, mos = [backbone.prepare(image) for image in images], (MOS - 1) / 4
     backbone.adapt(rank=4)
     optimizer = torch.optim.Adam([weight for weight in backbone.model.parameters() if weight.requires_grad], lr=3e-3)
     before = batch_gradients(backbone, [(batch, Lesson(mos))], backbone.losses)

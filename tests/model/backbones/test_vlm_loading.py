@@ -35,7 +35,7 @@ def copy(qwen, tmp_path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def picture() -> Image.Image:
+def image() -> Image.Image:
     return Image.fromarray(np.random.default_rng(3).integers(0, 256, (80, 100, 3), dtype=np.uint8))
 
 
@@ -45,13 +45,13 @@ def edit(path: Path, **changes) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_was_saved_answers_the_same_when_loaded(tmp_path, picture, family):
+def test_what_was_saved_answers_the_same_when_loaded(tmp_path, image, family):
     first = load_vlm(write_vlm(tmp_path / "first", family))
     shutil.copytree(tmp_path / "first", tmp_path / "second", ignore=shutil.ignore_patterns("*.safetensors"))
     first.model.save_pretrained(tmp_path / "second", max_shard_size="60kB")
     assert len(list((tmp_path / "second").glob("model-*.safetensors"))) > 1
     second = load_vlm(tmp_path / "second")
-    expected, found = (backbone.ask([backbone.prepare(picture)]) for backbone in (first, second))
+    expected, found = (backbone.ask([backbone.prepare(image)]) for backbone in (first, second))
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
@@ -64,7 +64,7 @@ def test_a_folder_is_asked_zero_shot_unless_a_readout_is_given_or_lies_in_it(cop
     assert (backbone.readout.tokens, backbone.readout.scale) == (("bad", "good"), (0, 10))
 
 
-def test_an_adapter_comes_with_its_own_readout(qwen, tmp_path, picture):
+def test_an_adapter_comes_with_its_own_readout(qwen, tmp_path, image):
     tokens = ("<score1>", "<score2>", "<score3>")
     readout = VlmReadout("score_token", tokens, Scale(0.0, 100.0), thinking=False, regressor_widths=(8,))
     base = load_vlm(qwen)
@@ -74,14 +74,14 @@ def test_an_adapter_comes_with_its_own_readout(qwen, tmp_path, picture):
     backbone.save_adapter(tmp_path / "adapter", "tiny", "0")
     loaded = load_vlm(qwen, adapter=tmp_path / "adapter")
     assert (loaded.settings, loaded.readout.tokens) == (readout, tokens)
-    hidden, _ = loaded.ask([loaded.prepare(picture)])
+    hidden, _ = loaded.ask([loaded.prepare(image)])
     assert loaded.readout.regressor(hidden.float()).shape == (1,)
     assert read_readout(tmp_path / "adapter") == readout
 
 
 @pytest.mark.parametrize("family", ["qwen3_5", "qwen2_5_vl"])
-def test_a_large_photograph_takes_a_bounded_number_of_positions_and_a_small_picture_stays_as_it_is(
-    tmp_path, picture, family
+def test_a_large_photograph_takes_a_bounded_number_of_positions_and_a_small_image_stays_as_it_is(
+    tmp_path, image, family
 ):
     folder = write_vlm(tmp_path, family)
     edit(folder / "preprocessor_config.json", size={"shortest_edge": 56 * 56, "longest_edge": 16 * 2**20})
@@ -89,16 +89,16 @@ def test_a_large_photograph_takes_a_bounded_number_of_positions_and_a_small_pict
     side = {"qwen3_5": 32, "qwen2_5_vl": 28}[family]  # of a token
     photograph = Image.new("RGB", (2000, 1500))
     positions = [backbone.prepare(photograph).length for backbone in (capped, whole)]
-    without = capped.prepare(picture).length - tokens(capped, picture)
+    without = capped.prepare(image).length - tokens(capped, image)
     assert 0.9 * MAX_PIXELS < (positions[0] - without) * side**2 <= MAX_PIXELS
     assert (positions[1] - without) * side**2 > 2.8e6
-    found, expected = (b.ask([b.prepare(picture)])[1] for b in (capped, load_vlm(folder, UNCAPPED)))
+    found, expected = (b.ask([b.prepare(image)])[1] for b in (capped, load_vlm(folder, UNCAPPED)))
     assert torch.equal(found, expected)
 
 
-def tokens(backbone, picture) -> int:
-    """How many positions the picture itself takes."""
-    ids = backbone.prepare(picture).text["input_ids"][0]
+def tokens(backbone, image) -> int:
+    """How many positions the image itself takes."""
+    ids = backbone.prepare(image).text["input_ids"][0]
     return int((ids == backbone.model.config.image_token_id).sum())
 
 
@@ -111,12 +111,12 @@ def test_a_processor_that_is_bounded_in_itself_is_left_as_it_is(tmp_path, family
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_half_precision_is_half_precision_throughout(tmp_path, picture, family):
+def test_half_precision_is_half_precision_throughout(tmp_path, image, family):
     folder = write_vlm(tmp_path, family)
     exact, half = load_vlm(folder), load_vlm(folder, dtype=torch.bfloat16)
-    hidden, logits = half.ask([half.prepare(picture)])
+    hidden, logits = half.ask([half.prepare(image)])
     assert half.dtype == hidden.dtype == torch.bfloat16
-    assert (logits - exact.ask([exact.prepare(picture)])[1]).abs().max() < 0.3
+    assert (logits - exact.ask([exact.prepare(image)])[1]).abs().max() < 0.3
 
 
 def test_tensors_without_a_place_are_named_in_a_warning(copy, caplog):
@@ -184,7 +184,7 @@ def test_a_missing_and_a_half_downloaded_shard_are_named(qwen, copy):
 def test_a_family_that_needs_torchvision_is_refused(copy, family):
     (copy / "config.json").write_text(json.dumps({"model_type": family}))
     (copy / "preprocessor_config.json").write_text("{}")
-    with pytest.raises(ModelLoadError, match=f"'{family}', whose pictures transformers prepares by torchvision only"):
+    with pytest.raises(ModelLoadError, match=f"'{family}', whose images transformers prepares by torchvision only"):
         load_vlm(copy)
 
 

@@ -97,7 +97,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_another_work
 @pytest.mark.slow
 def test_a_fine_tuning_that_is_ended_leaves_nothing_of_its_adapter(tmp_path):
     base = tiny_base(tmp_path / "base")
-    rate(tmp_path / "data", gallery(tmp_path / "pictures", 10))
+    rate(tmp_path / "data", gallery(tmp_path / "images", 10))
     adapters, over = tmp_path / "data" / "adapters", threading.Event()
 
     def end() -> None:

@@ -132,7 +132,7 @@ def test_scores_as_text_and_img_path_are_read_and_other_things_are_named(tmp_pat
         ("{}", "is not a meta JSON"),
         ([good, {"image": "./x.png", "gt_score": 3}], "x.png is named more than once"),
         ([{"image": "x.png", "gt_score": 10**400}], "gt_score of x.png is 1000"),
-        ([good, {"image": ["a", "b"], "gt_score": 3}], "entry 2: `image` must be the path of one picture"),
+        ([good, {"image": ["a", "b"], "gt_score": 3}], "entry 2: `image` must be the path of one image"),
         ([{"image": "x.png", "gt_score": None}], "entry 1: gt_score of x.png is null, not a number"),
         ([{"image": "x.png", "gt_score": 77}], "gt_score of x.png is 77, outside of the scale 1 to 5"),
     ]:
@@ -165,7 +165,7 @@ def test_the_command_says_what_a_set_holds_and_writes_it_for_another_program(tmp
     labels = tmp_path / "labels.csv"
     labels.write_text("image,mos,std\na.png,10,9\nb.png,46,9\nc.png,90,8\n")
     found = json.loads(told(tmp_path).stdout)
-    assert (found["pictures"], found["scale"], found["mos_range"], found["std_known"]) == (3, None, [10, 90], True)
+    assert (found["images"], found["scale"], found["mos_range"], found["std_known"]) == (3, None, [10, 90], True)
     out = tmp_path / "train.json"
     asked = (labels, "--scale", 0, 100, "--write", "q-align", "--out", out)
     assert told(*asked).stdout.strip() == str(out)

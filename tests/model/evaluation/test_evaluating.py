@@ -17,7 +17,7 @@ from model.datasets.rated import RatedImage
 from model.evaluation.evaluating import evaluate, raw_rmse
 from model.images.decoding import open_image
 from model.scoring.assessment import Failure
-from tests.bad_images import picture
+from tests.bad_images import sample_image
 from tests.model import published_sets
 
 
@@ -35,7 +35,7 @@ class BrightnessScorer:
 
 
 class DarknessScorer(BrightnessScorer):
-    """The darker, the better; picture 5 is beyond it."""
+    """The darker, the better; image 5 is beyond it."""
 
     name = "darkness"
 
@@ -51,12 +51,12 @@ SCORERS = {"brightness": BrightnessScorer, "darkness": DarknessScorer}
 
 @pytest.fixture
 def gallery(tmp_path):
-    """12 ever brighter pictures with rising MOS 1.0 .. 3.2, and their labels.csv."""
-    folder = tmp_path / "pictures"
+    """12 ever brighter images with rising MOS 1.0 .. 3.2, and their labels.csv."""
+    folder = tmp_path / "images"
     folder.mkdir()
     lines = ["image,mos,std"]
     for i in range(12):
-        picture(48, 48).point(lambda value, gain=0.3 + i / 20: round(value * gain)).save(folder / f"{i}.png")
+        sample_image(48, 48).point(lambda value, gain=0.3 + i / 20: round(value * gain)).save(folder / f"{i}.png")
         lines.append(f"{i}.png,{1 + i / 5},0.4")
     labels = tmp_path / "labels.csv"
     labels.write_text("\n".join(lines) + "\n")
@@ -115,8 +115,8 @@ def test_options_reach_the_scorer(command, tmp_path, monkeypatch):
     assert ran.asked == [("brightness", "cpu", "float32", tmp_path / "adapters")]
 
 
-def test_unreadable_and_absent_pictures_are_listed_and_the_rest_is_evaluated(command, gallery):
-    (gallery.folder / "3.png").write_bytes(b"no picture at all")
+def test_unreadable_and_absent_images_are_listed_and_the_rest_is_evaluated(command, gallery):
+    (gallery.folder / "3.png").write_bytes(b"no image at all")
     (gallery.folder / "7.png").unlink()
     ran = command()
     report = json.loads(ran.out)
@@ -137,7 +137,7 @@ def test_a_name_that_no_file_can_have_is_listed_and_stops_nothing(gallery):
 
 def test_nothing_readable_gives_nulls_and_not_a_crash(command, gallery):
     for path in gallery.folder.iterdir():
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     ran = command()
     report = json.loads(ran.out)
     assert (ran.status, report["n"], report["srcc"], report["mos_range"], len(report["unreadable"])) == (
@@ -193,7 +193,7 @@ def test_labels_are_read_whatever_the_case_order_and_company_of_their_columns(tm
     ("text", "sentence"),
     [
         ("", "no column 'image'.*found: none"),
-        ("picture,mos\na,1\n", "no column 'image'.*found: picture, mos"),
+        ("photo,mos\na,1\n", "no column 'image'.*found: photo, mos"),
         ("image,std\na,1\n", "no column 'mos'"),
         ("image|mos\na|1\n", "no column 'image'"),
         ("image;mos\na;1.234,5\n", "line 2: the mos of a is 1.234,5, not a number"),
@@ -270,7 +270,7 @@ def test_a_published_set_is_evaluated_on_its_test_split_with_what_is_known_of_it
     )
 
 
-def test_parts_and_pictures_without_near_duplicates_have_figures_of_their_own(command, tmp_path):
+def test_parts_and_images_without_near_duplicates_have_figures_of_their_own(command, tmp_path):
     report = json.loads(command("--split", "all", data=published_sets.kadid(tmp_path / "kadid")).out)
     assert {part: found["n"] for part, found in report["parts"].items()} == {"01": 3, "03": 2}
     assert all(found["rmse_raw"] > 0 for found in report["parts"].values())
@@ -293,8 +293,8 @@ def test_a_scorer_that_ranks_backwards_is_worth_no_raters(command):
     assert (found["by_correlation"], found["by_error"]) == (0, 0) and "worth nobody" in found["note"]
 
 
-def test_two_systems_are_compared_on_the_pictures_that_both_could_read(command, gallery):
-    (gallery.folder / "3.png").write_bytes(b"no picture at all")
+def test_two_systems_are_compared_on_the_images_that_both_could_read(command, gallery):
+    (gallery.folder / "3.png").write_bytes(b"no image at all")
     ran = command("--against", "darkness")
     report = json.loads(ran.out)
     assert ran.status == 1 and [asked[0] for asked in ran.asked] == ["brightness", "darkness"]
@@ -347,7 +347,7 @@ def test_a_labels_file_or_a_data_set_is_asked_for_and_not_both(command, gallery)
     for arguments in ([], ["--data", "a", "--labels", "b"]):
         with pytest.raises(SystemExit, match="2"):
             module.main(arguments)
-    ran = command("--scale", "1", "5", data=gallery.labels)  # names start beside the file, where no picture is
+    ran = command("--scale", "1", "5", data=gallery.labels)  # names start beside the file, where no image is
     assert (ran.status, ran.out, ran.asked) == (2, "", [])
     assert f"no image {gallery.labels.parent / '0.png'}, nor any of 11 others" in ran.err and "--images" in ran.err
     for wrong in (("5", "1"), ("3", "3"), ("nan", "5")):

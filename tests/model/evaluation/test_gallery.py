@@ -1,4 +1,4 @@
-"""The gallery shows the pictures that the model misjudges most, and opens without a network."""
+"""The gallery shows the images that the model misjudges most, and opens without a network."""
 
 import re
 
@@ -8,7 +8,7 @@ import pytest
 from model.common.errors import DataError
 from model.evaluation.gallery import RatedScore, scatter, worst_misses, write_gallery
 from model.images.decoding import open_image
-from tests.bad_images import picture
+from tests.bad_images import sample_image
 
 PAIRED = {"first": 0.9, "second": 0.8, "difference": 0.1, "interval": [0.05, 0.15]}
 AGAINST = {"model": "<other>", "paired": {"n": 39, "srcc": PAIRED, "plcc": PAIRED | {"difference": None}}}
@@ -29,13 +29,13 @@ REPORT = SCALES | {
 
 
 def scored(folder, count=40):
-    """Scores on 0 to 100 that rise with the MOS; picture 5 is scored far too high and 30 far too low."""
+    """Scores on 0 to 100 that rise with the MOS; image 5 is scored far too high and 30 far too low."""
     random = np.random.default_rng(0)
     mos = np.linspace(1, 5, count)
     scores = 20 * mos + random.normal(0, 2, count)
     scores[5], scores[30] = 95, 25
     paths = [folder / f"{n}.png" for n in range(count)]
-    picture(400, 300).save(paths[0])
+    sample_image(400, 300).save(paths[0])
     for path in paths[1:]:
         path.write_bytes(paths[0].read_bytes())
     return [
@@ -51,7 +51,7 @@ def test_the_furthest_misses_come_first_on_either_side_whatever_the_scale(tmp_pa
     assert worst_misses(flat) == ([], [])
 
 
-def test_of_few_pictures_only_those_further_off_than_half_are_misses(tmp_path):
+def test_of_few_images_only_those_further_off_than_half_are_misses(tmp_path):
     few = [RatedScore("a", tmp_path, 3.0 + miss, 3.0) for miss in (0.01, 0.6, -0.02, -0.5)]
     assert worst_misses(few) == ([1], [3])
     assert worst_misses(few[:1]) == ([0], [])
@@ -60,9 +60,9 @@ def test_of_few_pictures_only_those_further_off_than_half_are_misses(tmp_path):
 def test_the_page_holds_all_that_it_shows(tmp_path):
     page = write_gallery(tmp_path / "out", scored(tmp_path), REPORT)
     text = page.read_text()
-    pictures = re.findall(r'src="(pictures/[^"]+)"', text)
-    assert 2 <= len(pictures) == len(set(pictures)) <= 24
-    assert max(max(open_image(page.parent / name).size) for name in pictures) == 320
+    images = re.findall(r'src="(images/[^"]+)"', text)
+    assert 2 <= len(images) == len(set(images)) <= 24
+    assert max(max(open_image(page.parent / name).size) for name in images) == 320
     assert (page.parent / "plotly.min.js").stat().st_size > 1e6
     outside = re.findall(r'(?:src|href)="(https?:[^"]+)"', text)
     assert outside == []
@@ -70,7 +70,7 @@ def test_the_page_holds_all_that_it_shows(tmp_path):
         text.index("a &lt;b&gt; &amp; c.png") < text.index("Rated too low") and "<b> &" not in text.split("plotly")[-1]
     )
     high, low = worst_misses(scored(tmp_path))
-    assert len(pictures) == len(high) + len(low) == text.count("<strong>too ")
+    assert len(images) == len(high) + len(low) == text.count("<strong>too ")
     assert "<p>Against" not in text and "background: #fff" not in text
     assert "KRCC 0.700, RMSE 0.550; after" in text and "KRCC 0.710, RMSE 0.400." in text
     assert (
@@ -81,32 +81,32 @@ def test_the_page_holds_all_that_it_shows(tmp_path):
     assert "SRCC 0.900" in text and "PLCC not defined" in text and "raters' std 0.50" in text.replace("&#x27;", "'")
 
 
-def test_the_plot_has_all_pictures_and_the_curve_where_there_is_one(tmp_path):
-    pictures = scored(tmp_path)
-    figure = scatter(pictures, REPORT | {"label_scale": [1, 5]})
+def test_the_plot_has_all_images_and_the_curve_where_there_is_one(tmp_path):
+    images = scored(tmp_path)
+    figure = scatter(images, REPORT | {"label_scale": [1, 5]})
     titles = figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
     assert titles == ("Score by nano&lt;b&gt; (0 to 100)", "Mean opinion score (1 to 5)")
     dots, curve = figure.data
     assert len(dots.x) == 40 and np.all(np.diff(curve.y) >= -1e-9)
-    assert len(scatter(pictures[:4], REPORT).data) == 1
+    assert len(scatter(images[:4], REPORT).data) == 1
 
 
 def test_a_comparison_leaves_its_trace(tmp_path):
     text = write_gallery(tmp_path / "out", scored(tmp_path)[:4], REPORT | {"against": AGAINST}).read_text()
-    assert "Against &lt;other&gt;, on the 39 pictures" in text
+    assert "Against &lt;other&gt;, on the 39 images" in text
     assert "SRCC 0.900 against 0.800, a difference of +0.100 (95 % interval +0.050 to +0.150).</p>" in text
     assert "There is no fit" in text and ", fitted" not in text
 
 
 def test_a_second_evaluation_may_replace_its_gallery_but_nothing_else(tmp_path):
-    pictures = scored(tmp_path)
+    images = scored(tmp_path)
     for _ in range(2):
-        write_gallery(tmp_path / "out", pictures, REPORT)
+        write_gallery(tmp_path / "out", images, REPORT)
     with pytest.raises(DataError, match="holds other things already"):
-        write_gallery(tmp_path, pictures, REPORT)
+        write_gallery(tmp_path, images, REPORT)
     with pytest.raises(DataError, match="nothing to show"):
         write_gallery(tmp_path / "new", [], REPORT)
     (tmp_path / "file").write_text("x")
     with pytest.raises(DataError, match="cannot be written"):
-        write_gallery(tmp_path / "file" / "below", pictures, REPORT)
+        write_gallery(tmp_path / "file" / "below", images, REPORT)
     assert not (tmp_path / "new").exists()

@@ -65,7 +65,7 @@ def test_a_logistic_relation_is_found_again():
     assert metrics.fit_logistic(x, y)[:3] == pytest.approx([4.5, 1.2, 2.5], abs=1e-5)
 
 
-def test_an_interval_covers_its_figure_and_narrows_with_more_pictures():
+def test_an_interval_covers_its_figure_and_narrows_with_more_images():
     few, many = (figures(*pairs(n)) for n in (40, 640))
     for name in FIGURES:
         (low, high), (closer_low, closer_high) = few["intervals"][name], many["intervals"][name]
@@ -89,8 +89,8 @@ def test_intervals_are_the_same_each_time_and_figures_without_them_the_same():
 @pytest.mark.parametrize(
     ("predictions", "mos", "undefined", "note"),
     [
-        ([], [], FIGURES, "no pictures"),
-        ([2.0], [3.0], FIGURES, "a single picture"),
+        ([], [], FIGURES, "no images"),
+        ([2.0], [3.0], FIGURES, "a single image"),
         ([2.0] * 12, list(range(12)), FIGURES, "all predictions are equal"),
         (list(range(12)), [2.0] * 12, FIGURES, "all opinion scores are equal"),
         ([2.0] * 12, [3.0] * 12, FIGURES, "all predictions and all opinion scores are equal"),
@@ -98,7 +98,7 @@ def test_intervals_are_the_same_each_time_and_figures_without_them_the_same():
             [1.0, 2.0, 4.0, 3.0],
             [1, 2, 3, 4],
             ("srcc_fitted", "plcc_fitted", "krcc_fitted", "rmse"),
-            "fewer than 5 pictures",
+            "fewer than 5 images",
         ),
     ],
 )
@@ -137,6 +137,6 @@ def test_unpaired_or_infinite_values_are_refused():
         figures([1, float("nan"), 3], [1, 2, 3])
 
 
-def test_two_pictures_have_a_rank_correlation_too():
+def test_two_images_have_a_rank_correlation_too():
     found = [figures([1.0, 2.0], mos)["krcc"] for mos in ([1.5, 3.0], [3.0, 1.5])]
     assert found == pytest.approx([1, -1])

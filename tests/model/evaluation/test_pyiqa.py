@@ -13,7 +13,7 @@ from model import evaluate
 from model.common.errors import ModelLoadError
 from model.evaluation.pyiqa import LOWER_IS_BETTER, load_pyiqa
 from model.scoring.assessment import Failure
-from tests.bad_images import picture
+from tests.bad_images import sample_image
 
 STAND_IN = """
 import torch
@@ -64,7 +64,7 @@ def test_without_pyiqa_one_sentence_names_the_remedy_and_the_licence(monkeypatch
 
 
 def test_the_command_says_it_too(tmp_path, monkeypatch, capsys):
-    picture(48, 48).save(tmp_path / "a.png")
+    sample_image(48, 48).save(tmp_path / "a.png")
     (tmp_path / "labels.csv").write_text("image,mos\na.png,3\n")
     monkeypatch.setitem(sys.modules, "pyiqa", None)
     assert evaluate.main(["--model", "pyiqa:musiq", "--data", str(tmp_path)]) == 2
@@ -79,7 +79,7 @@ def test_the_command_says_it_too(tmp_path, monkeypatch, capsys):
 def test_a_second_scorer_that_is_not_there_is_told_before_the_first_one_scores(
     installed, name, sentence, stand_in, tmp_path, monkeypatch, capsys
 ):
-    picture(48, 48).save(tmp_path / "a.png")
+    sample_image(48, 48).save(tmp_path / "a.png")
     (tmp_path / "labels.csv").write_text("image,mos\na.png,3\n")
     if not installed:
         monkeypatch.setitem(sys.modules, "pyiqa", None)
@@ -90,8 +90,8 @@ def test_a_second_scorer_that_is_not_there_is_told_before_the_first_one_scores(
 
 def test_a_metric_of_which_lower_is_better_is_turned_over(stand_in, tmp_path):
     for n, gain in enumerate((0.3, 0.9)):
-        picture(48, 48).point(lambda value, gain=gain: round(value * gain)).save(tmp_path / f"{n}.png")
-    (tmp_path / "2.png").write_bytes(b"no picture at all")
+        sample_image(48, 48).point(lambda value, gain=gain: round(value * gain)).save(tmp_path / f"{n}.png")
+    (tmp_path / "2.png").write_bytes(b"no image at all")
     paths = [tmp_path / f"{n}.png" for n in range(3)]
     niqe, clip = (load_pyiqa(name, torch.device("cpu")) for name in ("NIQE", "CLIP-IQA+"))
     down, up = list(niqe.assess_files(paths)), list(clip.assess_files(paths))
@@ -101,16 +101,16 @@ def test_a_metric_of_which_lower_is_better_is_turned_over(stand_in, tmp_path):
     assert (niqe.name, clip.name, niqe.revision) == ("pyiqa:niqe", "pyiqa:clipiqa+", "0.0.stand-in")
 
 
-def test_a_picture_that_the_metric_rejects_is_a_failure_and_the_rest_goes_on(stand_in, tmp_path):
+def test_an_image_that_the_metric_rejects_is_a_failure_and_the_rest_goes_on(stand_in, tmp_path):
     paths = [tmp_path / f"{side}.png" for side in (16, 40, 41, 44, 36, 48)]
     for path in paths:
-        picture(int(path.stem), int(path.stem)).save(path)
+        sample_image(int(path.stem), int(path.stem)).save(path)
     *failures, measured = load_pyiqa("niqe", torch.device("cpu")).assess_files(paths)
     assert [failure.image for failure in failures] == [str(path) for path in paths[:5]]
     assert [failure.error for failure in failures] == [
         "pyiqa:niqe cannot measure it: Calculated padded input size is too small",
-        "pyiqa:niqe has too little memory for a picture of 40 x 40: make it smaller, or choose another --device",
-        "pyiqa:niqe has too little memory for a picture of 41 x 41: make it smaller, or choose another --device",
+        "pyiqa:niqe has too little memory for an image of 40 x 40: make it smaller, or choose another --device",
+        "pyiqa:niqe has too little memory for an image of 41 x 41: make it smaller, or choose another --device",
         "pyiqa:niqe cannot measure it: ValueError",
         "pyiqa:niqe gives inf, which is no score",
     ]
@@ -121,7 +121,7 @@ def test_a_picture_that_the_metric_rejects_is_a_failure_and_the_rest_goes_on(sta
     ("name", "sentence"),
     [
         ("nonesuch", "pyiqa has no metric 'nonesuch': try one of niqe, brisque"),
-        ("lpips", "compares with a reference picture"),
+        ("lpips", "compares with a reference image"),
         ("musiq", "says that lower is better for musiq, and the opposite is known"),
         ("topiq_nr", "could not load topiq_nr: the weights could not be fetched.$"),
     ],

@@ -224,13 +224,13 @@ def test_small_parts_of_a_batch_give_the_gradients_of_the_whole(rated, smolvlm, 
         torch.testing.assert_close(parts[name], whole[name], atol=2e-5, rtol=1e-3)
 
 
-def test_pictures_of_unlike_shapes_go_through_the_model_apart():
+def test_images_of_unlike_shapes_go_through_the_model_apart():
     examples = [Encoded(torch.zeros(length, 4)) for length in (5, 7, 5, 5, 7)]
     assert list(together(range(5), examples)) == [[0, 2, 3], [1, 4]]
     assert list(together([4, 3, 2], examples)) == [[4], [3, 2]]
 
 
-def test_pictures_that_memory_does_not_hold_are_read_anew_and_give_the_same(rated, smolvlm, tmp_path, monkeypatch):
+def test_images_that_memory_does_not_hold_are_read_anew_and_give_the_same(rated, smolvlm, tmp_path, monkeypatch):
     for name, kept in (("all", 1e9), ("few", 3e5)):
         monkeypatch.setattr(lora, "KEPT", kept)
         fine_tune(rated, str(smolvlm), tmp_path / name, BRIEF, device="cpu")
@@ -315,7 +315,7 @@ def test_an_adapter_of_another_base_is_not_scored_with_either(made, tmp_path):
         load_scorer(f"{other}+of-vlm", device="cpu", adapters=made[0])
 
 
-def test_a_language_model_without_the_projections_is_refused_before_the_pictures_are_read(smolvlm, monkeypatch):
+def test_a_language_model_without_the_projections_is_refused_before_the_images_are_read(smolvlm, monkeypatch):
     monkeypatch.setattr("model.backbones.vlm.adapting.PROJECTIONS", ("no_such_layer",))
     with pytest.raises(
         ModelLoadError, match="'smolvlm' cannot be fine-tuned here: .* none of the layers no_such_layer"

@@ -10,7 +10,7 @@ from annotations import ShownScore, open_annotations
 from model import finetune as module
 from model.backbones.adapter_card import read_card
 from model.scoring.scorer import load_scorer
-from tests.bad_images import picture
+from tests.bad_images import sample_image
 from tests.model.tiny import gallery, rate, tiny_base
 
 SHOWN = ShownScore("nano", "1", 3.0, (1.0, 5.0))
@@ -28,8 +28,8 @@ def data(tmp_path):
 
 
 def rate_gallery(data, count, **how):
-    """Keep ratings of `count` different pictures, their values rising from 1.5 to 4.5."""
-    rate(data, gallery(data.parent / "pictures", max(count, 2))[:count], **how)
+    """Keep ratings of `count` different images, their values rising from 1.5 to 4.5."""
+    rate(data, gallery(data.parent / "images", max(count, 2))[:count], **how)
 
 
 @pytest.fixture
@@ -66,20 +66,20 @@ def test_ten_ratings_become_an_adapter_that_the_scorer_uses(command, data, base)
         assert figure in out
     card = read_card(data / "adapters" / "taste")
     assert (card.ratings, card.images, card.include_revealed, card.parent) == (10, 10, False, None)
-    assert load_scorer(f"{base}+taste", adapters=data / "adapters").assess([picture()])[0].model == f"{base}+taste"
+    assert load_scorer(f"{base}+taste", adapters=data / "adapters").assess([sample_image()])[0].model == f"{base}+taste"
 
 
 def test_ten_strong_opinions_move_nano_toward_them(command, data):
     annotations = open_annotations(data)
-    pictures = [picture(96, 64).point(lambda value, gain=0.4 + n / 20: round(value * gain)) for n in range(10)]
-    before = load_scorer("nano").assess(pictures)
-    for n, (image, assessed) in enumerate(zip(pictures, before, strict=True)):
+    images = [sample_image(96, 64).point(lambda value, gain=0.4 + n / 20: round(value * gain)) for n in range(10)]
+    before = load_scorer("nano").assess(images)
+    for n, (image, assessed) in enumerate(zip(images, before, strict=True)):
         path = data.parent / f"{n}.png"
         image.save(path)
         annotations.record_rating("Ada", path.read_bytes(), 1.2 if assessed.score > 3 else 4.8, suffix="png")
     status, out, _ = command(model="nano", out="contrary")
     assert status == 0, out
-    after = load_scorer("nano+contrary", adapters=data / "adapters").assess(pictures)
+    after = load_scorer("nano+contrary", adapters=data / "adapters").assess(images)
     for old, new in zip(before, after, strict=True):
         assert (new.score - old.score) * (-1 if old.score > 3 else 1) > 0.5
 
@@ -106,7 +106,7 @@ def test_an_adapter_is_continued_by_naming_it(command, data, base):
     assert status == 0 and read_card(data / "adapters" / "second").parent["name"] == "first"
 
 
-def test_a_lost_picture_is_named_and_the_rest_is_trained_on(command, data):
+def test_a_lost_image_is_named_and_the_rest_is_trained_on(command, data):
     rate_gallery(data, 11)
     lost = next(path for path in (data / "images").rglob("*.png"))
     lost.unlink()

@@ -121,7 +121,7 @@ def test_ratings_are_put_onto_the_scale_of_the_model(rated, tmp_path):
 
 def test_images_that_cannot_be_read_are_left_out_by_name_and_the_rest_is_trained_on(bases, rated, tmp_path):
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     records = [*rated, replace(rated[0], image=broken), replace(rated[0], image=tmp_path / "gone.jpg")]
     card = fine_tune(records, str(bases["score_token"]), tmp_path / "new", replace(QUICK, epochs=1, min_steps=1))
     assert [entry["image"] for entry in card.left_out] == ["broken.jpg", "gone.jpg"] and card.images == 12

@@ -18,7 +18,7 @@ from model.common.errors import ImageError
 from model.images import decoding as images
 from model.images.budget import Budget
 from model.images.decoding import MAX_SCANS, open_image
-from tests.bad_images import picture
+from tests.bad_images import sample_image
 
 ROOT = Path(__file__).parents[3]
 
@@ -42,7 +42,7 @@ class Watched(Budget):
 
 
 def test_all_decoding_at_once_keeps_to_the_budget(monkeypatch):
-    small, large = encoded(picture(64, 64), "PNG"), encoded(picture(256, 256), "PNG")
+    small, large = encoded(sample_image(64, 64), "PNG"), encoded(sample_image(256, 256), "PNG")
     budget = Watched(64 * 64 * 12 * 3)  # three small images at 12 bytes a pixel; the large one is beyond it
     monkeypatch.setattr(images, "PIXELS", budget)
     with ThreadPoolExecutor(8) as pool:
@@ -83,7 +83,7 @@ def test_shares_are_given_in_order_so_that_a_large_one_is_not_passed_for_ever():
 def test_a_share_is_given_back_when_decoding_fails(monkeypatch):
     budget = Budget(1)
     monkeypatch.setattr(images, "PIXELS", budget)
-    broken = encoded(picture(64, 64), "JPEG")[:600]
+    broken = encoded(sample_image(64, 64), "JPEG")[:600]
     for _ in range(2):
         with pytest.raises(ImageError, match="truncated JPEG"):
             open_image(broken)
@@ -104,7 +104,7 @@ def test_a_webp_of_one_colour_takes_no_multiple_of_its_pixels():
 
 
 def test_a_jpeg_of_a_thousand_scans_is_refused_before_decoding():
-    whole = encoded(picture(320, 240).convert("L"), "JPEG", progressive=True)
+    whole = encoded(sample_image(320, 240).convert("L"), "JPEG", progressive=True)
     last = whole.rindex(b"\xff\xda")
     scans = whole.count(b"\xff\xda")
 
@@ -139,7 +139,7 @@ def test_metadata_whose_tags_all_point_at_one_block_is_not_copied_for_each(forma
     entries = b"".join(struct.pack("<HHII", 40_000 + n, 7, size, 8) for n in range(tags))
     directory = struct.pack("<H", tags) + entries + bytes(4)
     exif = b"II*\0" + struct.pack("<I", 8 + size) + bytes(size) + directory
-    plain = encoded(picture(64, 64), format)
+    plain = encoded(sample_image(64, 64), format)
     if format == "PNG":
         content = _png(_chunk(b"eXIf", exif), plain)
     elif format == "JPEG":
@@ -162,12 +162,12 @@ def _chunk(kind, data):
 
 
 def _png(chunks, whole=None):
-    whole = whole or encoded(picture(64, 64), "PNG")
+    whole = whole or encoded(sample_image(64, 64), "PNG")
     return whole[:33] + chunks + whole[33:]
 
 
 def _gif(blocks):
-    whole = encoded(picture(64, 64), "GIF")
+    whole = encoded(sample_image(64, 64), "GIF")
     start = 13 + (3 << (whole[10] & 7) + 1)
     return whole[:start] + blocks + whole[start:]
 

@@ -1,4 +1,4 @@
-"""Whatever file is handed in, an upright RGB picture or one clear sentence comes out."""
+"""Whatever file is handed in, an upright RGB image or one clear sentence comes out."""
 
 import io
 import os
@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 from model.common.errors import ImageError
 from model.images import decoding as images
 from model.images.decoding import MAX_ASPECT, MIN_SIDE, open_image
-from tests.bad_images import picture, write_zoo
+from tests.bad_images import sample_image, write_zoo
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def gradient(width=64, height=64):
     return np.linspace(0, 65535, width * height).reshape(height, width).astype(np.uint16)
 
 
-def test_every_odd_but_whole_picture_opens_upright_in_rgb(zoo):
+def test_every_odd_but_whole_image_opens_upright_in_rgb(zoo):
     for name, (path, good) in zoo.items():
         if good:
             image = open_image(path)
@@ -46,7 +46,7 @@ def test_every_odd_but_whole_picture_opens_upright_in_rgb(zoo):
             assert grey or (left[0] > left[2] + 90 and right[2] > right[0] + 90), name
 
 
-def test_every_broken_picture_gives_one_sentence_without_its_name(zoo):
+def test_every_broken_image_gives_one_sentence_without_its_name(zoo):
     for name, (path, good) in zoo.items():
         if not good:
             assert name not in refusal(path) and str(path.parent) not in refusal(path)
@@ -105,8 +105,8 @@ def test_too_many_bytes_are_refused(monkeypatch, zoo):
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format", ["JPEG", "TIFF", "PNG", "WEBP"])
 def test_each_exif_orientation_is_undone(format, orientation):
-    inverse = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Image.Transpose that stores an upright picture that way
-    upright = picture(96, 64)
+    inverse = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Image.Transpose that stores an upright image that way
+    upright = sample_image(96, 64)
     stored = upright if orientation == 1 else upright.transpose(Image.Transpose(inverse[orientation]))
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -142,7 +142,7 @@ def test_samples_that_do_not_say_what_is_white_are_refused(pixels, kind):
 
 
 def test_an_embedded_profile_is_applied_and_a_useless_one_ignored():
-    plain = picture(64, 64)
+    plain = sample_image(64, 64)
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     for profile in (srgb, lab, b"not a profile"):
@@ -165,8 +165,8 @@ def test_an_embedded_profile_is_applied_and_a_useless_one_ignored():
     assert not opened.info
 
 
-def test_flipped_and_missing_bytes_give_a_picture_or_an_image_error(recwarn):
-    source = picture(48, 40)
+def test_flipped_and_missing_bytes_give_an_image_or_an_image_error(recwarn):
+    source = sample_image(48, 40)
     samples = {
         "JPEG": encoded(source, "JPEG"),
         "PNG": encoded(source, "PNG"),

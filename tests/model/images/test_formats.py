@@ -6,12 +6,12 @@ import pytest
 
 from model.common.errors import ImageError
 from model.images.formats import image_kind
-from tests.bad_images import picture
+from tests.bad_images import sample_image
 
 
 def encoded(format, **options):
     buffer = io.BytesIO()
-    picture(64, 48).save(buffer, format, **options)
+    sample_image(64, 48).save(buffer, format, **options)
     return buffer.getvalue()
 
 

@@ -32,7 +32,7 @@ def difference(name, reference="base.png"):
         *("iphone.heic", "jpeg_named.heic", "apng_default_image.png"),
     ],
 )
-def test_the_file_shows_the_picture(name):
+def test_the_file_shows_the_image(name):
     assert difference(name) < 2
 
 

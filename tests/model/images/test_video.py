@@ -24,8 +24,8 @@ def clip(path: Path, frames: int, rate: Fraction | int = 10, size=(64, 48), code
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = *size, "yuv420p", 4_000_000
         for n in range(frames):
-            picture = paint(n) if paint else Image.new("RGB", size, (STEP * n % 250,) * 3)
-            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            image = paint(n) if paint else Image.new("RGB", size, (STEP * n % 250,) * 3)
+            container.mux(stream.encode(av.VideoFrame.from_image(image)))
         container.mux(stream.encode())
     return path
 

@@ -13,7 +13,7 @@ from model.loading import known as registry
 from model.loading.known import KNOWN, resolve
 from model.scoring.scorer import load_scorer
 from tests.model.images.test_video import clip
-from tests.model.owl_fixtures import BASE, QALIGN, QSCORER, facts, picture_files, pictures
+from tests.model.owl_fixtures import BASE, QALIGN, QSCORER, facts, image_files, images
 from tests.model.tiny_vlms import write_vlm
 
 
@@ -25,7 +25,7 @@ def test_a_published_q_scorer_gives_the_original_programs_scores():
     expected = facts(QSCORER / "outputs.json")["per_prompt"]["scorer_newline"]["mlp_out_clamped_0_5"]
     scorer = load_scorer(str(QSCORER / "checkpoint_bin"))
     assert (scorer.readout, scorer.scale, scorer.tokens[0]) == ("score_token", (0, 5), "<score1>")
-    found = scorer.assess(pictures(QSCORER))
+    found = scorer.assess(images(QSCORER))
     assert [a.score for a in found] == pytest.approx(expected, abs=1e-5)
     masses = facts(QSCORER / "outputs.json")["per_prompt"]["scorer_newline"]["step1_score_prob_mass_open"]
     assert [a.token_mass for a in found] == pytest.approx(masses, abs=1e-5)
@@ -34,7 +34,7 @@ def test_a_published_q_scorer_gives_the_original_programs_scores():
 def test_a_published_lora_is_given_with_its_base():
     raw = facts(QSCORER / "adapter_outputs.json")["unmerged_fp32_peft_forward"]["mlp_out_raw"]
     spec = f"{BASE}+{QSCORER / 'adapter'}"
-    assert scores(spec, pictures(QSCORER)) == pytest.approx([min(max(s, 0), 5) for s in raw], abs=1e-3)
+    assert scores(spec, images(QSCORER)) == pytest.approx([min(max(s, 0), 5) for s in raw], abs=1e-3)
     with pytest.raises(ModelLoadError, match="needs its base"):
         load_scorer(str(QSCORER / "adapter"))
 
@@ -42,8 +42,8 @@ def test_a_published_lora_is_given_with_its_base():
 def test_a_published_level_model_gives_the_original_programs_scores():
     prompts = facts(QALIGN / "outputs.json")["per_prompt"]
     folder = str(QALIGN / "checkpoint_safetensors")
-    assert scores(folder, pictures(QALIGN)) == pytest.approx(prompts["scorer_newline"]["score_1to5"], abs=1e-5)
-    aesthetics = scores(folder, pictures(QALIGN), task="aesthetics")
+    assert scores(folder, images(QALIGN)) == pytest.approx(prompts["scorer_newline"]["score_1to5"], abs=1e-5)
+    aesthetics = scores(folder, images(QALIGN), task="aesthetics")
     assert aesthetics == pytest.approx(prompts["aesthetics_image"]["score_1to5"], abs=1e-5)
     with pytest.raises(ModelError, match="cannot be asked for 'beauty'"):
         load_scorer(folder, task="beauty")
@@ -51,14 +51,14 @@ def test_a_published_level_model_gives_the_original_programs_scores():
 
 def test_any_vlm_is_read_by_level_words_and_q_realign_on_its_own_scale(tmp_path, monkeypatch):
     folder = write_vlm(tmp_path / "vlm", "qwen3_5")
-    zero_shot = load_scorer(str(folder)).assess(pictures(QALIGN))
+    zero_shot = load_scorer(str(folder)).assess(images(QALIGN))
     assert all(a.scale == (1, 5) and sum(a.probabilities) == pytest.approx(1) for a in zero_shot)
 
     # The hub is not at hand: the name's entry leads to the tiny model of the same family.
     monkeypatch.setitem(
         KNOWN, "q-realign-mini", registry.Known(folder, "Q-ReAlign", 1, (0, 1), "", "", readout="q-realign")
     )
-    realign = load_scorer("q-realign-mini").assess(pictures(QALIGN))
+    realign = load_scorer("q-realign-mini").assess(images(QALIGN))
     assert all(a.scale == (0, 1) and 0 <= a.score <= 1 for a in realign)
     with pytest.raises(ModelError, match="cannot be asked for 'aesthetics'"):
         load_scorer(str(folder), task="aesthetics")
@@ -76,7 +76,7 @@ def test_a_video_is_scored_by_its_frames(tmp_path):
 
 
 def test_the_two_steps_of_the_original_are_checked_on_demand():
-    paths = picture_files(QSCORER)
+    paths = image_files(QSCORER)
     scorer = load_scorer(str(QSCORER / "checkpoint_bin"))
     assert list(scorer.check_steps(paths)) == []  # outputs.json: the first step says the bare piece for each
     with torch.no_grad():
@@ -139,7 +139,7 @@ def test_one_loaded_model_is_asked_for_each_task_that_it_knows():
     aesthetics = scorer.asking("aesthetics")
     assert aesthetics.backbone.model is scorer.backbone.model
     expected = facts(QALIGN / "outputs.json")["per_prompt"]["aesthetics_image"]["score_1to5"]
-    assert [a.score for a in aesthetics.assess(pictures(QALIGN))] == pytest.approx(expected, abs=1e-5)
+    assert [a.score for a in aesthetics.assess(images(QALIGN))] == pytest.approx(expected, abs=1e-5)
     for spec in (str(QSCORER / "merged"), "nano"):
         assert load_scorer(spec).tasks == ("quality",)
         with pytest.raises(ModelError, match="cannot be asked for 'video': it knows quality"):

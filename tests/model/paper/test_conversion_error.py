@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.conversion_error import HEADINGS, main
-from model.paper.conversion_chart import error_by_std, errors_figure, one_picture
+from model.paper.conversion_chart import error_by_std, errors_figure, one_image
 from model.paper.conversions import (
     METHODS,
     Opinions,
@@ -122,7 +122,7 @@ def test_the_raw_labels_own_error_is_told_only_where_the_method_uses_that_label(
     assert all(only[key] is None for key in ("label_rmse", "restored_rmse", "restored_worst", "std_rmse", "plcc"))
 
 
-def test_pictures_without_a_std_are_left_out_of_what_needs_one_and_of_nothing_else():
+def test_images_without_a_std_are_left_out_of_what_needs_one_and_of_nothing_else():
     mos, stds = [1.5, 2.2, 3.9, 4.6], [0.5, math.nan, 0.6, math.nan]
     rows, some, none = rows_of(mos, stds), rows_of(mos[::2], stds[::2]), rows_of(mos)
     for name in ("DeQA-Score, raw label", "DeQA-Score"):
@@ -235,7 +235,7 @@ def test_the_figures_have_titles_units_and_every_method():
     opinions = Opinions([1.5, 3.2], [0.4, 0.7])
     figure = errors_figure(conversion_errors(opinions.mos, opinions.stds, SCALE), opinions, SCALE)
     assert len(figure.data) == len(METHODS)
-    for found in (figure, one_picture(3.4, 0.5), error_by_std(3.4, 0.5)):
+    for found in (figure, one_image(3.4, 0.5), error_by_std(3.4, 0.5)):
         assert found.layout.title.text and found.layout.xaxis.title.text and found.layout.yaxis.title.text
-    lines = {trace.name: trace.x[0] for trace in one_picture(3.5, 0.5).data if trace.name.count("score ")}
+    lines = {trace.name: trace.x[0] for trace in one_image(3.5, 0.5).data if trace.name.count("score ")}
     assert lines["Q-Align: score 4.00"] == 4 and lines["Regression: score 3.50"] == 3.5

@@ -27,7 +27,7 @@ SUBSETS = ("ss03", "ss03", "ss01", "ss02")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Forty training pictures and sixteen test pictures of the three subsets; the more blurred, the lower the MOS."""
+    """Forty training images and sixteen test images of the three subsets; the more blurred, the lower the MOS."""
     folder = tmp_path_factory.mktemp("biq2021")
     (folder / "Images").mkdir()
     for part, count in (("Train", 40), ("Test", 16)):
@@ -70,15 +70,15 @@ def test_features_are_what_the_encoder_sees(features, data):
 
 
 def test_features_of_another_encoder_are_not_read(data, tmp_path, monkeypatch):
-    pictures = biq2021.all_images(data)[:3]
-    first = FrozenFeatures(tmp_path, pictures)
+    images = biq2021.all_images(data)[:3]
+    first = FrozenFeatures(tmp_path, images)
     other = frozen_encoder()
     with torch.no_grad():
         other.stem.bias += 1e-3
     monkeypatch.setattr("model.paper.frozen_features.frozen_encoder", lambda: other)
-    second = FrozenFeatures(tmp_path, pictures)
+    second = FrozenFeatures(tmp_path, images)
     assert first.encoder != second.encoder and len(list(tmp_path.glob("features-*.npy"))) == 2
-    assert not torch.equal(first.of(pictures), second.of(pictures))
+    assert not torch.equal(first.of(images), second.of(images))
 
 
 def test_every_claim_has_runs_in_its_table_or_no_data():
@@ -150,10 +150,10 @@ def test_an_interrupted_table_goes_on_and_reports_each_row(data, out, tmp_path, 
     assert (out / "reproduction-claims.html").exists()
 
 
-def made_up(system: str, noise: float, seed: int, setup: str = "whole", epochs: int = 3, pictures: int = 300) -> dict:
+def made_up(system: str, noise: float, seed: int, setup: str = "whole", epochs: int = 3, images: int = 300) -> dict:
     """A result whose scores are the MOS and noise, of which half is the same for all seeds."""
-    mos = np.random.default_rng(99).uniform(1, 5, pictures)
-    shared, own = (np.random.default_rng([len(system), epochs, *more]).normal(size=pictures) for more in ((), (seed,)))
+    mos = np.random.default_rng(99).uniform(1, 5, images)
+    shared, own = (np.random.default_rng([len(system), epochs, *more]).normal(size=images) for more in ((), (seed,)))
     scores = mos + noise * (shared + own) / 2**0.5
     tests = {"BIQ2021" if setup == "whole" else "ss03": {"mos": mos.tolist(), "scores": scores.tolist()}}
     return {
@@ -220,7 +220,7 @@ def test_the_figure_of_levels_takes_the_rows_that_have_a_number_of_them():
 
 
 def test_a_scorer_that_ranks_backwards_is_worth_no_raters_in_the_report():
-    good, backwards = (made_up(SCORER[0], 0.5, seed, pictures=60) for seed in range(2))
+    good, backwards = (made_up(SCORER[0], 0.5, seed, images=60) for seed in range(2))
     test = backwards["tests"]["BIQ2021"]
     test["scores"] = [-score for score in test["scores"]]
     alone, both = (report(results).split("## How many raters")[1] for results in ([backwards], [good, backwards]))
@@ -234,5 +234,5 @@ def test_results_that_do_not_compare_are_refused(tmp_path):
         (tmp_path / f"{n}.json").write_text(json.dumps(result))
     with pytest.raises(DataError, match="different settings"):
         read_results(tmp_path)
-    with pytest.raises(DataError, match="different pictures"):
-        Measurements([made_up("deqa", 1.0, 0), made_up("deqa", 1.0, 1, pictures=200)])
+    with pytest.raises(DataError, match="different images"):
+        Measurements([made_up("deqa", 1.0, 0), made_up("deqa", 1.0, 1, images=200)])

@@ -30,7 +30,7 @@ KINDS = [
 ]
 
 
-def pictures(count: int, seed: int = 0) -> Batch:
+def images(count: int, seed: int = 0) -> Batch:
     """Image tokens along one direction, and MOS that rise with it, of two data sets by turns."""
     generator = torch.Generator().manual_seed(seed)
     quality = torch.randn(count, generator=generator)
@@ -41,7 +41,7 @@ def pictures(count: int, seed: int = 0) -> Batch:
 
 def ready(name: str, seed: int = 0):
     learner = build_learner(SYSTEMS[name], seed=seed, side=64, **TINY)
-    some = pictures(6, seed=5)
+    some = images(6, seed=5)
     learner.anchors = Anchors(some.image_tokens, some.mos)
     return learner
 
@@ -88,16 +88,16 @@ def test_widths_keep_their_proportion_to_the_hidden_size():
 def test_a_system_learns_and_reads(name):
     learner = ready(name)
     optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-2)
-    first, _ = learner.loss(pictures(32))
+    first, _ = learner.loss(images(32))
     for step in range(60 if name == "compare2score" else 25):  # pairs say less than numbers do
         learner.train()
-        loss, parts = learner.loss(pictures(32, seed=step))
+        loss, parts = learner.loss(images(32, seed=step))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     assert set(parts) == set(SYSTEMS[name].losses)
     assert loss < first
-    shown = pictures(40, seed=99)
+    shown = images(40, seed=99)
     reading = learner.read(shown.image_tokens)
     assert torch.corrcoef(torch.stack([reading.score, shown.mos]))[0, 1] > 0.5
     assert reading.score.shape == reading.uncertainty.shape == reading.token_mass.shape == (40,)
@@ -109,17 +109,17 @@ def test_a_system_learns_and_reads(name):
 @pytest.mark.parametrize("name", [name for name in SYSTEMS if name not in KINDS])
 def test_every_other_system_can_be_built_taught_and_read(name):
     learner = ready(name)
-    learner.loss(pictures(4))[0].backward()
-    assert learner.read(pictures(2).image_tokens).score.shape == (2,)
+    learner.loss(images(4))[0].backward()
+    assert learner.read(images(2).image_tokens).score.shape == (2,)
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_system_is_taught_and_read_at_the_same_position(name):
     """The logits that the losses see of the token that is read are those that the readout sees after the right words before it."""
     learner = ready(name).eval()
-    shown = pictures(4)
+    shown = images(4)
     if SYSTEMS[name].label in ("comparison", "none"):
-        pytest.skip("no single picture, or no answer")
+        pytest.skip("no single image, or no answer")
     taught = learner._taught(shown)
     words = learner.processor.tokenizer.convert_ids_to_tokens(taught.answer_ids[0].tolist())
     assert words[: len(STEM.split())] == STEM.split() and words[-2:] == [".", "<eos>"]
@@ -136,9 +136,9 @@ def test_a_level_word_goes_before_the_score_token_when_they_are_mixed():
     assert words == ("excellent", "<score5>") and [list(slot) for slot in learner._slot_words()][0] == list(LEVEL_WORDS)
 
 
-def test_a_batch_reads_each_picture_as_alone():
+def test_a_batch_reads_each_image_as_alone():
     for name in KINDS:
-        learner, shown = ready(name), pictures(3)
+        learner, shown = ready(name), images(3)
         together = learner.read(shown.image_tokens).score
         alone = torch.cat([learner.read(one[None]).score for one in shown.image_tokens])
         torch.testing.assert_close(together, alone, rtol=0, atol=1e-4)
@@ -153,8 +153,8 @@ def test_only_what_trains_moves():
     assert all(weight.requires_grad for weight in whole.parameters())
 
 
-def test_comparing_pairs_pictures_of_one_data_set_only():
-    learner, shown = ready("compare2score"), pictures(5)
+def test_comparing_pairs_images_of_one_data_set_only():
+    learner, shown = ready("compare2score"), images(5)
     paired, stds, words = learner._pairs(shown, torch.full((5,), 0.5))
     assert paired.image_tokens.shape[1] == 40 and len(words) == len(stds) == len(paired.mos)
     group_of = {round(mos, 5): group for mos, group in zip(shown.mos.tolist(), shown.groups.tolist(), strict=True)}
@@ -162,12 +162,12 @@ def test_comparing_pairs_pictures_of_one_data_set_only():
 
 
 def test_what_a_system_cannot_learn_from_is_said():
-    with pytest.raises(ValueError, match="no two pictures of the batch are of one data set"):
-        ready("compare2score").loss(pictures(2))
+    with pytest.raises(ValueError, match="no two images of the batch are of one data set"):
+        ready("compare2score").loss(images(2))
     with pytest.raises(ValueError, match="cannot be written with one figure before the point"):
         build_learner(SYSTEMS["realqa"], scale=Scale(0.0, 100.0), side=64, **TINY)
 
 
 def test_compare2score_wants_anchors():
     with pytest.raises(RuntimeError, match="anchors"):
-        build_learner(SYSTEMS["compare2score"], side=64, **TINY).read(pictures(2).image_tokens)
+        build_learner(SYSTEMS["compare2score"], side=64, **TINY).read(images(2).image_tokens)

@@ -1,4 +1,4 @@
-"""Intervals and verdicts over seeds and pictures, on figures whose answer is known."""
+"""Intervals and verdicts over seeds and images, on figures whose answer is known."""
 
 import numpy as np
 import pytest
@@ -7,25 +7,25 @@ from scipy import stats
 from model.paper.verdicts import Estimate, difference, estimate, measure, verdict
 
 
-def test_with_pictures_that_do_not_matter_the_interval_is_students():
+def test_with_images_that_do_not_matter_the_interval_is_students():
     values = [0.80, 0.82, 0.81, 0.85, 0.79]
     found = estimate(values, [np.full(50, value) for value in values])
     low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((low, high))
 
 
-def test_with_seeds_that_agree_the_interval_is_the_pictures():
+def test_with_seeds_that_agree_the_interval_is_the_images():
     draws = np.random.default_rng(0).normal(0.8, 0.02, 4000)
     found = estimate([0.8] * 3, [draws] * 3)
     assert (found.low, found.high) == pytest.approx((0.8 - 1.96 * 0.02, 0.8 + 1.96 * 0.02), abs=1e-3)
 
 
-@pytest.mark.parametrize("of_seeds, of_pictures", [(1.0, 0.3), (1.0, 1.0), (0.3, 1.0)])
-def test_without_a_difference_few_claims_are_decided(of_seeds, of_pictures):
+@pytest.mark.parametrize("of_seeds, of_images", [(1.0, 0.3), (1.0, 1.0), (0.3, 1.0)])
+def test_without_a_difference_few_claims_are_decided(of_seeds, of_images):
     random, decided = np.random.default_rng(3), 0
     for _ in range(600):
-        values = random.normal(0, of_pictures) + random.normal(0, of_seeds, 5)
-        decided += verdict(estimate(values, [random.normal(0, of_pictures, 100)] * 5)) != "undecided"
+        values = random.normal(0, of_images) + random.normal(0, of_seeds, 5)
+        decided += verdict(estimate(values, [random.normal(0, of_images, 100)] * 5)) != "undecided"
     assert 0.02 < decided / 600 < 0.085
 
 

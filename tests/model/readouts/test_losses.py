@@ -57,7 +57,7 @@ def test_a_weighted_sum_takes_norm_in_norm_within_each_data_set_and_names_a_loss
         weighted_sum({"mse": 1.0}, taught)
 
 
-def test_answer_cross_entropy_counts_nats_a_picture():
+def test_answer_cross_entropy_counts_nats_an_image():
     assert answer_cross_entropy(torch.zeros(4, 3, 10), torch.zeros(4, 3, dtype=torch.long)).item() == pytest.approx(
         3 * math.log(10)
     )
@@ -76,7 +76,7 @@ def test_token_mass_loss_falls_with_the_mass_and_does_not_care_which_token_has_i
     torch.testing.assert_close(token_mass_loss(LOGITS, IDS), token_mass_loss(LOGITS[:, [0, 2, 1]], IDS))
 
 
-def test_ranking_asks_for_the_margin_between_pictures_of_one_data_set():
+def test_ranking_asks_for_the_margin_between_images_of_one_data_set():
     mos, scores = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 1.05, 5.0])
     # pairs: (1, 2) short by .1 - .05; the others are far enough
     assert ranking(scores, mos).item() == pytest.approx(0.05 / 3)

@@ -73,7 +73,7 @@ def test_the_regressor_adds_its_input_where_widths_agree():
     assert regressor(hidden).tolist() == [4 * 8 + 2.5] * 3  # the residual carried the ones past the zeroed layer
 
 
-def test_a_hyper_network_makes_each_picture_a_network_of_its_own():
+def test_a_hyper_network_makes_each_image_a_network_of_its_own():
     torch.manual_seed(0)
     hyper, hidden = HyperRegressor(6, 4), torch.randn(3, 6)
     made = hyper.output(hyper.hidden(hidden).relu())
@@ -146,7 +146,7 @@ def test_the_score_from_comparisons_is_the_top_of_its_posterior():
     assert std.item() == pytest.approx(bend.rsqrt().item(), rel=1e-3)
 
 
-def test_a_picture_that_wins_every_comparison_is_at_the_top_of_the_scale():
+def test_an_image_that_wins_every_comparison_is_at_the_top_of_the_scale():
     anchors = torch.tensor([1.5, 3.0, 4.5])
     superior = torch.zeros(1, 3, 5)
     superior[..., 4] = 50
@@ -160,7 +160,7 @@ def test_comparison_words_count_from_never_to_always():
     assert preferences(torch.eye(5)).tolist() == [0, 0.25, 0.5, 0.75, 1]
 
 
-def test_anchors_are_the_pictures_on_which_raters_agree_most_in_each_interval():
+def test_anchors_are_the_images_on_which_raters_agree_most_in_each_interval():
     mos, stds = [1.2, 1.5, 4.9, 3.1, 2.9], [0.5, 0.2, 0.3, 0.4, 0.1]
     assert choose_anchors(mos, stds, SCALE) == [1, 4, 2]
     assert choose_anchors(mos, None, SCALE) == [1, 3, 2]

@@ -83,7 +83,7 @@ def test_the_page_and_the_command_get_the_same_score(scorer):
     )
 
 
-def test_both_readouts_put_a_pristine_picture_above_its_blurred_self():
+def test_both_readouts_put_a_pristine_image_above_its_blurred_self():
     pristine = next(
         path
         for path in IMAGES
@@ -129,7 +129,7 @@ def test_csv_of_another_task_says_which(command):
 
 
 def test_the_table_has_a_heading_over_its_columns(command, tmp_path):
-    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "text.jpg").write_text("no image")
     heading, bad, good = command(tmp_path / "text.jpg", IMAGES[0])[1].splitlines()
     assert heading.split() == ["score", "token", "prob.", "image"] and "of 1–5" in good
     assert good.index("<score") == heading.index("token") and good[heading.index("prob.") :].split("%")[0].isdigit()
@@ -141,7 +141,7 @@ def test_a_folder_of_the_other_kind_says_which_task_scores_it(command, tmp_path)
     (tmp_path / "clip.mp4").touch()
     assert "no images in this folder, but videos: add --task video" in command(tmp_path)[1]
     (tmp_path / "clip.mp4").rename(tmp_path / "clip.png")
-    assert "but pictures: leave --task video out" in command(tmp_path, "--task", "video")[1]
+    assert "but images: leave --task video out" in command(tmp_path, "--task", "video")[1]
 
 
 def test_assess_files_goes_on_after_a_failure_and_keeps_the_order(scorer, tmp_path):
@@ -176,7 +176,7 @@ def test_closing_early_leaves_no_thread_and_reads_no_further(scorer):
     assert not decoding_threads() and len(asked) <= 8
 
 
-def test_an_error_that_is_no_pictures_ends_the_batch_and_its_threads(scorer):
+def test_an_error_that_is_no_images_ends_the_batch_and_its_threads(scorer):
     def paths():
         yield from IMAGES[:2]
         raise OSError("the list of files broke off")
@@ -187,7 +187,7 @@ def test_an_error_that_is_no_pictures_ends_the_batch_and_its_threads(scorer):
 
 
 class Greedy(NanoBackbone):
-    """nano that asks torch for more memory than any machine has, for more than `fits` pictures at once."""
+    """nano that asks torch for more memory than any machine has, for more than `fits` images at once."""
 
     fits, asked = 0, ()
 
@@ -207,7 +207,7 @@ def test_where_memory_is_too_little_for_a_batch_a_smaller_one_is_taken(scorer):
     assert greedy.asked == (7, 3, 1, 1, 1, 1, 1, 1, 1)
 
 
-def test_where_memory_is_too_little_for_one_picture_a_sentence_says_what_to_do(scorer):
+def test_where_memory_is_too_little_for_one_image_a_sentence_says_what_to_do(scorer):
     greedy = Greedy(scorer.backbone.model, scorer.backbone.processor)
     results = list(Scorer("nano", "1", greedy).assess_files(IMAGES[:2]))
     assert [type(result) for result in results] == [Failure, Failure]

@@ -25,7 +25,7 @@ from model.training.images import BATCH_SIZE, DAMAGED, epoch_steps, make_step
 
 @pytest.fixture(scope="module", autouse=True)
 def small():
-    """Pictures are looked at in a tenth of the area that nano is trained on: each step takes a tenth of the time."""
+    """Images are looked at in a tenth of the area that nano is trained on: each step takes a tenth of the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trio, "SIDE", 96)
         yield
@@ -33,7 +33,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Forty training pictures and nine test pictures, one of them a known near-duplicate; the more blurred, the lower the MOS."""
+    """Forty training images and nine test images, one of them a known near-duplicate; the more blurred, the lower the MOS."""
     twin = biq2021.read_column("biq2021_near_duplicates.csv", "image")[0]
     folder = tmp_path_factory.mktemp("biq2021")
     (folder / "Images").mkdir()
@@ -52,7 +52,7 @@ def data(tmp_path_factory):
     return folder
 
 
-def test_validation_and_training_share_no_picture_and_no_group(data):
+def test_validation_and_training_share_no_image_and_no_group(data):
     training, validation = biq2021.train_and_validation(data)
     assert len(validation) == 4 and len(training) == 36
     assert not {item.image for item in training} & {item.image for item in validation}
@@ -85,7 +85,7 @@ def test_a_step_is_drawn_from_seed_epoch_and_number_alone(data, processor):
     assert not torch.equal(whole[1].mos, drawn(items, processor, 2)[1].mos)
 
 
-def test_a_step_shows_pictures_and_some_of_them_damaged_twice(data, processor):
+def test_a_step_shows_images_and_some_of_them_damaged_twice(data, processor):
     items, _ = biq2021.train_and_validation(data)
     step = drawn(items, processor, 0)[0]
     assert len(step.pixels) == BATCH_SIZE + 2 * DAMAGED and len(step.mos) == BATCH_SIZE
@@ -139,15 +139,15 @@ def test_data_sets_of_one_name_are_told_apart(mine, tmp_path):
     assert {item.dataset for item in read_training(folders, Scale(0, 100))[0]} == {str(folder) for folder in folders}
 
 
-def test_pictures_that_are_missing_or_broken_are_named(mine, tmp_path):
+def test_images_that_are_missing_or_broken_are_named(mine, tmp_path):
     folder = shutil.copytree(mine.parent, tmp_path / "mine")
-    (folder / "7.jpg").write_text("no picture")
+    (folder / "7.jpg").write_text("no image")
     training, _ = read_training([folder / "mine.csv"], Scale(0, 100))
     (broken,) = [item for item in training if item.image.name == "7.jpg"]
     with pytest.raises(DataError, match=r"7.jpg: not an image"):
         make_step([broken] * BATCH_SIZE, NanoProcessor(build_tokenizer()), np.random.default_rng(0))
     (folder / "7.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 of 20 pictures are not there, .*7.jpg for one"):
+    with pytest.raises(DataError, match=r"1 of 20 images are not there, .*7.jpg for one"):
         read_training([folder / "mine.csv"], Scale(0, 100))
 
 
@@ -161,7 +161,7 @@ def test_parts_of_the_data_are_left_out_with_what_shares_their_content(data, min
     assert len(seen) == 20 - 1 + 20 and second not in seen
     with pytest.raises(DataError, match="no part 'ss03' to leave out: the data have ss01, ss02"):
         read_training([data], without=["ss03"])
-    with pytest.raises(DataError, match="no training pictures"):
+    with pytest.raises(DataError, match="no training images"):
         read_training([data], without=["ss01", "ss02"])
 
 
@@ -248,7 +248,7 @@ def test_in_the_first_epoch_the_encoder_is_only_read(data, tmp_path):
     assert changed[1] and {name.split(".")[1] for name in changed[1]} <= {str(n) for n in range(trio.FROZEN_BLOCKS, 16)}
 
 
-def test_features_are_taken_by_their_mean_and_std_over_the_first_pictures(data, tmp_path):
+def test_features_are_taken_by_their_mean_and_std_over_the_first_images(data, tmp_path):
     items, _ = biq2021.train_and_validation(data)
     training = train.TrainingRun(tmp_path, items, epochs=1, seed=0)
     training.begin()
@@ -267,7 +267,7 @@ def test_a_learning_rate_waits_rises_and_falls():
 
 
 @pytest.mark.slow
-def test_all_systems_are_compared_on_the_same_pictures_and_on_what_was_left_out(data, tmp_path, capsys):
+def test_all_systems_are_compared_on_the_same_images_and_on_what_was_left_out(data, tmp_path, capsys):
     train.train([data], tmp_path, epochs=1, without=["ss01"])
     capsys.readouterr()
     assert compare.compare(data, tmp_path) == 0
@@ -283,9 +283,7 @@ def test_a_folder_holds_one_training(data, tmp_path):
     train.claim(tmp_path, items, 2, [], 0)
     train.claim(tmp_path, items, 2, [], 0)
     for other in ((items[1:], 2, [], 0), (items, 3, [], 0), (items, 2, ["ss01"], 0)):
-        with pytest.raises(
-            DataError, match="holds a training on other pictures or of other epochs: give another --out"
-        ):
+        with pytest.raises(DataError, match="holds a training on other images or of other epochs: give another --out"):
             train.claim(tmp_path, *other)
 
 
@@ -298,7 +296,7 @@ def test_an_epoch_without_srcc_does_not_keep_better_ones_out(data, tmp_path):
     training.validate(validation)
     assert (tmp_path / "best.pt").stat().st_mtime_ns > kept
     one_of_another = replace(validation[0], dataset="another")
-    training.validate([*validation, one_of_another])  # a set of one picture has no SRCC, and takes nobody else's
+    training.validate([*validation, one_of_another])  # a set of one image has no SRCC, and takes nobody else's
     assert training.log[2] == training.log[1]
 
 

@@ -3,8 +3,8 @@
 import gradio as gr
 
 from app import cards
-from app.naming import short
 from app.session import Session
+from app.shown_names import short
 
 
 def build(tab: str, what: str, session: gr.State, header: gr.HTML) -> tuple[list, gr.Button]:

@@ -1,4 +1,4 @@
-"""Where pictures come in: a place to drop, choose or paste them, and examples to pick from."""
+"""Where images come in: a place to drop, choose or paste them, and examples to pick from."""
 
 import functools
 from collections.abc import Iterable
@@ -8,8 +8,8 @@ from pathlib import Path
 import gradio as gr
 
 from app.errors import Refused, says_errors
-from app.pictures import THUMBNAIL_SIDE, example_files, file_uri
 from app.settings import EXAMPLES
+from app.shown_images import THUMBNAIL_SIDE, example_files, file_uri
 from model.images.formats import SUFFIXES as IMAGES
 from model.images.video import SUFFIXES as VIDEOS
 
@@ -25,8 +25,8 @@ def picked(event: gr.EventData) -> str:
     return str(event._data.get("picked", "")) if isinstance(event._data, dict) else ""
 
 
-def picture_input(label: str, element: str, many: bool = False, videos: bool = False) -> gr.File:
-    """A file input with example pictures below it; picking an example puts it into the input. videos: takes these too.
+def image_input(label: str, element: str, many: bool = False, videos: bool = False) -> gr.File:
+    """A file input with example images below it; picking an example puts it into the input. videos: takes these too.
 
     A file input, not an image one: Gradio's image inputs decode by themselves, without this project's limits.
     """

@@ -30,10 +30,10 @@ def names_of(tokens: Sequence[str]) -> list[str]:
 
 
 def opinion(word: str, task: str) -> str:
-    """What a level says of a picture or a video, as a sentence."""
+    """What a level says of an image or a video, as a sentence."""
     if task == "aesthetics":
-        return f"For its looks, whatever its technical flaws, most people would call this picture {word}."
-    return OPINIONS[word].format("video" if task == "video" else "picture")
+        return f"For its looks, whatever its technical flaws, most people would call this image {word}."
+    return OPINIONS[word].format("video" if task == "video" else "image")
 
 
 def reading(assessment: Assessment, task: str = QUALITY) -> str:

@@ -1,11 +1,11 @@
-"""Where the pictures that labels name are found: in other cases, behind apostrophes, and by the paths of another machine."""
+"""Where the images that labels name are found: in other cases, behind apostrophes, and by the paths of another machine."""
 
 from pathlib import Path
 
 import pytest
 
 from model.common.csv_cells import guarded
-from model.datasets.pictures import locate
+from model.datasets.image_paths import locate
 from tests.model.common.test_csv_cells import FORMULAS, NAMES
 
 
@@ -43,7 +43,7 @@ def test_a_name_from_another_machine_is_found(folder, name, found):
 
 
 @pytest.mark.parametrize("name", ["absent.jpg", "other/lake.jpg", r"other\lake.jpg", r"C:\me\absent.jpg", "a\0b.jpg"])
-def test_a_picture_that_is_not_there_keeps_the_path_that_its_name_says(folder, name):
+def test_an_image_that_is_not_there_keeps_the_path_that_its_name_says(folder, name):
     assert locate(folder, [name]) == [folder / name]
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from app.settings import ROOT
-from app.temporary import KEPT, PREFIX, sweep
+from app.temporary_files import KEPT, PREFIX, sweep
 
 PATIENCE = 300  # seconds for a start, on a machine that is busy with other things
 EXAMPLE = ROOT / "tests" / "images" / "lake_pristine.jpg"

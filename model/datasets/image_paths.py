@@ -1,4 +1,4 @@
-"""Where the pictures that labels name lie on disk."""
+"""Where the images that labels name lie on disk."""
 
 import os
 import unicodedata
@@ -10,7 +10,7 @@ from model.common.errors import DataError
 
 
 def locate(folder: Path, names: Iterable[str]) -> list[Path]:
-    """The pictures' paths below the folder, as far as they can be found; else the path that the name says.
+    """The images' paths below the folder, as far as they can be found; else the path that the name says.
 
     Labels are made on other machines and by other programs. A name that leads nowhere is therefore also looked for
 
@@ -68,10 +68,10 @@ def _find(start: Path, parts: Sequence[str], listings: dict[Path, dict[str, list
 
 
 def check_there(paths: Sequence[Path]) -> None:
-    """Raises DataError that names the first picture that is not there, and says how many."""
+    """Raises DataError that names the first image that is not there, and says how many."""
     missing = [path for path in paths if not os.path.exists(path)]
     if missing:
-        raise DataError(f"{len(missing)} of {len(paths)} pictures are not there, {missing[0]} for one: copy them again")
+        raise DataError(f"{len(missing)} of {len(paths)} images are not there, {missing[0]} for one: copy them again")
 
 
 def _folded(name: str) -> str:
@@ -82,11 +82,11 @@ def _files_in(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except (OSError, ValueError):
-        return []  # opening the picture itself will say what is wrong
+        return []  # opening the image itself will say what is wrong
 
 
 def find_in(candidates: Sequence[Path], names: Sequence[str]) -> list[Path]:
-    """The pictures' paths in the first of the candidate folders that holds any of them, at whatever depth and in whatever case; of two
+    """The images' paths in the first of the candidate folders that holds any of them, at whatever depth and in whatever case; of two
     of one name the one that lies less deep, since copies of another size are kept below.
 
     One that is missing there keeps a path that leads nowhere. Raises DataError when no candidate holds any.
@@ -99,4 +99,4 @@ def find_in(candidates: Sequence[Path], names: Sequence[str]) -> list[Path]:
         if any(_folded(name) in there for name in names):
             return [there.get(_folded(name), folder / name) for name in names]
     looked = ", ".join(str(folder) for folder in candidates)
-    raise DataError(f"the pictures are not there: {names[0]} and all others are in none of {looked}")
+    raise DataError(f"the images are not there: {names[0]} and all others are in none of {looked}")

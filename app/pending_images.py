@@ -10,7 +10,7 @@ from pathlib import Path
 
 from annotations import image_sha256
 from app.errors import Refused
-from app.naming import file_name
+from app.shown_names import file_name
 from model.common.errors import ImageError
 from model.images.decoding import open_image
 from model.scoring.assessment import Failure

@@ -9,7 +9,7 @@ import weakref
 import pytest
 import torch
 
-from app.scorers import Scorers
+from app.loaded_scorers import Scorers
 from app.settings import ROOT
 from model.backbones.mplug_owl2 import loading as mplug_owl2_loading
 from model.common.errors import ModelError, ModelLoadError, TooLittleMemory
@@ -116,12 +116,12 @@ def test_two_threads_may_be_the_first_to_need_transformers(other, tmp_path):
     program = f"""
 import sys, threading
 from pathlib import Path
-from app.adapt_tab import Bench
-from app.scorers import Scorers
+from app.adapt_tab import AdaptTab
+from app.loaded_scorers import Scorers
 from app.settings import ROOT, parse_settings
 
 scorers, faults = Scorers(Path("none"), "cpu"), []
-bench = Bench(parse_settings([]), scorers, None)
+bench = AdaptTab(parse_settings([]), scorers, None)
 threading.excepthook = lambda fault: faults.append(fault.exc_value)
 threads = [threading.Thread(target=work) for work in (lambda: scorers.get("nano"), lambda: {WORKS[other]})]
 for thread in threads:

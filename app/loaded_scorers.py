@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from app.environment import say
 from app.model_work import ModelWork
-from app.surroundings import say
 from model.backbones.spec import QUALITY
 from model.common.errors import ModelError
 from model.loading.hub import is_hub_id
@@ -120,7 +120,7 @@ class Scorers:
         return True
 
     def warm(self, spec: str) -> threading.Thread:
-        """Load SPEC in the background and score a blank picture, so that the first visitor does not wait for it."""
+        """Load SPEC in the background and score a blank image, so that the first visitor does not wait for it."""
 
         def work() -> None:
             from PIL import Image
@@ -128,7 +128,7 @@ class Scorers:
             try:
                 self.get(spec).assess([Image.new("RGB", (640, 480), "grey")])
             except ModelError as error:
-                say(f"error: {error}")  # who scores a picture is told on the page
+                say(f"error: {error}")  # who scores an image is told on the page
 
         thread = threading.Thread(target=work, name="warm", daemon=True)
         thread.start()

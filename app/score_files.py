@@ -1,4 +1,4 @@
-"""What the Score tab does with files: pictures and videos in, scores out; one that cannot be scored gives its sentence."""
+"""What the Score tab does with files: images and videos in, scores out; one that cannot be scored gives its sentence."""
 
 import hashlib
 import tempfile
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from app.errors import Refused
 from app.fair_queue import page_is_gone
-from app.naming import file_name
-from app.pictures import is_video
 from app.session import Scored
+from app.shown_images import is_video
+from app.shown_names import file_name
 from model.backbones.spec import QUALITY
 from model.common.errors import ImageError, ScoringFailed
 from model.scoring.assessment import Assessment, Failure
@@ -36,13 +36,13 @@ def each_once(paths: Sequence[str]) -> list[str]:
 
 
 def score_files(scorer: "Scorer", paths: Sequence[str], task: str) -> Iterator[Scored | Failure]:
-    """Each file's score, in order: of a picture for `task`, of a video for its quality. Raises ModelError when the model knows no
+    """Each file's score, in order: of an image for `task`, of a video for its quality. Raises ModelError when the model knows no
     such task, Refused when the page was closed meanwhile."""
-    pictures = scorer.asking(task).assess_files([path for path in paths if not is_video(path)])
+    images = scorer.asking(task).assess_files([path for path in paths if not is_video(path)])
     for path in paths:
         if page_is_gone():
             raise Refused("The page was closed before its files were scored.")
-        outcome = score_video(scorer, path) if is_video(path) else next(pictures)
+        outcome = score_video(scorer, path) if is_video(path) else next(images)
         yield Scored(Path(path), outcome, file_sha256(path), task) if isinstance(outcome, Assessment) else outcome
 
 
@@ -75,8 +75,8 @@ def invitation(videos: Sequence[str], model: str, public: bool) -> str:
     """What to do about videos that the model in use does not take."""
     names = ", ".join(dict.fromkeys(map(file_name, videos)))
     if public:
-        return f"{model} looks at pictures only. Q-Scorer Studio on your own machine also scores {names}, with the model one-align."
-    return f"{model} looks at pictures only. To score {names}, pick one-align as the model: it takes videos too."
+        return f"{model} looks at images only. Q-Scorer Studio on your own machine also scores {names}, with the model one-align."
+    return f"{model} looks at images only. To score {names}, pick one-align as the model: it takes videos too."
 
 
 def csv_file(results: Sequence[Scored], failures: Sequence[Failure]) -> str:

@@ -1,8 +1,8 @@
-"""Draw docs/limits.jpg: what nano gets wrong, found by looking for it among the example pictures.
+"""Draw docs/limits.jpg: what nano gets wrong, found by looking for it among the example images.
 
-    python docs/limits_picture.py
+    python docs/limits_figure.py
 
-Above, the damage that it minds least, each beside the picture undamaged; below, what is no photograph. Under each its score.
+Above, the damage that it minds least, each beside the image undamaged; below, what is no photograph. Under each its score.
 """
 
 import sys
@@ -22,7 +22,7 @@ PAIRS = 3
 TILE, MARGIN, CAPTION = 300, 16, 58
 INK, PAPER = "#1f2430", "#ffffff"
 
-Shown = tuple[Image.Image, str, float]  # a picture, what it is, its score
+Shown = tuple[Image.Image, str, float]  # an image, what it is, its score
 
 
 def overlooked(scorer: Scorer) -> list[tuple[Shown, Shown]]:
@@ -32,8 +32,8 @@ def overlooked(scorer: Scorer) -> list[tuple[Shown, Shown]]:
         whole = open_image(path)
         damaged = [degrade(whole, kind, SEVERITY, seed=0) for kind in KINDS]
         before, *after = (found.score for found in scorer.assess([whole, *damaged]))
-        for kind, picture, score in zip(KINDS, damaged, after, strict=True):
-            pair = ((whole, "undamaged", before), (picture, kind.replace("_", " "), score))
+        for kind, image, score in zip(KINDS, damaged, after, strict=True):
+            pair = ((whole, "undamaged", before), (image, kind.replace("_", " "), score))
             if kind not in pairs or before - score < fall(pairs[kind]):
                 pairs[kind] = pair
     return sorted(pairs.values(), key=fall)[:PAIRS]
@@ -54,18 +54,18 @@ def no_photographs(scorer: Scorer) -> list[Shown]:
     page = Image.new("RGB", (640, 480), "white")
     lines = (ROOT / "LICENSE").read_text(encoding="utf-8").splitlines()[:26]
     ImageDraw.Draw(page).multiline_text((20, 16), "\n".join(lines), "black", ImageFont.load_default(14), spacing=3)
-    pictures = {
+    images = {
         "a drawing": drawing,
         "a page of text": page,
         "a screenshot": open_image(ROOT / "docs" / "phone.png"),
         "one colour": Image.new("RGB", (640, 480), "#7f8c9b"),
     }
-    found = scorer.assess(list(pictures.values()))
-    return [(picture, name, one.score) for (name, picture), one in zip(pictures.items(), found, strict=True)]
+    found = scorer.assess(list(images.values()))
+    return [(image, name, one.score) for (name, image), one in zip(images.items(), found, strict=True)]
 
 
 def sheet(rows: list[tuple[str, list[Shown]]]) -> Image.Image:
-    """Rows of captioned pictures, each under a heading."""
+    """Rows of captioned images, each under a heading."""
     columns = max(len(shown) for _, shown in rows)
     step = TILE + CAPTION + 44
     paper = Image.new("RGB", (columns * (TILE + MARGIN) + MARGIN, len(rows) * step + MARGIN), PAPER)
@@ -73,9 +73,9 @@ def sheet(rows: list[tuple[str, list[Shown]]]) -> Image.Image:
     for n, (heading, shown) in enumerate(rows):
         top = MARGIN + n * step
         pen.text((MARGIN, top), heading, INK, ImageFont.load_default(22))
-        for column, (picture, name, score) in enumerate(shown):
+        for column, (image, name, score) in enumerate(shown):
             left = MARGIN + column * (TILE + MARGIN)
-            paper.paste(ImageOps.fit(picture, (TILE, TILE)), (left, top + 36))
+            paper.paste(ImageOps.fit(image, (TILE, TILE)), (left, top + 36))
             pen.text((left, top + 40 + TILE), f"{name}: {score:.2f}", INK, ImageFont.load_default(20))
     return paper
 
@@ -83,7 +83,7 @@ def sheet(rows: list[tuple[str, list[Shown]]]) -> Image.Image:
 def main() -> None:
     scorer = load_scorer("nano")
     pairs = [shown for pair in overlooked(scorer) for shown in pair]
-    rows = [(f"Damage of severity {SEVERITY} that nano minds least, beside the picture without it", pairs)]
+    rows = [(f"Damage of severity {SEVERITY} that nano minds least, beside the image without it", pairs)]
     rows.append(("Not photographs, but all of them flawless", no_photographs(scorer)))
     target = ROOT / "docs" / "limits.jpg"
     sheet(rows).save(target, quality=88, optimize=True)

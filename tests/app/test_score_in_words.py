@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.readings import difference_in_words, distribution_in_words, level_word, percent, reading
+from app.score_in_words import difference_in_words, distribution_in_words, level_word, percent, reading
 from tests.app.examples import assessment
 
 

@@ -1,4 +1,4 @@
-"""The control by which a person says how good a picture is: one of five words, or a finer value."""
+"""The control by which a person says how good an image is: one of five words, or a finer value."""
 
 import gradio as gr
 
@@ -7,7 +7,7 @@ from model.readouts.levels import LEVEL_WORDS
 NO_CHOICE = "Choose one of the five words, or move the slider, first."
 
 
-def opinion_input(label: str, element: str) -> tuple[gr.Radio, gr.Slider]:
+def rating_input(label: str, element: str) -> tuple[gr.Radio, gr.Slider]:
     """Five words and a slider that move each other. The word is None until one of them was used."""
     word = gr.Radio([(name, n) for n, name in enumerate(LEVEL_WORDS, start=1)], label=label, elem_id=f"{element}-word")
     value = gr.Slider(

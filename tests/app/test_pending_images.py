@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from app import waiting as module
-from app.waiting import KEPT, Waiting
-from tests.bad_images import picture, write_zoo
+from app import pending_images as module
+from app.pending_images import KEPT, Waiting
+from tests.bad_images import sample_image, write_zoo
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def images(tmp_path):
     """Three small images, each another one."""
     paths = [tmp_path / f"{number}.png" for number in range(3)]
     for number, path in enumerate(paths):
-        picture(64 + number, 64).save(path)
+        sample_image(64 + number, 64).save(path)
     return paths
 
 

@@ -1,4 +1,4 @@
-"""Pictures as the page shows them: decoded safely, without metadata, inside the page itself so that no file has to be served."""
+"""Images as the page shows them: decoded safely, without metadata, inside the page itself so that no file has to be served."""
 
 import base64
 import io
@@ -9,14 +9,14 @@ from PIL import Image
 from model.images.decoding import open_image
 from model.images.video import SUFFIXES, video_frames
 
-SHOWN_SIDE = 1600  # pixels; more than a picture gets on most screens
+SHOWN_SIDE = 1600  # pixels; more than an image gets on most screens
 THUMBNAIL_SIDE = 96
 
 
-def picture_uri(image: Image.Image, side: int = SHOWN_SIDE) -> str:
-    """A data URI of an RGB picture, at most `side` pixels on its long side.
+def image_uri(image: Image.Image, side: int = SHOWN_SIDE) -> str:
+    """A data URI of an RGB image, at most `side` pixels on its long side.
 
-    JPEG at 95 with full colour resolution: nobody sees the difference, so raters judge the picture and not this copy. It is
+    JPEG at 95 with full colour resolution: nobody sees the difference, so raters judge the image and not this copy. It is
     encoded anew, not passed on, because the file may carry where and by whom it was taken.
     """
     shown = image.copy()
@@ -28,8 +28,8 @@ def picture_uri(image: Image.Image, side: int = SHOWN_SIDE) -> str:
 
 
 def file_uri(path: Path, side: int = SHOWN_SIDE) -> str:
-    """`picture_uri` of a picture file, or of a video's first frame. Raises ImageError."""
-    return picture_uri(next(video_frames(path, 1)) if is_video(path) else open_image(path), side)
+    """`image_uri` of an image file, or of a video's first frame. Raises ImageError."""
+    return image_uri(next(video_frames(path, 1)) if is_video(path) else open_image(path), side)
 
 
 def is_video(path: str | Path) -> bool:
@@ -38,5 +38,5 @@ def is_video(path: str | Path) -> bool:
 
 
 def example_files(folder: Path) -> list[Path]:
-    """The example pictures that ship with the page, by name."""
+    """The example images that ship with the page, by name."""
     return sorted(folder.glob("*.jpg"))

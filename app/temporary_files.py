@@ -58,7 +58,5 @@ def _delete_older(path: Path, oldest: float) -> None:
     try:
         if path.lstat().st_mtime < oldest:
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-    except (
-        OSError
-    ):  # gone already, or not empty: another process sweeps too, and files are younger than their folder may be
-        pass
+    except OSError:
+        pass  # gone already, or not empty: another process sweeps too, and files are younger than their folder may be
