@@ -44,7 +44,7 @@ KonIQ-10k. Here a decoder of {decoder} is trained from nothing on features of a 
 LiteEncoder with ImageNet's weights (revision `{encoder}`), which has seen no opinion score. Its features of each whole image at 320 x 320
 were computed once and kept: mean and standard deviation of each channel of four maps, and the coarsest map in 4 x 4 cells, each
 feature standardised by its mean and deviation over the training images. There is no augmentation. (The `nano` that ships is larger, looks
-at more pixels, adapts most of its encoder, and is shown damaged images too: its figures are in README.)
+at more pixels, adapts most of its encoder, and is shown damaged images too: its figures are in [accuracy.md](accuracy.md).)
 
 **How:** AdamW, learning rate {learning_rate:g} (warm-up over a tenth, then cosine), weight decay {weight_decay:g}, batches of {batch_size},
 3 epochs where a row does not say otherwise, the same for all systems; regressors' widths in the paper's proportion to the hidden size. The
