@@ -50,12 +50,21 @@ def score_card(scored: Scored, image: str) -> str:
     return (
         f'<article class="score-card">{image_figure(image, name)}<div class="verdict">{verdict(assessment)}'
         f'<p class="reading">{escape(reading(assessment, scored.task))}</p>{looked_at}'
-        f'<dl class="facts"><div><dt>Expectation</dt><dd>{assessment.expectation:.2f}</dd></div>'
-        f"<div><dt>Uncertainty</dt><dd>± {assessment.uncertainty:.2f}</dd></div>"
-        f"<div><dt>Token mass</dt><dd>{percent(assessment.token_mass)}</dd></div>"
-        f"<div><dt>Likeliest interval</dt><dd>{assessment.interval[0]:.1f}–{assessment.interval[1]:.1f}</dd></div>"
-        f"<div><dt>Scored by</dt><dd>{breakable(assessment.model)}</dd></div>{about}</dl></div></article>"
+        f'<dl class="facts"><div><dt>Scored by</dt><dd>{breakable(assessment.model)}</dd></div>{about}</dl>'
+        "</div></article>"
     )
+
+
+def numbers(assessment: Assessment) -> str:
+    """What the token distribution says besides the score, for researchers."""
+    low, high = assessment.interval
+    facts = [
+        ("Expectation", f"{assessment.expectation:.2f}"),
+        ("Uncertainty", f"± {assessment.uncertainty:.2f}"),
+        ("Token mass", percent(assessment.token_mass)),
+        ("Likeliest interval", f"{low:.1f}–{high:.1f}"),
+    ]
+    return f'<dl class="facts under-chart">{"".join(_fact(*fact) for fact in facts)}</dl>'
 
 
 def verdict(assessment: Assessment) -> str:

@@ -15,7 +15,7 @@ from model.backbones.spec import QUALITY
 from model.images.formats import image_kind
 
 WHAT_FOR = (
-    "<h3>I disagree</h3><p>Your own rating is kept together with the image, marked as given after seeing the score. "
+    "<p>Your own rating is kept together with the image, marked as given after seeing the score. "
     "Without it the image is not kept.</p>"
 )
 
@@ -24,7 +24,7 @@ WHAT_FOR = (
 class Disagreement:
     """The components that another image starts anew."""
 
-    group: gr.Column
+    group: gr.Accordion
     word: gr.Radio
     value: gr.Slider
     keep: gr.Button
@@ -36,12 +36,12 @@ class Disagreement:
 
 def anew(visible: bool) -> list:
     """Nothing chosen, nothing kept."""
-    return [gr.Column(visible=visible), gr.Radio(value=None), gr.Slider(value=3), gr.Button(interactive=True), ""]
+    return [gr.Accordion(visible=visible), gr.Radio(value=None), gr.Slider(value=3), gr.Button(interactive=True), ""]
 
 
 def build(session: gr.State, annotations: Annotations, rater: gr.Textbox, on_screen: gr.Textbox) -> Disagreement:
     """Put the control on the page; `on_screen` holds the key of the result that the visitor sees."""
-    with gr.Column(visible=False, elem_id="disagree", elem_classes="panel") as group:
+    with gr.Accordion("I disagree", open=False, visible=False, elem_id="disagree", elem_classes="panel") as group:
         gr.HTML(WHAT_FOR)
         name = gr.Textbox(label="Your name", max_lines=1, elem_id="disagree-name")
         word, value = rating_input("How good is this image?", "disagree")

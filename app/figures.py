@@ -69,17 +69,17 @@ def distribution(assessment: Assessment, task: str = QUALITY) -> go.Figure:
 def two_distributions(
     first: Assessment, second: Assessment, labels: tuple[str, str], title: str, common: bool
 ) -> go.Figure:
-    """Two distributions side by side in each interval. With `common` the axis is the common scale 0..100, else the (same) native scale."""
+    """Two distributions, the first above the score axis and the second mirrored below it. With `common` the axis is the common scale
+    0..100, else the (same) native scale."""
     figure = go.Figure()
     chances = [100 * chance for a in (first, second) for chance in a.probabilities]
     top = _headroom(chances)
-    for a, label, colour, side in ((first, labels[0], BLUE, -1), (second, labels[1], ORANGE, 1)):
+    for a, label, colour, side in ((first, labels[0], BLUE, 1), (second, labels[1], ORANGE, -1)):
         spans = [tuple(_place(edge, a, common) for edge in span) for span in a.intervals]
-        half = [(high - low) * 0.46 for low, high in spans]
         figure.add_bar(
-            x=[(low + high) / 2 + side * width / 2 for (low, high), width in zip(spans, half, strict=True)],
-            y=[100 * chance for chance in a.probabilities],
-            width=half,
+            x=[(low + high) / 2 for low, high in spans],
+            y=[side * 100 * chance for chance in a.probabilities],
+            width=[0.94 * (high - low) for low, high in spans],
             marker={"color": colour, "opacity": 0.7},
             showlegend=False,  # its line is there, in the same colour
             hovertext=[
@@ -91,7 +91,7 @@ def two_distributions(
         _line(
             figure,
             _place(a.score, a, common),
-            top,
+            side * top,
             colour,
             _in_lines(f"{label}: score {_place(a.score, a, common):.{1 if common else 2}f}"),
         )
@@ -106,6 +106,9 @@ def two_distributions(
     _score_axis(figure, scale, edges, top)
     middles = [(low + high) / 2 for low, high in zip(edges, edges[1:], strict=False)]
     _label(figure, middles, [f"<b>{escape(name)}</b>" for name in names_of(first.tokens)])
+    ticks = [tick for tick in range(-100, 101, 25 if top > 50 else 10) if abs(tick) <= top]
+    figure.update_yaxes(range=[-top, top], tickvals=ticks, ticktext=[f"{abs(tick)} " for tick in ticks])
+    figure.add_hline(y=0, line={"color": GREY, "width": 1})
     return figure
 
 

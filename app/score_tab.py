@@ -92,7 +92,9 @@ def show_detail(scored: Scored | None) -> list:
         scored.key,
         cards.score_card(scored, file_uri(scored.path)),
         gr.Plot(figures.distribution(scored.assessment, scored.task), visible=True),
-        cards.chart_words([("", scored.assessment)], "score-chart-words") + cards.explanation(),
+        cards.numbers(scored.assessment)
+        + cards.chart_words([("", scored.assessment)], "score-chart-words")
+        + cards.explanation(),
         *disagreement.anew(visible=scored.task == QUALITY),
     ]
 

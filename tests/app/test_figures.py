@@ -44,9 +44,10 @@ def test_two_methods_with_different_scales_meet_on_the_common_scale():
     first, second = assessment(3.0), assessment(0.75, scale=Scale(0.0, 1.0))
     figure = two_distributions(first, second, ("A", "B"), "Both", common=True)
     assert lines(figure) == {"A: score 50.0": 50.0, "B: score 75.0": 75.0}
-    left, right = bars(figure)
-    assert all(a < b for a, b in zip(left.x, right.x, strict=True))
-    assert max(right.x) < 100
+    above, below = bars(figure)
+    assert list(above.y) == [100 * chance for chance in first.probabilities]
+    assert list(below.y) == [-100 * chance for chance in second.probabilities]
+    assert "-" not in "".join(figure.layout.yaxis.ticktext)
 
 
 def test_two_images_stay_on_their_native_scale():

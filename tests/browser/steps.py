@@ -54,3 +54,8 @@ def start_rating(page: Page, name: str) -> None:
     page.locator("#rate-name").get_by_role("textbox").fill(name)
     page.locator("#rate-start").click()
     expect(page.locator(".to-rate img")).to_be_visible()
+
+
+def open_disagreement(page: Page) -> None:
+    page.locator("#disagree").get_by_role("button", name="I disagree").click()
+    expect(page.locator("#disagree-name").get_by_role("textbox")).to_be_visible()

@@ -14,7 +14,17 @@ from annotations import open_annotations
 from model.scoring.assessment import Assessment
 from tests.bad_images import write_zoo
 from tests.browser.conftest import ROOT, serve, visit
-from tests.browser.steps import CARD_SCORE, IMAGES, LAKE, chart, open_tab, score_of, start_rating, upload
+from tests.browser.steps import (
+    CARD_SCORE,
+    IMAGES,
+    LAKE,
+    chart,
+    open_disagreement,
+    open_tab,
+    score_of,
+    start_rating,
+    upload,
+)
 from tests.patience import PATIENCE
 from tests.programs import python_m
 
@@ -73,6 +83,7 @@ def test_a_bad_image_gets_its_sentence_and_the_rest_is_scored(page, tmp_path):
 def test_disagreement_is_kept_as_given_after_the_score(page, server):
     before = open_annotations(server.data).counts()
     score = score_of(page, IMAGES / "night_street_pristine.jpg")
+    open_disagreement(page)
     page.locator("#disagree-name").get_by_role("textbox").fill("Grace")
     page.locator("#disagree-value input[type=number]").fill("1.5")
     page.locator("#disagree-keep").click()

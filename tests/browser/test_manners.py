@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from annotations import open_annotations
 from tests.bad_images import write_zoo
-from tests.browser.steps import IMAGES, LAKE, new_image, open_tab, score_of, start_rating, upload
+from tests.browser.steps import IMAGES, LAKE, new_image, open_disagreement, open_tab, score_of, start_rating, upload
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -54,6 +54,7 @@ def test_what_is_missing_is_said_once_beside_the_control(page, tmp_path):
 def test_disagreement_needs_a_choice_and_is_kept_once(page, server):
     score_of(page, LAKE)
     keep, before = page.locator("#disagree-keep"), open_annotations(server.data).counts().ratings
+    open_disagreement(page)
     page.locator("#disagree-name").get_by_role("textbox").fill("Grace")
     keep.click()
     expect(page.locator("#disagree .refusal")).to_contain_text("Choose one of the five words")

@@ -8,7 +8,17 @@ from playwright.sync_api import Page, expect
 
 from annotations import image_sha256, open_annotations
 from tests.browser.conftest import PATIENCE, serve, visit
-from tests.browser.steps import CARD_SCORE, IMAGES, LAKE, new_image, open_tab, score_of, start_rating, upload
+from tests.browser.steps import (
+    CARD_SCORE,
+    IMAGES,
+    LAKE,
+    new_image,
+    open_disagreement,
+    open_tab,
+    score_of,
+    start_rating,
+    upload,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 expect.set_options(timeout=1000 * PATIENCE)
@@ -44,6 +54,7 @@ def test_a_rating_pressed_while_the_list_changes_is_of_the_image_on_screen_or_of
     page.locator("table.sortable tbody tr").nth(1).get_by_role("button").click()
     expect(page.locator("#score-card figcaption")).to_have_text(images[1].name)
     score = float(page.locator(CARD_SCORE).inner_text())
+    open_disagreement(page)
     page.locator("#disagree-name").get_by_role("textbox").fill(f"Quick {removed}")
     page.locator("#disagree-word input").nth(1).check()
 
