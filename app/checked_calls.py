@@ -5,15 +5,19 @@ The page sends only what its controls allow. Programs can send anything, to list
 import inspect
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import unquote
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 from pydantic import TypeAdapter, ValidationError
 
 from app.errors import Malformed
 
 LONGEST = 10_000  # characters; no name, path or SPEC of the page is longer
 DEEPEST = 10  # lists and objects within one another
+FILE = "/gradio_api/file="  # in an address, before the path of an uploaded file
 BY_GRADIO = (gr.EventData, gr.Progress, gr.Request)  # arguments that no caller gives
 
 
@@ -28,6 +32,8 @@ class CheckedBlocks(gr.Blocks):
             raise
 
     async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
+        if not block_fn.preprocess:  # an endpoint of app/api.py
+            inputs = with_uploads([*inputs, *(block.value for block in block_fn.inputs[len(inputs) :])])
         check_texts(inputs)
         try:
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
@@ -47,23 +53,54 @@ class CheckedBlocks(gr.Blocks):
         return await super().call_function(block_fn, processed_input, *others)
 
 
+def uploaded(path: str) -> Path | None:
+    """The uploaded file of a path, or of the address under which this page serves it; None for any other."""
+    if path.startswith(("http:", "https:")):
+        path = unquote(path.partition(FILE)[2])
+    try:
+        file = Path(path).resolve()
+    except (OSError, ValueError):
+        return None
+    return file if path and file.is_relative_to(Path(get_upload_folder()).resolve()) and file.is_file() else None
+
+
+def with_uploads(value: Any) -> Any:
+    """The values of an endpoint's call, with the paths of uploaded files in place of their addresses, which MCP clients have instead. Any
+    other address becomes text, so that Gradio does not fetch it and the endpoint can say why."""
+    if isinstance(value, list):
+        return [with_uploads(part) for part in value]
+    if isinstance(value, dict) and str(value.get("path")).startswith(("http:", "https:")):
+        upload = uploaded(value["path"])
+        return value | {"path": str(upload)} if upload else value["path"]
+    return value
+
+
 @cache
 def adapters(function: Callable) -> list[TypeAdapter]:
-    """Checks for the arguments that a caller gives, by the function's annotations. Classes of ours (a visitor's session) come from the
-    server and are not checked."""
+    """Checks for the arguments that a caller gives, by the function's annotations. Classes (a visitor's session, an uploaded file) are not
+    checked here: they come from the server, or the function looks at them itself."""
     return [
-        TypeAdapter(Any if isinstance(kind, type) and kind.__module__ != "builtins" else kind)
+        TypeAdapter(list if any(map(is_class, get_args(kind))) else Any if is_class(kind) else kind)
         for parameter in inspect.signature(function, eval_str=True).parameters.values()
         if (kind := parameter.annotation) not in BY_GRADIO and not isinstance(parameter.default, gr.Progress)
     ]
+
+
+def is_class(kind: Any) -> bool:
+    return isinstance(kind, type) and kind.__module__ not in ("builtins", "types")
 
 
 def check_texts(value: Any, depth: int = 0) -> None:
     """Raises Malformed for what no control of the page sends: a text that is too long or has no UTF-8, objects nested too deep, or a file
     that is an address, which Gradio would fetch."""
     if isinstance(value, str):
-        # A lone surrogate (in JSON "\\ud800") could be neither stored nor shown.
-        if len(value) > LONGEST or "\0" in value or value.encode(errors="replace").decode() != value:
+        # The gate bounds how long a data: URL can be. A lone surrogate (in JSON "\\ud800") could be neither stored nor shown.
+        if (
+            len(value) > LONGEST
+            and not value.startswith("data:")
+            or "\0" in value
+            or value.encode(errors="replace").decode() != value
+        ):
             raise Malformed
     elif isinstance(value, dict | list):
         if depth == DEEPEST or isinstance(value, dict) and str(value.get("path")).startswith(("http:", "https:")):

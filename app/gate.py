@@ -17,7 +17,7 @@ from app.environment import say
 ROUTES = re.compile(
     r"/|/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)/?|/(assets|static|svelte)/.*"
     r"|/gradio_api/((info|openapi\.json|queue/join|queue/data|queue/status|upload|upload_progress|cancel|reset|app_id|theme\.css"
-    r"|login_check|user|token)/?|(call|run|api|heartbeat|file)/.*|file=.*)"
+    r"|login_check|user|token|mcp|mcp/schema)/?|(call|run|api|heartbeat|file)/.*|file=.*)"
 )
 MOST_JSON = 8 * 2**20  # bytes of a call; files come by /upload, which has its own limit
 

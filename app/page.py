@@ -28,7 +28,7 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
     annotations, waiting = open_annotations(settings.data_dir), Waiting(settings.data_dir / "pending")
     waiting.keep_swept()
     with CheckedBlocks(title="Q-Scorer Studio", analytics_enabled=False, fill_width=True) as page:
-        api.build(settings, scorers, annotations)
+        api.build(api.Api(settings, scorers, annotations))
         session = gr.State(Session(settings.model))
         # The key is no secret (the browser gets it with the page): it only has to stay the same when the server starts again.
         remembered = gr.BrowserState({}, storage_key="q-scorer-studio", secret="q-scorer-studio")

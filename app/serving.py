@@ -4,11 +4,13 @@ Gradio's own launch() is not used: it calls itself over HTTP to see whether it i
 names for other purposes, gives up after five seconds, and ends without cleaning up on SIGTERM."""
 
 import errno
+import json
 import socket
 from pathlib import Path
 
 import gradio as gr
 import uvicorn
+from mcp.types import TextContent
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -101,11 +103,17 @@ def web_app(page: gr.Blocks, settings: Settings) -> Gate:
         show_error=False,
         run_history=False,
         enable_monitoring=False,
-        mcp_server=False,
+        mcp_server=True,
         ssr_mode=False,
         pwa=False,
     )
+    page.mcp_server_obj.postprocess_output_data = as_json
     return Gate(around, settings.host, settings.hosts, any_host=settings.space)
+
+
+def as_json(data: list, root_url: str) -> list[TextContent]:
+    """What an endpoint answers, as an MCP tool's result; Gradio would write it as Python."""
+    return [TextContent(type="text", text=json.dumps(answer)) for answer in data]
 
 
 class Server(uvicorn.Server):

@@ -4,6 +4,8 @@ For Python, this is all that other programs need (examples/ has a program for ea
 
     load_scorer(spec, device="auto", dtype="auto", adapters=None, task="quality") -> Scorer
         What SPEC names: a name of `python -m model.registry`, a folder, a hub id, or one of these with an adapter.
+    Scorer(image) -> Assessment, Scorer([image, ...]) -> list[Assessment]
+        Of a path, a file's bytes, a PIL image or a numpy array.
     Scorer.assess(images) -> list[Assessment]
         Of PIL images. Scorer.assess_files(paths) -> Iterator[Assessment | Failure], lazily and in order.
     fine_tune(rated, spec, out) -> AdapterCard

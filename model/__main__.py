@@ -12,6 +12,7 @@ COMMANDS = {
     "registry": "the models that have a name: method, size, memory, scale, training data, licence",
     "datasets": "what a data set holds, and its labels as other programs' training files",
     "bench": "how fast a model is on this machine",
+    "percentiles": "the table by which a score's percentile among photographs is told",
     "precision": "what fewer bits do to scores",
     "sensitivity": "how a score falls as images are damaged, kind by kind",
     "convert": "a published mPLUG-Owl2 folder in safetensors",

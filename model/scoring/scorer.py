@@ -17,6 +17,7 @@ from model.common.errors import ImageError, ModelError, OutOfMemory, ScoringFail
 from model.common.memory import is_out_of_memory
 from model.common.progress import Progress
 from model.images.decoding import open_image
+from model.images.given import Given, given_image
 from model.loading.hub import download
 from model.loading.known import resolve
 from model.loading.opening import check_before_download, load_backbone
@@ -48,6 +49,14 @@ class Scorer:
         if task == self.task:
             return self
         return Scorer(self.name, self.revision, self.backbone.for_task(task), self.turn)
+
+    def __call__(self, images: Given | Sequence[Given]) -> Assessment | list[Assessment]:
+        """Assess a path, a file's bytes, a PIL image or a numpy array, or a list of these, which gives a list. Raises ImageError for
+        what cannot be read (`assess_files` goes on with the rest), ModelError for what cannot be scored."""
+        if isinstance(images, list | tuple):
+            names = [str(image) if isinstance(image, str | Path) else f"image {n}" for n, image in enumerate(images, 1)]
+            return self.assess([given_image(image) for image in images], names)
+        return self([images])[0]
 
     def assess(
         self, images: Sequence[Image.Image], names: Sequence[str] | None = None, batch_size: int = 8
