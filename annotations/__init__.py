@@ -45,6 +45,10 @@ Annotations (every `rater` is a name as typed; upper and lower case make no diff
         How many of those images the rater has rated, and of how many.
     image_path(sha256: str) -> Path | None
         Where a kept image lies (absolute); None for an image that nobody has rated.
+    image_files() -> list[Path]
+        Where all kept images lie.
+    journal_mode() -> str
+        "wal", or "delete" where the file system allows no WAL: annotations/database.py.
     kept(sha256s: Iterable[str]) -> set[str]
         Those of these images that somebody has rated.
     current_rating(rater: str, sha256: str) -> Rating | None

@@ -1,8 +1,13 @@
 """The one place that opens annotations.db.
 
 Every operation opens its own connection and closes it: safe with any thread and any number of processes.
+
+The journal is a write-ahead log (WAL) where the file system allows that: readers and a writer do not wait for each other. WAL needs memory
+that processes share through a file, which network and FUSE mounts often lack (https://sqlite.org/wal.html#noshm); there it is a rollback
+journal (DELETE), with which one operation at a time has the file.
 """
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -18,6 +23,8 @@ FILE_NAME = "annotations.db"
 # How long one operation waits for another process to finish writing, in seconds.
 PATIENCE = 20.0
 # (set, step) of all that this version can apply.
+# Primary result codes by which a file system that cannot share memory shows in the first transaction of a WAL.
+NO_SHARED_MEMORY = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL)
 KNOWN_STEPS = {(migrations.name, step.name) for step in migrations.pending(Database(memory=True))}
 
 
@@ -32,12 +39,12 @@ def create_or_migrate(data_dir: Path) -> None:
         raise AnnotationError(f"{data_dir} is a file, and a folder is needed: choose another with --data-dir.")
     with sentences(path):
         data_dir.mkdir(parents=True, exist_ok=True)
-        if path.exists():
+        if path.exists() and journal_mode(path) is not None:
             with reading(path) as db:
                 if not migrations.pending(db):
                     return
+        fit_journal(path)
         with _connection(path) as db:
-            _enable_wal(db)
             # A step may rebuild tables that others refer to; whether all is well is asked once it is done.
             db.execute("PRAGMA foreign_keys = OFF")
             # The lock comes before the look at what is pending: of two processes that open a fresh folder, one migrates
@@ -51,10 +58,52 @@ def create_or_migrate(data_dir: Path) -> None:
                     )
 
 
+def journal_mode(path: Path) -> str | None:
+    """ "wal" or "delete"; None for a WAL in a place that has none, say a folder that was moved there. Raises sqlite3.Error."""
+    try:
+        with _connection(path, _mode(path)) as db:
+            if db.journal_mode == "wal" and _mode(path) == "rw":
+                with _immediate(db):  # needs the shared memory, unlike reading
+                    pass
+            return db.journal_mode
+    except sqlite3.OperationalError as error:
+        if _result(error) in NO_SHARED_MEMORY and _mode(path) == "rw" and _is_wal(path):
+            return None
+        raise
+
+
+def fit_journal(path: Path) -> None:
+    """Give a database, which is made where missing, the journal that its file system allows, found out by trying."""
+    try:
+        with _connection(path) as db:
+            _enable_wal(db)
+            with _immediate(db):  # needs the shared memory, unlike the switch
+                return
+    except sqlite3.OperationalError as error:
+        if _result(error) not in NO_SHARED_MEMORY:
+            raise
+    with _connection(path, exclusive=True) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        with _immediate(db):
+            return
+
+
+def _is_wal(path: Path) -> bool:
+    """What the file's header says (https://sqlite.org/fileformat.html#file_format_version_numbers)."""
+    with path.open("rb") as file:
+        return file.read(20)[18:20] == b"\2\2"
+
+
+def _mode(path: Path) -> str:
+    """How to open the file for reading: what a process that was killed left in its journal can only be put right by one who may write."""
+    return "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[Database]:
     """A read-only view of one moment of the database; raises AnnotationError when it is newer, broken or unreadable."""
-    with sentences(path), _connection(path, mode="ro") as db:
+    with sentences(path), _connection(path, _mode(path)) as db:
+        db.execute("PRAGMA query_only = ON")
         db.execute("BEGIN")
         _refuse_newer(db, path)
         yield db
@@ -87,11 +136,14 @@ def sentences(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _connection(path: Path, mode: str = "rwc") -> Iterator[Database]:
+def _connection(path: Path, mode: str = "rwc", exclusive: bool = False) -> Iterator[Database]:
+    """exclusive: nobody else may use the file; a WAL then needs no shared memory."""
     # isolation_level=None: transactions begin and end where this file says so, not where the driver guesses.
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
     try:
+        if exclusive:  # before anything looks into the file
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         db = Database(connection, recursive_triggers=True, execute_plugins=False)
         db.execute("PRAGMA foreign_keys = ON")
         # FULL: a rating that was acknowledged survives a power cut as well as a crash.
@@ -119,7 +171,7 @@ def _enable_wal(db: Database) -> None:
         try:
             return db.enable_wal()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if _result(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
 
@@ -137,9 +189,13 @@ def _refuse_newer(db: Database, path: Path) -> None:
         )
 
 
+def _result(error: sqlite3.Error) -> int:
+    """The primary result code: the low byte. The rest says more than is needed here (https://sqlite.org/rescode.html)."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
 def _sentence(error: sqlite3.Error, path: Path) -> str:
-    # The low byte is the primary result code, the rest says more than a person needs (https://sqlite.org/rescode.html).
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = _result(error)
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return f"The disk that holds {path} is full or failing: nothing was saved; free some space and try again."
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):

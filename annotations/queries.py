@@ -112,6 +112,11 @@ def image_file(db: Database, sha256: str) -> Path | None:
     return relative_path(sha256, row[0]) if row else None
 
 
+def image_files(db: Database) -> list[Path]:
+    """The paths of all kept images below the images folder, in order of sha256."""
+    return [relative_path(*row) for row in db.execute("SELECT sha256, suffix FROM images ORDER BY sha256")]
+
+
 def count(db: Database) -> Counts:
     """How many votes, raters and images there are."""
     return Counts(

@@ -186,6 +186,16 @@ class Annotations:
             path = queries.image_file(db, sha256)
         return None if path is None else self._images / path
 
+    def image_files(self) -> list[Path]:
+        """Where all kept images lie (absolute), in order of sha256."""
+        with database.reading(self._database) as db:
+            return [self._images / path for path in queries.image_files(db)]
+
+    def journal_mode(self) -> str:
+        """The database's journal, as annotations/database.py says: "wal" or "delete"."""
+        with database.reading(self._database) as db:
+            return db.journal_mode
+
     def kept(self, sha256s: Iterable[str]) -> set[str]:
         """Those of these images that are kept, because somebody has rated them."""
         with database.reading(self._database) as db:

@@ -5,6 +5,7 @@ import gradio as gr
 from annotations import open_annotations
 from app import adapt_tab, api, compare_tab, model_picker, rate_tab, score_tab
 from app.checked_calls import CheckedBlocks
+from app.environment import say
 from app.loaded_scorers import Scorers
 from app.pending_images import Waiting
 from app.session import Session
@@ -21,12 +22,17 @@ compression; or about beauty, where a model that knows aesthetics is asked for i
 Q-Scorer chooses one of five score tokens and regresses the score from the hidden state behind it; Q-Align weighs five level words by
 their probability. Everything runs on the machine that serves this page. What you upload is deleted within a day, unless you rate
 it.</p></div>"""
+JOURNALS = {
+    "wal": "WAL",
+    "delete": "DELETE, since this file system allows no WAL; one reads or writes at a time",
+}
 
 
 def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
     """The whole page. Raises AnnotationError when the data folder cannot be used."""
     annotations, waiting = open_annotations(settings.data_dir), Waiting(settings.data_dir / "pending")
     waiting.keep_swept()
+    say(f"Ratings are kept in {settings.data_dir} (journal: {JOURNALS[annotations.journal_mode()]})")
     with CheckedBlocks(title="Q-Scorer Studio", analytics_enabled=False, fill_width=True) as page:
         api.build(api.Api(settings, scorers, annotations))
         session = gr.State(Session(settings.model))

@@ -34,7 +34,9 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(page):
-    return Client(page, verbose=False)
+    client = Client(page, verbose=False)
+    yield client
+    client.close()
 
 
 @pytest.fixture(scope="module")
