@@ -20,6 +20,7 @@ written: their layouts are those that several independent public programs read.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from statistics import mean
 
@@ -31,6 +32,7 @@ from model.datasets.rated import RatedImage
 from model.datasets.tables import has_columns, read_table
 
 FEW, MANY = 5, 500  # rows from which a span says something of the scale, and from which it must be wide
+TEST_SHARE = 0.2  # of AGIQA-3K's prompts
 AGREES = 0.02  # of KonIQ's MOS and the mean of its ratings, both on 1 to 5, whatever they were rounded to
 NARROW_OF_FEW, NARROW_OF_MANY = 0.05, 0.5  # of the scale
 
@@ -139,19 +141,21 @@ def live_wild_rows(table: Path) -> Iterator[Row]:
 
 
 def agiqa_rows(table: Path) -> Iterator[Row]:
-    """AGIQA-3K (Li et al. 2023): 2,982 generated images, quality MOS; parts are the generators, contents the prompts; no split.
+    """AGIQA-3K (Li et al. 2023): 2,982 generated images of 300 prompts, quality MOS; parts are the generators, contents the prompts.
 
-    The paper's 21 raters rated every image; n is this number.
+    The paper's 21 raters rated every image; n is this number. No split is published: a fifth of the prompts, chosen by a hash of their
+    words, is the test split here, with all images of each, so that a test image's twins by other generators are not trained on.
     """
-    for row in read_table(table, ["name", "mos_quality", "std_quality"]):
-        name = row.text("name")
+    for row in read_table(table, ["name", "prompt", "mos_quality", "std_quality"]):
+        name, prompt = row.text("name"), row.text("prompt")
         yield Row(
             name,
             row.number("mos_quality"),
             row.number("std_quality"),
             21,
+            split="test" if sha256(prompt.encode()).digest()[0] < TEST_SHARE * 256 else "training",
             part=name.split("_")[0],
-            content=row.text("prompt"),
+            content=prompt,
         )
 
 
@@ -210,7 +214,14 @@ SETS = (
         "KADID-10k", ("dmos.csv",), ("dist_img", "dmos"), ("images", "distorted_images"), Scale(1, 5), kadid_rows
     ),
     Published("LIVE-Wild", ("Data/AllMOS_release.mat",), (), ("Images",), Scale(0, 100), live_wild_rows),
-    Published("AGIQA-3K", ("data.csv",), ("name", "mos_quality"), ("", "AGIQA-3K", "images"), Scale(0, 5), agiqa_rows),
+    Published(
+        "AGIQA-3K",
+        ("data.csv",),
+        ("name", "mos_quality"),
+        ("", "AGIQA-3K", "ACGIQA-3K", "images"),
+        Scale(0, 5),
+        agiqa_rows,
+    ),
     Published(
         "CSIQ",
         ("csiq.DMOS.csv", "csiq.DMOS.xlsx"),
@@ -258,7 +269,7 @@ def rated_images(published: Published, table: Path) -> list[RatedImage]:
             mos=low + high - row.mos if published.falls else row.mos,
             std=row.std,
             n=row.n,
-            scale=(float(low), float(high)),
+            scale=Scale(float(low), float(high)),
             dataset=published.name,
             split=row.split,
             part=row.part,

@@ -103,6 +103,29 @@ def test_agiqa_reads_quality_not_alignment(tmp_path):
     assert images[2].content == "a pizza, sci-fi style" and images[0].content == images[1].content
 
 
+def test_agiqa_is_split_by_prompt_whatever_the_folder_of_images_is_called(tmp_path):
+    folder = sets.agiqa(tmp_path)
+    (folder / "ACGIQA-3K").mkdir()
+    for path in folder.glob("*.jpg"):
+        path.rename(folder / "ACGIQA-3K" / path.name)
+    prompts = [f"prompt {n // 2}" for n in range(400)]
+    names = [f"{('glide', 'sd1.5')[n % 2]}_normal_{n // 2:03}.jpg" for n in range(400)]
+    sets.draw(folder / "ACGIQA-3K", names)
+    header = "name,prompt,adj1,adj2,style,mos_quality,std_quality,mos_align,std_align"
+    rows = [
+        (name, prompt, "", "", "", n % 5, 0.5, 2, 0.5)
+        for n, (name, prompt) in enumerate(zip(names, prompts, strict=True))
+    ]
+    sets.table(folder / "data.csv", header, rows)
+    images = read_dataset(folder)
+    split = {image.content: image.split for image in images}
+    assert all(image.split == split[image.content] for image in images)
+    held_out = [image for image in images if image.split == "test"]
+    assert 0.1 < len(held_out) / len(images) < 0.3 and {image.part for image in held_out} == {"glide", "sd1.5"}
+    shuffled = sets.table(folder / "data.csv", header, rows[::-1]) and read_dataset(folder)
+    assert {image.content: image.split for image in shuffled} == split
+
+
 def test_spaq_comes_as_excel_or_csv(tmp_path):
     as_csv, as_excel = read_dataset(sets.spaq(tmp_path / "csv")), read_dataset(sets.spaq(tmp_path / "xlsx", excel=True))
     assert [image.mos for image in as_csv] == [image.mos for image in as_excel] == [48.86, 62.5, 77.25, 5.83, 22.71]
