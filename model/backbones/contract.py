@@ -9,7 +9,8 @@ in one table. Nothing here needs torch until it is used.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -134,6 +135,16 @@ class Backbone(ABC):
     @property
     def dtype(self) -> "torch.dtype":
         return cast("torch.dtype", self.model.dtype)
+
+    @property
+    def engine(self) -> str:
+        """What computes most of the model while it scores: torch, or an engine that stands in for it and gives the same scores."""
+        return "torch"
+
+    @contextmanager
+    def on_torch(self) -> Iterator[None]:
+        """While it is entered, torch computes all of the model."""
+        yield
 
     @property
     def tasks(self) -> tuple[str, ...]:

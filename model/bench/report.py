@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from model.bench.engines import against_torch
 from model.bench.measures import PeakMemory, StageClock, count_flops, matrix_product, median_ms, seconds, timed
 from model.bench.plain import forwards, read_as_upstream
 from model.images.decoding import open_image
@@ -26,22 +27,31 @@ FILE_SECONDS, MOST_FILES = 4.0, 128  # how long one pass over files should take,
 
 
 def report(scorer: Scorer, batch_sizes: Sequence[int]) -> dict:
-    """The JSON object; progress goes to stderr."""
+    """The JSON object; progress goes to stderr. All of it is torch's, but for `engine`, where the scorer has one beside torch."""
     found = machine(scorer)
     # torch's counter of operations follows gradients where there may be any.
     scorer.backbone.model.requires_grad_(False)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        found["one_image"] = {
-            size: one_image(scorer, write_images(folder, SIZES[size], 1)[0]) for size in progress(SIZES, "one image")
-        }
-        images = [open_image(path) for path in write_images(folder, SIZES["512x512"], max(batch_sizes))]
-        prepared = [scorer.backbone.prepare(image) for image in images]
-        found |= operations(scorer, prepared[:1])
-        found["batches"] = [batch(scorer, prepared[:size], found) for size in progress(batch_sizes, "batch sizes")]
-        fastest = max(found["batches"], key=lambda row: row["images_per_second"])
-        found["files"] = from_files(scorer, folder, fastest["batch_size"], fastest["images_per_second"])
+        with scorer.backbone.on_torch():
+            prepared = by_torch(scorer, batch_sizes, Path(name), found)
+        if scorer.backbone.engine != "torch":
+            paths = write_images(Path(name), SIZES["512x512"], found["files"]["files"])
+            found["engine"] = against_torch(scorer, prepared, batch_sizes, paths)
     return found
+
+
+def by_torch(scorer: Scorer, batch_sizes: Sequence[int], folder: Path, found: dict) -> list:
+    """Add to `found` what torch does; returns the images that it was measured with, prepared."""
+    found["one_image"] = {
+        size: one_image(scorer, write_images(folder, SIZES[size], 1)[0]) for size in progress(SIZES, "one image")
+    }
+    images = [open_image(path) for path in write_images(folder, SIZES["512x512"], max(batch_sizes))]
+    prepared = [scorer.backbone.prepare(image) for image in images]
+    found |= operations(scorer, prepared[:1])
+    found["batches"] = [batch(scorer, prepared[:size], found) for size in progress(batch_sizes, "batch sizes")]
+    fastest = max(found["batches"], key=lambda row: row["images_per_second"])
+    found["files"] = from_files(scorer, folder, fastest["batch_size"], fastest["images_per_second"])
+    return prepared
 
 
 def progress(steps, words: str):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,13 @@ def test_command_prints_one_json_object(monkeypatch, capsys):
         assert {"images_per_second", "plain_images_per_second", "speedup", "speedup_range"} <= row.keys()
         assert {"vision_ms", "llm_ms", "head_ms", "peak_memory_mb", "matmul_gflops", "matmul_share"} <= row.keys()
     assert report["files"]["files"] == report["files"]["batch_size"] and report["files"]["images_per_second"] > 0
+    if find_spec("openvino"):
+        engine = report["engine"]
+        assert engine["name"] == "openvino" and [row["batch_size"] for row in engine["batches"]] == [1, 2]
+        for row in (engine["files"], *engine["batches"]):
+            assert {"images_per_second", "torch_images_per_second", "speedup", "speedup_range"} <= row.keys()
+        assert all(row["largest_score_difference"] < 1e-4 for row in engine["batches"])
+        assert engine["file_to_score_ms"] > 0 < engine["torch_file_to_score_ms"]
 
 
 def test_model_and_random_shape_exclude_each_other(monkeypatch, capsys):

@@ -2,7 +2,9 @@
 adapt too, the rows of the score tokens or level words in embed_tokens and lm_head, and Q-Scorer's regressor. Encoder and connector are
 frozen, so each image goes through them once and only the decoder runs in the training loop."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -11,6 +13,8 @@ from PIL import Image
 
 from model.backbones.adapting import make_trainable
 from model.backbones.contract import Answered, Backbone, Encoded, Pixels
+from model.backbones.nano.connector import summarise
+from model.backbones.nano.engine import Compiled, compile_encoder, is_installed
 from model.backbones.nano.network import IMAGE_TOKENS, PROMPT, NanoModel, NanoProcessor
 from model.backbones.peft_files import save_peft, wrap
 from model.common.errors import ModelError
@@ -36,6 +40,7 @@ class NanoBackbone(Backbone):
         self.model, self.processor, self.adapted = model.eval(), processor, adapted
         self.readout = self._readout()
         self._prompt = processor.prompt_ids()
+        self._only_torch = False
 
     def _readout(self) -> Readout:
         stated = self.model.config.readout
@@ -63,8 +68,27 @@ class NanoBackbone(Backbone):
         """Images, prepared or encoded, to the decoder's image tokens [B, 20, D]."""
         if isinstance(batch[0], Encoded):
             return torch.stack([image.rows for image in batch]).to(self.device, self.dtype)
-        pixels = torch.stack([image.pixels for image in batch])
-        return self.model.encode(pixels.to(self.device, self.dtype))
+        pixels = torch.stack([image.pixels for image in batch]).to(self.device, self.dtype)
+        if self.engine == "torch" or torch.is_grad_enabled():
+            return self.model.encode(pixels)
+        return self.model.connector(summarise(self._compiled(pixels)))
+
+    @property
+    def engine(self) -> str:
+        on_cpu = self.device.type == "cpu" and self.dtype == torch.float32
+        return "openvino" if on_cpu and is_installed() and not self._only_torch else "torch"
+
+    @contextmanager
+    def on_torch(self) -> Iterator[None]:
+        self._only_torch = True
+        try:
+            yield
+        finally:
+            self._only_torch = False
+
+    @cached_property
+    def _compiled(self) -> Compiled:
+        return compile_encoder(self.model.encoder)
 
     @torch.inference_mode()
     def ask(self, batch: Sequence[Pixels | Encoded]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -30,10 +30,15 @@ class SameConv2d(nn.Conv2d):
     def __init__(self, channels_in: int, channels_out: int, kernel: int = 1, stride: int = 1, groups: int = 1):
         super().__init__(channels_in, channels_out, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups)
 
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Rows and columns of zeros: how many on the near side, how many on the far one."""
+        total = self.kernel_size[0] - self.stride[0]
+        return total // 2, total - total // 2
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.stride[0] == 2:
-            total = self.kernel_size[0] - 2
-            near, far = total // 2, total - total // 2
+            near, far = self.padded
             x = F.pad(x, (near, far, near, far))
         return super().forward(x)
 
@@ -68,13 +73,23 @@ class LiteEncoder(nn.Module):
         )
 
     def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
-        x = F.relu6(self.stem(pixels), inplace=True)
+        return self.late(*self.early(pixels, 0), 0)
+
+    def early(self, pixels: torch.Tensor, blocks: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Through the stem and the first `blocks` blocks: the last one's output, and the feature maps so far."""
+        return self._through(F.relu6(self.stem(pixels), inplace=True), range(blocks))
+
+    def late(self, x: torch.Tensor, taps: list[torch.Tensor], blocks: int) -> list[torch.Tensor]:
+        """From what `early` gives to all four maps."""
+        return [*taps, *self._through(x, range(blocks, len(self.blocks)))[1]]
+
+    def _through(self, x: torch.Tensor, numbers: range) -> tuple[torch.Tensor, list[torch.Tensor]]:
         taps = []
-        for number, block in enumerate(self.blocks):
-            x = block(x)
+        for number in numbers:
+            x = self.blocks[number](x)
             if number in TAPS:
                 taps.append(x)
-        return taps
+        return x, taps
 
 
 def channel_statistics(feature_map: torch.Tensor) -> torch.Tensor:
