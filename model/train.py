@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 from model.common.command_line import add_scale_option, positive, run
-from model.training.run import train
+from model.training.run import Recipe, train
 
 
 def main() -> int:
@@ -44,12 +44,31 @@ def main() -> int:
         metavar="PART",
         help="parts of the data to leave out, such as ss02 of BIQ2021",
     )
+    parser.add_argument(
+        "--share",
+        nargs="+",
+        type=share,
+        default=[],
+        metavar="PART=SHARE",
+        help="how much of a part an epoch shows, such as ss02=0.1 (default: all of it)",
+    )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="DIR",
+        help="a folder with nano and nano-qalign of an earlier training, to go on from instead of ImageNet's encoder",
+    )
     return run(lambda: train_all(parser.parse_args()))
 
 
+def share(text: str) -> tuple[str, float]:
+    part, _, value = text.rpartition("=")
+    return part, float(value)
+
+
 def train_all(arguments: argparse.Namespace) -> int:
-    chosen = (arguments.data, arguments.out, arguments.epochs, arguments.scale, arguments.without)
-    for folder in train(*chosen):
+    recipe = Recipe(arguments.epochs, dict(arguments.share), arguments.start)
+    for folder in train(arguments.data, arguments.out, recipe, arguments.scale, arguments.without):
         print(folder)
     return 0
 

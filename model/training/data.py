@@ -1,7 +1,7 @@
 """Which images a training sees: of one data set or of several, put on one scale, with a part of each kept apart to choose the epoch."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +42,18 @@ def read_training(
             chosen += [image.on(SCALE) for image in images]
     check_there([image.image for image in training + validation])
     return training, validation
+
+
+def check_shares(items: Sequence[RatedImage], shares: Mapping[str, float]) -> None:
+    """Raises DataError for a share of a part that the images do not have, and for one that is not above 0 and at most 1."""
+    known = {item.part for item in items} - {""}
+    for part, share in shares.items():
+        if part not in known:
+            raise DataError(
+                f"there is no part '{part}' to show a share of: the data have {', '.join(sorted(known)) or 'none'}."
+            )
+        if not 0 < share <= 1:
+            raise DataError(f"{share:g} of {part} cannot be shown: give a share above 0 and at most 1.")
 
 
 def told_apart(sets: Sequence[list[RatedImage]], folders: Sequence[Path]) -> list[list[RatedImage]]:

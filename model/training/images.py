@@ -4,7 +4,8 @@ Images of several shapes are looked at through a window that fits into all of a 
 epoch, step), so that training that was interrupted goes on with the same images.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,17 +98,38 @@ def make_step(items: Sequence[RatedImage], processor: NanoProcessor, draw: np.ra
     )
 
 
+def shown_in_epoch(
+    items: Sequence[RatedImage], shares: Mapping[str, float], draw: np.random.Generator
+) -> list[RatedImage]:
+    """The images of an epoch in random order: of each part the share that `shares` gives, drawn anew each time, or all of it. How many they
+    are does not depend on the draw."""
+    shuffled = [items[n] for n in draw.permutation(len(items))]
+    left = Counter(item.part for item in items)
+    left = {part: round(count * shares.get(part, 1.0)) for part, count in left.items()}
+    shown = []
+    for item in shuffled:
+        if left[item.part]:
+            left[item.part] -= 1
+            shown.append(item)
+    return [shown[n] for n in draw.permutation(len(shown))]
+
+
 def epoch_steps(
-    items: Sequence[RatedImage], processor: NanoProcessor, seed: int, epoch: int, skip: int
+    items: Sequence[RatedImage],
+    processor: NanoProcessor,
+    seed: int,
+    epoch: int,
+    skip: int,
+    shares: Mapping[str, float],
 ) -> Iterator[Step]:
-    """The epoch's steps in order, the first `skip` left out, made ready ahead in a thread."""
-    order = np.random.default_rng([seed, epoch]).permutation(len(items))
+    """The epoch's steps in order, the first `skip` left out, made ready ahead in a thread. shares: see shown_in_epoch."""
+    shown = shown_in_epoch(items, shares, np.random.default_rng([seed, epoch]))
 
     def step(number: int) -> Step:
-        batch = [items[n] for n in order[number * BATCH_SIZE : (number + 1) * BATCH_SIZE]]
+        batch = shown[number * BATCH_SIZE : (number + 1) * BATCH_SIZE]
         return make_step(batch, processor, np.random.default_rng([seed, epoch, number]))
 
-    numbers = range(skip, len(items) // BATCH_SIZE)
+    numbers = range(skip, len(shown) // BATCH_SIZE)
     with ThreadPoolExecutor(1) as pool:
         coming = [pool.submit(step, number) for number in numbers[:AHEAD]]
         for number in numbers:

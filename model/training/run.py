@@ -5,10 +5,12 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 import torch
@@ -24,16 +26,19 @@ from model.common.scale import Scale
 from model.datasets.rated import RatedImage
 from model.evaluation.metrics import plcc, srcc
 from model.images.decoding import open_named
-from model.training.data import read_training
-from model.training.images import BATCH_SIZE, epoch_steps
+from model.training.data import check_shares, read_training
+from model.training.images import BATCH_SIZE, Step, epoch_steps, shown_in_epoch
 from model.training.trio import Trio
 
 READING_EPOCHS = 1  # the first: the systems learn to read the encoder as ImageNet made it
 ENCODER_LR, LANGUAGE_LR, WEIGHT_DECAY = 2e-4, 1e-3, 1e-2
+TRAINED_LR = 3e-4  # of language models that were trained before
 WARM_UP = 0.1  # of a learning rate's steps, in which it rises
-AVERAGED_OVER = 0.998  # of the moving average is kept in each step
+AVERAGED_OVER = 1 / 4  # of the training's steps: what the moving average of the weights looks back over
 CHECKPOINT_EVERY = 50  # steps
 TRAINING = "training.json"  # in --out: what was trained
+WEIGHTS = "model.safetensors"  # in the folder of a nano
+SHIFTED_BY = 256  # images of a data set, by whose scores its MOS are shifted
 SHOWN_FIRST = 32  # steps whose images tell each feature's mean and std
 
 
@@ -69,26 +74,45 @@ def rise_and_fall(step: int, first: int, last: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (min(done, 1.0) - WARM_UP) / (1 - WARM_UP)))
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a training goes. shares: of each part's images (RatedImage.part) that an epoch shows, all where none is given. start: the folder
+    with nano and nano-qalign of an earlier training (None: from ImageNet's encoder)."""
+
+    epochs: int
+    shares: Mapping[str, float] = field(default_factory=dict)
+    start: Path | None = None
+
+
 class TrainingRun:
     """One training: weights, their moving average, optimiser, schedule and position, kept in one checkpoint file."""
 
-    def __init__(self, folder: Path, items: Sequence[RatedImage], epochs: int, seed: int):
+    def __init__(self, folder: Path, items: Sequence[RatedImage], recipe: Recipe, seed: int):
         torch.manual_seed(seed)
-        self.folder, self.items, self.seed = folder, items, seed
-        self.steps_per_epoch, self.epochs = len(items) // BATCH_SIZE, epochs
-        self.trio = Trio()
-        self.average = AveragedModel(self.trio, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED_OVER))
-        adapted = list(self.trio.adaptable.parameters())
+        self.folder, self.items, self.recipe, self.seed = folder, items, recipe, seed
+        self.steps_per_epoch = len(shown_in_epoch(items, recipe.shares, np.random.default_rng(0))) // BATCH_SIZE
+        self.reading_epochs = 0 if recipe.start else READING_EPOCHS
+        total = recipe.epochs * self.steps_per_epoch
+        self.trio = Trio(recipe.start)
+        kept = 1 - 1 / max(2.0, AVERAGED_OVER * total)  # of the average, in each step
+        self.average = AveragedModel(self.trio, multi_avg_fn=get_ema_multi_avg_fn(kept))
+        self.trio.speed_up()
+        self.average.module.fast = self.trio.fast  # the frozen blocks are the same
         in_encoder = set(self.trio.encoder.parameters())
-        reading = [weight for weight in self.trio.parameters() if weight not in in_encoder]
+        nanos = [weight for weight in self.trio.nanos.parameters() if weight not in in_encoder]
         self.optimizer = torch.optim.AdamW(
-            [{"params": adapted, "lr": ENCODER_LR}, {"params": reading, "lr": LANGUAGE_LR}], weight_decay=WEIGHT_DECAY
+            [
+                {"params": list(self.trio.adaptable.parameters()), "lr": ENCODER_LR},
+                {"params": nanos, "lr": TRAINED_LR if recipe.start else LANGUAGE_LR},
+                {"params": list(self.trio.plain.parameters()), "lr": LANGUAGE_LR},
+            ],
+            weight_decay=WEIGHT_DECAY,
         )
-        read_alone, total = READING_EPOCHS * self.steps_per_epoch, epochs * self.steps_per_epoch
+        read_alone = self.reading_epochs * self.steps_per_epoch
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, [partial(rise_and_fall, first=first, last=total) for first in (read_alone, 0)]
+            self.optimizer, [partial(rise_and_fall, first=first, last=total) for first in (read_alone, 0, 0)]
         )
-        self.step, self.log = 0, []
+        self.step, self.log, self.shifts = 0, [], {}
 
     @property
     def parts(self) -> dict:
@@ -101,7 +125,8 @@ class TrainingRun:
 
     def save(self) -> None:
         state = {name: part.state_dict() for name, part in self.parts.items()}
-        write_state(self.folder / "checkpoint.pt", state | {"step": self.step, "log": self.log})
+        written = state | {"step": self.step, "log": self.log, "shifts": self.shifts}
+        write_state(self.folder / "checkpoint.pt", written)
 
     def resume(self) -> None:
         """Go on from the checkpoint, or begin where there is none."""
@@ -110,20 +135,39 @@ class TrainingRun:
             state = torch.load(checkpoint, weights_only=True)
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
-            self.step, self.log = state["step"], state["log"]
+            self.step, self.log, self.shifts = state["step"], state["log"], state["shifts"]
         else:
             self.begin()
+        self.items = [replace(item, mos=item.mos + self.shifts.get(item.dataset, 0.0)) for item in self.items]
 
     def begin(self) -> None:
-        """Show the systems the first steps' images: by these they take their features."""
-        steps = epoch_steps(self.items, self.trio.processor, self.seed, 0, 0)
-        self.trio.standardise([step.pixels[:BATCH_SIZE] for step in islice(steps, SHOWN_FIRST)])
+        """Show new systems the first steps' images: by these they take their features. Those of an earlier training know theirs."""
+        if self.recipe.start:
+            self.shifts = self.shifts_of_others()
+        else:
+            self.trio.standardise([step.pixels[:BATCH_SIZE] for step in islice(self._steps(0, 0), SHOWN_FIRST)])
+
+    def shifts_of_others(self) -> dict[str, float]:
+        """By data set, all but the first: what is added to its MOS so that their mean is that of the earlier training's scores. The same
+        MOS means another quality in another set, and forcing one scale on both costs accuracy on the first."""
+        of_set: dict[str, list[RatedImage]] = {}
+        for item in self.items:
+            of_set.setdefault(item.dataset, []).append(item)
+        draw = np.random.default_rng(self.seed)
+        shifts = {}
+        for name, items in islice(of_set.items(), 1, None):
+            chosen = [items[n] for n in draw.permutation(len(items))[:SHIFTED_BY]]
+            shifts[name] = predict(self.trio, chosen)["nano"].mean().item() - mean(item.mos for item in chosen)
+        return shifts
+
+    def _steps(self, epoch: int, skip: int) -> Iterator[Step]:
+        return epoch_steps(self.items, self.trio.processor, self.seed, epoch, skip, self.recipe.shares)
 
     def train_epoch(self, progress: tqdm) -> None:
         epoch = len(self.log)
-        self.trio.adaptable.requires_grad_(epoch >= READING_EPOCHS)
+        self.trio.adaptable.requires_grad_(epoch >= self.reading_epochs)
         done = self.step - epoch * self.steps_per_epoch
-        for step in epoch_steps(self.items, self.trio.processor, self.seed, epoch, done):
+        for step in self._steps(epoch, done):
             loss = self.trio.loss(step)
             self.optimizer.zero_grad()
             loss.backward()
@@ -162,7 +206,7 @@ class TrainingRun:
 def train(
     data: Sequence[Path],
     out: Path,
-    epochs: int,
+    recipe: Recipe,
     scale: Scale | None = None,
     without: Sequence[str] = (),
     seed: int = 0,
@@ -175,12 +219,13 @@ def train(
         raise DataError(
             f"{len(items)} images are left to train on beside those that choose the epoch: give at least {BATCH_SIZE}."
         )
-    claim(out, items, epochs, without, seed)
-    training = TrainingRun(out, items, epochs, seed)
+    check_shares(items, recipe.shares)
+    claim(out, items, recipe, without, seed)
+    training = TrainingRun(out, items, recipe, seed)
     training.resume()
-    total = epochs * training.steps_per_epoch
+    total = recipe.epochs * training.steps_per_epoch
     with tqdm(total=total, initial=training.step, desc="training", unit="step", file=sys.stderr) as progress:
-        while len(training.log) < epochs:
+        while len(training.log) < recipe.epochs:
             training.train_epoch(progress)
             training.validate(validation)
     trio = best_of(out)
@@ -192,11 +237,18 @@ def train(
     return [out / name for name in trio.nanos]
 
 
-def claim(out: Path, items: Sequence[RatedImage], epochs: int, without: Sequence[str], seed: int) -> None:
+def claim(out: Path, items: Sequence[RatedImage], recipe: Recipe, without: Sequence[str], seed: int) -> None:
     """Make the folder, and say in it of what its training is. Raises DataError where it holds another one."""
     out.mkdir(parents=True, exist_ok=True)
     shown = hashlib.sha256(json.dumps([(item.dataset, item.image.name, item.mos) for item in items]).encode())
-    mine = {"images": shown.hexdigest(), "epochs": epochs, "without": sorted(without), "seed": seed}
+    mine = {
+        "images": shown.hexdigest(),
+        "epochs": recipe.epochs,
+        "without": sorted(without),
+        "shares": dict(sorted(recipe.shares.items())),
+        "start": recipe.start and hashlib.sha256((recipe.start / "nano" / WEIGHTS).read_bytes()).hexdigest(),
+        "seed": seed,
+    }
     said = out / TRAINING
     if said.exists() and read_json(said) != mine:
         raise DataError(f"{out} holds a training on other images or of other epochs: give another --out, or delete it.")

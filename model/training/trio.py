@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from model.backbones.nano import engine
 from model.backbones.nano.backbone import NanoBackbone
 from model.backbones.nano.connector import NanoConnector, summarise
 from model.backbones.nano.encoder import LiteEncoder, load_imagenet_weights
+from model.backbones.nano.loading import load_nano
 from model.backbones.nano.network import (
     LEVEL_WORDS,
     SCORE_TOKENS,
@@ -20,6 +22,7 @@ from model.backbones.nano.network import (
     NanoProcessor,
     build_tokenizer,
 )
+from model.common.errors import DataError
 from model.common.new_folder import share
 from model.readouts.losses import answer_cross_entropy, regression_loss
 from model.training.baselines import PlainRegressor
@@ -28,6 +31,7 @@ from model.training.images import BATCH_SIZE, DAMAGED, Step
 
 # And the stem: they see edges, noise and texture at up to an eighth of the side, and stay as ImageNet made them.
 FROZEN_BLOCKS = 5
+FROZEN_OF_TRAINED = 11  # blocks of an encoder that was trained before: up to the third map
 DROP = 0.6  # an image ruined on purpose (severity 1) should lose this share of what it has above the worst score
 
 
@@ -52,9 +56,11 @@ def nano_with(tokens: tuple[str, ...], regress: bool, encoder: LiteEncoder) -> N
 
 
 class Trio(nn.Module):
-    """The three systems and their encoder, which begins as ImageNet made it."""
+    """The three systems and their encoder, which begins as ImageNet made it, or as `start` has it: a folder with the folders nano and
+    nano-qalign of an earlier training, of which all but the plain regressor goes on. Raises ModelLoadError for what cannot be read there,
+    DataError for two with unequal encoders."""
 
-    def __init__(self):
+    def __init__(self, start: Path | None = None):
         super().__init__()
         self.encoder = LiteEncoder()
         load_imagenet_weights(self.encoder)
@@ -66,17 +72,47 @@ class Trio(nn.Module):
         self.nanos = nn.ModuleDict({name: nano.model for name, nano in self.backbones.items()})
         self.plain = PlainRegressor()
         nn.init.constant_(self.plain.output.bias, sum(SCALE) / 2)
+        self.frozen_blocks = FROZEN_OF_TRAINED if start else FROZEN_BLOCKS
+        if start:
+            self._take_over(start)
         self.encoder.requires_grad_(False)
         self.to(memory_format=torch.channels_last)
+        self.fast: engine.Compiled | None = None
+
+    def _take_over(self, start: Path) -> None:
+        found = {name: load_nano(start / name)[0] for name in self.nanos}
+        first, second = (model.encoder.state_dict() for model in found.values())
+        if any(not torch.equal(weight, second[name]) for name, weight in first.items()):
+            raise DataError(
+                f"nano and nano-qalign in {start} have unequal encoders: give two that were trained together."
+            )
+        for name, model in found.items():
+            self.nanos[name].load_state_dict(model.state_dict())
+        taken = found["nano"].connector.standardised
+        width = len(self.plain.standardised.mean)
+        self.plain.standardised.mean.copy_(taken.mean[:width])
+        self.plain.standardised.std.copy_(taken.std[:width])
 
     @property
     def adaptable(self) -> nn.Module:
         """The part of the encoder that training may change."""
-        return self.encoder.blocks[FROZEN_BLOCKS:]
+        return self.encoder.blocks[self.frozen_blocks :]
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
         """Images [B, 3, H, W] to what the three systems read of them [B, WIDTH]."""
-        return summarise(self.encoder(pixels.contiguous(memory_format=torch.channels_last)))
+        x, *taps = self.fast(pixels) if self.fast else self._frozen(pixels)
+        return summarise(self.encoder.late(x, taps, self.frozen_blocks))
+
+    @torch.no_grad()
+    def _frozen(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        """What the frozen blocks make of images: their last output, then the maps so far."""
+        x, taps = self.encoder.early(pixels.contiguous(memory_format=torch.channels_last), self.frozen_blocks)
+        return [x, *taps]
+
+    def speed_up(self) -> None:
+        """Compute the frozen blocks through OpenVINO, where that is installed."""
+        if engine.is_installed():
+            self.fast = engine.compile_encoder(self.encoder, self.frozen_blocks)
 
     @torch.no_grad()
     def standardise(self, batches: Sequence[torch.Tensor]) -> None:

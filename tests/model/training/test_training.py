@@ -3,7 +3,9 @@
 import csv
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,15 +14,20 @@ from PIL import Image, ImageFilter
 from tqdm import tqdm
 
 from model import compare, soup
+from model.backbones.nano.loading import load_nano
 from model.backbones.nano.network import NanoProcessor, build_tokenizer
 from model.common.errors import DataError
 from model.common.scale import Scale
 from model.datasets import biq2021
+from model.datasets.reading import read_dataset
 from model.scoring.scorer import load_scorer
 from model.training import run as train
 from model.training import trio
-from model.training.data import read_training
-from model.training.images import BATCH_SIZE, DAMAGED, epoch_steps, make_step
+from model.training.data import check_shares, read_training
+from model.training.images import BATCH_SIZE, DAMAGED, epoch_steps, make_step, shown_in_epoch
+from tests.model.published_sets import agiqa
+
+WEIGHTS = Path(__file__).parents[3] / "model" / "weights"  # what ships
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,8 +80,8 @@ def processor():
     return NanoProcessor(build_tokenizer(), side=128)
 
 
-def drawn(items, processor, epoch, skip=0):
-    return list(epoch_steps(items, processor, seed=3, epoch=epoch, skip=skip))
+def drawn(items, processor, epoch, skip=0, shares=None):
+    return list(epoch_steps(items, processor, 3, epoch, skip, shares or {}))
 
 
 def test_a_step_is_drawn_from_seed_epoch_and_number_alone(data, processor):
@@ -165,11 +172,71 @@ def test_parts_of_the_data_are_left_out_with_what_shares_their_content(data, min
         read_training([data], without=["ss01", "ss02"])
 
 
+def test_an_epoch_shows_a_share_of_a_part_and_all_of_the_others(data, processor):
+    items, _ = biq2021.train_and_validation(data)
+    of_part = Counter(item.part for item in items)
+    epochs = [shown_in_epoch(items, {"ss02": 0.5}, np.random.default_rng(n)) for n in range(8)]
+    for shown in epochs:
+        assert len({item.image for item in shown}) == len(shown)
+        assert Counter(item.part for item in shown) == {"ss01": of_part["ss01"], "ss02": round(of_part["ss02"] / 2)}
+    assert {item.image for shown in epochs for item in shown} == {item.image for item in items}
+    assert len(drawn(items, processor, 0, shares={"ss02": 0.1})) == 1
+    with pytest.raises(DataError, match="no part 'ss09' to show a share of: the data have ss01, ss02"):
+        check_shares(items, {"ss09": 0.5})
+    with pytest.raises(DataError, match="give a share above 0 and at most 1"):
+        check_shares(items, {"ss01": 1.5})
+
+
+def test_published_sets_are_trained_on_and_their_test_parts_are_not(data, tmp_path):
+    generated = agiqa(tmp_path)
+    training, validation = read_training([data, generated])
+    of_generated = [item for item in (*training, *validation) if item.dataset == "AGIQA-3K"]
+    whole = read_dataset(generated)
+    assert {item.image for item in of_generated} == {item.image for item in whole if item.split == "training"}
+    assert all(item.scale == Scale(1, 5) and 1 <= item.mos <= 5 for item in of_generated)
+
+
+def test_a_training_goes_on_from_an_earlier_one_and_shifts_the_other_sets_mos(data, mine, tmp_path):
+    items = read_training([data, mine], Scale(0, 100))[0]
+    start = WEIGHTS
+    training = train.TrainingRun(tmp_path, items, train.Recipe(1, start=start), seed=0)
+    training.resume()
+    shipped = load_nano(start / "nano-qalign")[0].state_dict()
+    for name, weight in training.trio.nanos["nano-qalign"].state_dict().items():
+        torch.testing.assert_close(weight, shipped[name], atol=0, rtol=0)
+    before = {item.image: item.mos for item in items}
+    shifts = {item.dataset: item.mos - before[item.image] for item in training.items}
+    assert shifts[biq2021.NAME] == 0 and shifts["mine"] == pytest.approx(training.shifts["mine"])
+    of_mine = [item for item in training.items if item.dataset == "mine"]
+    found = train.predict(training.trio, of_mine)["nano"].mean().item()
+    assert found == pytest.approx(np.mean([item.mos for item in of_mine]), abs=1e-3)
+    frozen = {name: weight.clone() for name, weight in training.trio.encoder.state_dict().items()}
+    training.train_epoch(tqdm(disable=True))
+    changed = {
+        name for name, weight in training.trio.encoder.state_dict().items() if not torch.equal(weight, frozen[name])
+    }
+    assert changed and {name.split(".")[1] for name in changed} <= {str(n) for n in range(trio.FROZEN_OF_TRAINED, 16)}
+    training.save()
+    resumed = train.TrainingRun(tmp_path, items, train.Recipe(1, start=start), seed=0)
+    resumed.resume()
+    assert resumed.items == training.items and resumed.step == training.step
+
+
+def test_a_start_of_two_trainings_is_refused(tmp_path):
+    shutil.copytree(WEIGHTS, tmp_path / "mixed")
+    model, _ = load_nano(tmp_path / "mixed" / "nano")
+    with torch.no_grad():
+        model.encoder.stem.bias += 1
+    model.save_pretrained(tmp_path / "mixed" / "nano")
+    with pytest.raises(DataError, match="have unequal encoders: give two that were trained together"):
+        trio.Trio(tmp_path / "mixed")
+
+
 def test_a_step_of_several_data_sets_is_learnt_from_and_pairs_stay_within_one(data, mine, tmp_path):
     items = read_training([data, mine], Scale(0, 100))[0]
     mixed = [*items[: BATCH_SIZE // 2], *items[-BATCH_SIZE // 2 :]]
-    training = train.TrainingRun(tmp_path, mixed, epochs=1, seed=0)
-    step = next(epoch_steps(mixed, training.trio.processor, 0, 0, 0))
+    training = train.TrainingRun(tmp_path, mixed, train.Recipe(1), seed=0)
+    step = next(epoch_steps(mixed, training.trio.processor, 0, 0, 0, {}))
     assert len(step.pixels) == BATCH_SIZE + 2 * DAMAGED and sorted(step.groups.tolist()) == [0] * 8 + [1] * 8
     training.trio.loss(step).backward()
     assert training.trio.plain.output.weight.grad.abs().sum() > 0
@@ -192,12 +259,12 @@ class CtrlC(tqdm):
 @pytest.mark.slow
 def test_an_interrupted_training_ends_with_the_same_weights(data, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "CHECKPOINT_EVERY", 1)
-    straight = train.train([data], tmp_path / "straight", epochs=2)
+    straight = train.train([data], tmp_path / "straight", train.Recipe(2))
     with monkeypatch.context() as impatient:
         impatient.setattr(train, "tqdm", CtrlC)
         with pytest.raises(KeyboardInterrupt):
-            train.train([data], tmp_path / "resumed", epochs=2)
-    resumed = train.train([data], tmp_path / "resumed", epochs=2)
+            train.train([data], tmp_path / "resumed", train.Recipe(2))
+    resumed = train.train([data], tmp_path / "resumed", train.Recipe(2))
     for one, other in zip(straight, resumed, strict=True):
         assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
     scorers = [load_scorer(str(folder)) for folder in resumed]
@@ -212,14 +279,14 @@ def test_an_interrupted_training_ends_with_the_same_weights(data, tmp_path, monk
 @pytest.mark.slow
 def test_a_few_steps_lower_the_loss_and_leave_the_stem_alone(data, tmp_path):
     items, _ = biq2021.train_and_validation(data)
-    training = train.TrainingRun(tmp_path, items, epochs=3, seed=0)
+    training = train.TrainingRun(tmp_path, items, train.Recipe(3), seed=0)
     training.begin()
     training.trio.adaptable.requires_grad_(True)
     encoder = training.trio.encoder
     stem_before, last_before = encoder.stem.weight.clone(), encoder.blocks[-1].project.weight.clone()
     for group in training.optimizer.param_groups:
         group["lr"] = 1e-3
-    step = next(epoch_steps(items, training.trio.processor, 0, 0, 0))
+    step = next(epoch_steps(items, training.trio.processor, 0, 0, 0, {}))
     losses = []
     for _ in range(6):
         loss = training.trio.loss(step)
@@ -235,7 +302,7 @@ def test_a_few_steps_lower_the_loss_and_leave_the_stem_alone(data, tmp_path):
 @pytest.mark.slow
 def test_in_the_first_epoch_the_encoder_is_only_read(data, tmp_path):
     items, validation = biq2021.train_and_validation(data)
-    training = train.TrainingRun(tmp_path, items, epochs=2, seed=0)
+    training = train.TrainingRun(tmp_path, items, train.Recipe(2), seed=0)
     training.resume()
     before = {name: weight.clone() for name, weight in training.trio.encoder.state_dict().items()}
     changed = []
@@ -250,9 +317,9 @@ def test_in_the_first_epoch_the_encoder_is_only_read(data, tmp_path):
 
 def test_features_are_taken_by_their_mean_and_std_over_the_first_images(data, tmp_path):
     items, _ = biq2021.train_and_validation(data)
-    training = train.TrainingRun(tmp_path, items, epochs=1, seed=0)
+    training = train.TrainingRun(tmp_path, items, train.Recipe(1), seed=0)
     training.begin()
-    steps = epoch_steps(items, training.trio.processor, 0, 0, 0)
+    steps = epoch_steps(items, training.trio.processor, 0, 0, 0, {})
     features = torch.cat([training.trio.features(step.pixels[:BATCH_SIZE]) for step in steps])
     taken = training.trio.backbones["nano"].model.connector.standardised(features)
     varies = features.std(0) > 0.05
@@ -268,7 +335,7 @@ def test_a_learning_rate_waits_rises_and_falls():
 
 @pytest.mark.slow
 def test_all_systems_are_compared_on_the_same_images_and_on_what_was_left_out(data, tmp_path, capsys):
-    train.train([data], tmp_path, epochs=1, without=["ss01"])
+    train.train([data], tmp_path, train.Recipe(1), without=["ss01"])
     capsys.readouterr()
     assert compare.compare(data, tmp_path) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -280,16 +347,17 @@ def test_all_systems_are_compared_on_the_same_images_and_on_what_was_left_out(da
 
 def test_a_folder_holds_one_training(data, tmp_path):
     items, _ = biq2021.train_and_validation(data)
-    train.claim(tmp_path, items, 2, [], 0)
-    train.claim(tmp_path, items, 2, [], 0)
-    for other in ((items[1:], 2, [], 0), (items, 3, [], 0), (items, 2, ["ss01"], 0)):
+    train.claim(tmp_path, items, train.Recipe(2), [], 0)
+    train.claim(tmp_path, items, train.Recipe(2), [], 0)
+    two, three, rare = train.Recipe(2), train.Recipe(3), train.Recipe(2, {"ss02": 0.5})
+    for other in ((items[1:], two, [], 0), (items, three, [], 0), (items, two, ["ss01"], 0), (items, rare, [], 0)):
         with pytest.raises(DataError, match="holds a training on other images or of other epochs: give another --out"):
             train.claim(tmp_path, *other)
 
 
 def test_an_epoch_without_srcc_does_not_keep_better_ones_out(data, tmp_path):
     _, validation = biq2021.train_and_validation(data)
-    training = train.TrainingRun(tmp_path, validation, epochs=3, seed=0)
+    training = train.TrainingRun(tmp_path, validation, train.Recipe(3), seed=0)
     training.validate([replace(item, mos=3.0) for item in validation])
     assert json.loads((tmp_path / "log.json").read_text())[0]["nano"] == {"srcc": None, "plcc": None}
     kept = (tmp_path / "best.pt").stat().st_mtime_ns
@@ -302,8 +370,8 @@ def test_an_epoch_without_srcc_does_not_keep_better_ones_out(data, tmp_path):
 
 def trained(folder, items, without, seed):
     """A training that was never given a step: its weights are those drawn from `seed`."""
-    train.claim(folder, items, 1, without, seed)
-    torch.save(train.TrainingRun(folder, items, epochs=1, seed=seed).trio.state_dict(), folder / "best.pt")
+    train.claim(folder, items, train.Recipe(1), without, seed)
+    torch.save(train.TrainingRun(folder, items, train.Recipe(1), seed=seed).trio.state_dict(), folder / "best.pt")
     return folder
 
 
