@@ -8,9 +8,9 @@ import plotly.graph_objects as go
 from model.paper.conversion_chart import FONT
 from model.paper.findings import Finding, Measurements, row_figures
 from model.paper.plan import QUESTIONS, WHOLE
-from model.paper.verdicts import CONFIRMED, REFUTED, UNDECIDED
+from model.paper.verdicts import CONFIRMED, NOT_TESTABLE, OPEN, REFUTED, SMALLER
 
-COLOURS = {CONFIRMED: "#2f9e6e", REFUTED: "#c8443c", UNDECIDED: "#8a8f98"}
+COLOURS = {CONFIRMED: "#2f9e6e", REFUTED: "#c8443c", SMALLER: "#b3862b", OPEN: "#8a8f98", NOT_TESTABLE: "#c9ccd1"}
 INK, GRID = "#30343b", "#e3e5e9"
 FAMILIES = {"Q-Scorer": "#2f9e6e", "Q-Align": "#e0762e"}
 

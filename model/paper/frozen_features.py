@@ -25,6 +25,7 @@ from model.images.decoding import open_named
 
 SIDE = 320  # pixels; images are looked at as a square of this side
 BATCH = 16
+CPU = torch.device("cpu")
 
 
 def frozen_encoder() -> LiteEncoder:
@@ -50,10 +51,10 @@ def look(image: Image.Image) -> torch.Tensor:
 
 
 class FrozenFeatures:
-    """Features of images, float16 on disk: 12 kB an image. encoder: the revision of the encoder that saw them. Raises DataError for a
+    """Features of images, float16 on disk: 12 kB an image. encoder: the revision of the encoder that saw them. Raises DataError for an
     image that is not there or cannot be read."""
 
-    def __init__(self, folder: Path, images: Sequence[Path]):
+    def __init__(self, folder: Path, images: Sequence[Path], device: torch.device = CPU):
         check_there(images)
         encoder = frozen_encoder()
         self.encoder = encoder_revision(encoder)
@@ -61,7 +62,7 @@ class FrozenFeatures:
         path = folder / f"features-{self._revision(images)}.npy"
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            _fill(path, encoder, images)
+            _fill(path, encoder.to(device), images, device)
         self.values = np.load(path, mmap_mode="r")
 
     def _revision(self, images: Sequence[Path]) -> str:
@@ -75,14 +76,14 @@ class FrozenFeatures:
 
 
 @torch.inference_mode()
-def _fill(path: Path, encoder: LiteEncoder, images: Sequence[Path]) -> None:
+def _fill(path: Path, encoder: LiteEncoder, images: Sequence[Path], device: torch.device) -> None:
     unfinished = path.with_suffix(".part")
     values = np.lib.format.open_memmap(unfinished, "w+", np.float16, (len(images), WIDTH))
     with ThreadPoolExecutor(2) as pool:
         for start in tqdm(range(0, len(images), BATCH), desc="features", unit="batch", file=sys.stderr):
             batch = images[start : start + BATCH]
             pixels = torch.stack(list(pool.map(lambda image: look(open_named(image)), batch)))
-            maps = encoder(pixels.contiguous(memory_format=torch.channels_last))
-            values[start : start + len(batch)] = summarise(maps).numpy()
+            maps = encoder(pixels.to(device, memory_format=torch.channels_last))
+            values[start : start + len(batch)] = summarise(maps).cpu().numpy()
     values.flush()
     unfinished.rename(path)

@@ -51,8 +51,8 @@ class Anchors:
 def build_learner(
     system: System, scale: Scale = Scale(1.0, 5.0), seed: int = 0, side: int = 320, **sizes
 ) -> "SystemLearner":
-    """nano, with the words that the system says in its vocabulary, and the system's head; weights drawn from `seed`. sizes: of
-    NanoConfig. Raises ValueError for RealQA on a scale whose numbers have two figures before the point."""
+    """nano, with the words that the system says in its vocabulary, and the system's head; weights drawn from `seed`, all trainable but
+    the encoder's. sizes: of NanoConfig. Raises ValueError for RealQA on a scale whose numbers have two figures before the point."""
     if system.label == "digits":
         digits(scale[1])  # can it be written?
     torch.manual_seed(seed)
@@ -86,19 +86,16 @@ class SystemLearner(nn.Module):
         self.head = build_head(system, model.config.hidden_size, sum(scale) / 2)
         self.anchors: Anchors | None = None
         self.residual_std = (scale[1] - scale[0]) / 12**0.5  # of a score of which nothing is known
-        self.slots = [self._ids(words) for words in self._slot_words()]
+        for n, words in enumerate(self._slot_words()):  # buffers move to the learner's device with it
+            self.register_buffer(f"slot{n}", self._ids(words), persistent=False)
         if system.label == "comparison":  # what words between two images say elsewhere: which one is the second
             self.second = nn.Parameter(torch.randn(model.config.hidden_size))
-        for name, part in self.parts().items():
-            part.requires_grad_(name in system.trains)
+        model.encoder.requires_grad_(False)
 
-    def parts(self) -> dict[str, nn.Module]:
-        """The modules that `System.trains` names."""
-        embeddings = self.model.get_input_embeddings()
-        layers = nn.ModuleList(child for child in self.model.decoder.children() if child is not embeddings)
-        named = {"encoder": self.model.encoder, "connector": self.model.connector, "embeddings": embeddings}
-        named |= {"decoder": layers, "lm_head": self.model.lm_head}
-        return named | ({"head": self.head} if self.head else {})
+    @property
+    def slots(self) -> list[torch.Tensor]:
+        """The ids of `_slot_words`, on the learner's device."""
+        return [getattr(self, f"slot{n}") for n in range(len(self._slot_words()))]
 
     def _slot_words(self) -> list[Sequence[str]]:
         """The words that may stand at each position of the answer up to the last one that is read."""
@@ -139,12 +136,12 @@ class SystemLearner(nn.Module):
 
     def _say(self, image_tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states [B, S, D] and logits [B, S, V] at the positions that predict the S slots, each slot's likeliest word said first."""
-        ids = self.processor.prompt_ids().expand(len(image_tokens), -1)
-        seen = []
-        for choices in self.slots:
+        ids = self.processor.prompt_ids().to(image_tokens.device).expand(len(image_tokens), -1)
+        seen, slots = [], self.slots
+        for choices in slots:
             output = self.model.decode(image_tokens, ids)
             seen.append((output.hidden[:, -1], output.logits[:, -1]))
-            if len(seen) < len(self.slots):
+            if len(seen) < len(slots):
                 said = choices[seen[-1][1][:, choices].argmax(1)]
                 ids = torch.cat([ids, said[:, None]], 1)
         hidden, logits = zip(*seen, strict=True)
@@ -179,7 +176,7 @@ class SystemLearner(nn.Module):
             answers = [self._answer(mos) for mos in batch.mos.tolist()]
         ids = torch.stack(
             [self.processor.prompt_ids(" ".join([*words, *ENDING]) if words else "") for words in answers]
-        )
+        ).to(batch.image_tokens.device)
         output = self.model.decode(batch.image_tokens, ids)
         shift = output.hidden.shape[1] - ids.shape[1]  # of a second image in the prompt
         read_at = len(self.processor.prompt_ids()) - 1 + shift + (len(self.slots) - 1)
@@ -211,10 +208,8 @@ class SystemLearner(nn.Module):
         return (token,)
 
     def _soft_labels(self, mos: torch.Tensor, stds: torch.Tensor) -> torch.Tensor:
-        count = len(self.system.tokens)
-        return torch.tensor(
-            [soft_label(m, s, scale=self.scale, count=count) for m, s in zip(mos.tolist(), stds.tolist(), strict=True)]
-        )
+        count, pairs = len(self.system.tokens), zip(mos.tolist(), stds.tolist(), strict=True)
+        return mos.new_tensor([soft_label(m, s, scale=self.scale, count=count) for m, s in pairs])
 
     def _scores(self, hidden: torch.Tensor, logits: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Scores [B] and their variances [B] as the losses see them: not clamped, and None where the system has none."""
@@ -232,7 +227,7 @@ class SystemLearner(nn.Module):
 
     def _pairs(self, batch: Batch, stds: torch.Tensor) -> tuple[Batch, torch.Tensor, list[tuple[str, ...]]]:
         """Each image beside the next one of its data set: image tokens [P, 40, D], and the comparison words."""
-        groups = batch.groups if batch.groups is not None else torch.zeros(len(batch.mos))
+        groups = batch.groups if batch.groups is not None else torch.zeros_like(batch.mos)
         order = groups.argsort(stable=True)
         first, second = order, order.roll(-1)
         same = (groups[first] == groups[second]) & (first != second)

@@ -65,7 +65,12 @@ QUESTIONS: tuple[Row, ...] = (
     Row("Q-Scorer, fidelity, variance a second output", "q-scorer-fidelity-head", {}),
     Row("Q-Scorer, asked for the tokens' mass", "q-scorer-mass", {}),
 )
+EQUAL_FIDELITY = Row("Ours (F-loss), equal weights", "q-scorer-fidelity-equal", {}, trained_on=THREE)
 HYPOTHESES: tuple[Claim, ...] = (
+    # What hangs on the weight of the fidelity loss (PROPORTIONS in systems.py).
+    Claim("table3", "q-scorer-fidelity-equal", "q-scorer-5", "the fidelity loss helps with the cross-entropy's weight too"),
+    Claim("table3", "q-scorer-fidelity-equal", "deqa", "with that weight, too, Q-Scorer does better than DeQA-Score"),
+    Claim("table3", "q-scorer-fidelity", "q-scorer-fidelity-equal", "DeQA-Score's weight does better than that one"),
     Claim("questions", "regressor-alone", "words-common", "direct regression does better than five levels"),
     Claim("questions", "videoscore", "words-common", "even a linear layer does better than five levels"),
     Claim("questions", "q-scorer-5", "regressor-alone", "score tokens help the regressor"),
@@ -83,7 +88,11 @@ HYPOTHESES: tuple[Claim, ...] = (
     Claim("questions", "q-scorer-fidelity", "q-scorer-fidelity-head", "the tokens give a better variance than a second output"),
     Claim("questions", "q-scorer-mass", "q-scorer-5", "asking for the score tokens' mass helps"),
 )  # fmt: skip
-ALL_ROWS: Mapping[str, tuple[Row, ...]] = {**TABLES, "questions": QUESTIONS}
+ALL_ROWS: Mapping[str, tuple[Row, ...]] = {
+    **TABLES,
+    "table3": (*TABLES["table3"], EQUAL_FIDELITY),
+    "questions": QUESTIONS,
+}
 ALL_CLAIMS = (*CLAIMS, *HYPOTHESES)
 
 

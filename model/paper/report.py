@@ -7,9 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from model.common.errors import DataError
 from model.datasets import biq2021
 from model.evaluation.raters import scorers_worth
-from model.paper.findings import NO_DATA, NOT_RUN, Finding, Measurements, RowFigures, findings, rows_of, tested_on
+from model.paper.findings import NO_DATA, NOT_RUN, Finding, Measurements, RowFigures, rows_of, tested_on
 from model.paper.plan import ALL_ROWS, SHIFTED, STANDS_FOR, TRAINED_ON, WHOLE, Run, plan
-from model.paper.verdicts import CONFIRMED, FEWEST_SEEDS, REFUTED, UNDECIDED, Estimate
+from model.paper.systems import PROPORTIONS
+from model.paper.verdicts import (
+    CONFIRMED,
+    DRAWS,
+    FEWEST_SEEDS,
+    LEVEL,
+    MARGIN,
+    NOT_TESTABLE,
+    OPEN,
+    REFUTED,
+    SMALLER,
+    Estimate,
+)
 
 TITLES = {
     "table1": "Table 1: words or score tokens",
@@ -22,20 +34,19 @@ TITLES = {
 }
 ASSUMED_STDS = (0.4, 0.6, 0.8, 1.0)
 SCORER = ("q-scorer-5", "whole", 3)  # whose worth in raters is told
-VERDICTS = (CONFIRMED, REFUTED, UNDECIDED, NO_DATA, NOT_RUN)
+VERDICTS = (CONFIRMED, REFUTED, SMALLER, OPEN, NOT_TESTABLE, NO_DATA, NOT_RUN)
 CLAIMS_FIGURE, LEVELS_FIGURE = "reproduction-claims", "reproduction-levels"
 
 METHOD = """\
-The paper's systems, trained side by side on one small backbone with BIQ2021. Written by
-`python -m model.reproduce` from the results of single runs; nothing here is typed in by hand but the words.
+The paper's systems, trained side by side on one small backbone with BIQ2021. `python -m model.reproduce page` writes this page from
+[the scores of every run](reproduction-results.jsonl.gz).
 
 **What this can say, and what not.** The paper fine-tunes mPLUG-Owl2, 7 billion parameters that have read the internet, with LoRA on
 KonIQ-10k. Here a decoder of {decoder} is trained from nothing on features of a frozen encoder, with BIQ2021. So:
 
-- **Words mean nothing to this decoder.** It has never read a sentence, so that "excellent", "apple" and `<score5>` are names of equally
-  empty vectors. Table 1's orderings are about meanings, and cannot appear here: its five rows are one system under five names (the
-  first of them is Q-Align), and serve as a check of the method, which ought to find no difference. "Undecided" there says nothing
-  against the paper.
+- **Words mean nothing to this decoder.** It has never read a sentence: "excellent", "apple" and `<score5>` are names of equally empty
+  vectors. Systems that differ in such names alone, such as all five of table 1, are one system here, and claims about them are
+  *{not_testable}*. Their figures are a check of the method, which ought to find no difference.
 - **Nothing can be forgotten** by training either, so that what the paper calls post-tuning confusion is not tested.
 - What can appear is what labels, readouts and losses do: conversion error, regression against weighted levels, how quickly each learns,
   and what several data sets on different scales do to each.
@@ -44,23 +55,31 @@ KonIQ-10k. Here a decoder of {decoder} is trained from nothing on features of a 
 LiteEncoder with ImageNet's weights (revision `{encoder}`), which has seen no opinion score. Its features of each whole image at 320 x 320
 were computed once and kept: mean and standard deviation of each channel of four maps, and the coarsest map in 4 x 4 cells, each
 feature standardised by its mean and deviation over the training images. There is no augmentation. (The `nano` that ships is larger, looks
-at more pixels, adapts most of its encoder, and is shown damaged images too: its figures are in [accuracy.md](accuracy.md).)
+at more pixels, adapts most of its encoder, and is shown damaged images too.)
 
 **How:** AdamW, learning rate {learning_rate:g} (warm-up over a tenth, then cosine), weight decay {weight_decay:g}, batches of {batch_size},
 3 epochs where a row does not say otherwise, the same for all systems; regressors' widths in the paper's proportion to the hidden size. The
 official training part without its validation tenth is trained on; tested is the official test part without the images that have a
-near-duplicate in training. Losses are weighed as in the original programs: cross-entropy is a mean over the answer's words, beside a
-squared error of the same weight for Q-Scorer; DeQA-Score's are those of its training script. BIQ2021 publishes no standard deviation:
-DeQA-Score's soft labels and the fidelity loss take .6 for every image, a guess.
+near-duplicate in training.
+
+**Weights of the losses:** one rule for all systems. Beside the cross-entropy (a mean over the answer's words), a loss has the weight that
+the program which introduces it gives it; where no program does, the paper's; where neither says, the cross-entropy's own. So the squared
+error weighs {squared_error:g} (Q-Scorer's program), the soft label's divergence {soft_label_divergence:g} and the fidelity loss
+{fidelity:g} (DeQA-Score's training script: .05 for each image of a pair, and 1 for the pair), norm-in-norm {norm_in_norm:g} (the paper's
+appendix C.2), ranking and token mass {ranking:g} (no weight is published). The paper does not say how it weighs the fidelity loss in
+Q-Scorer; table 3 also has it at 1. BIQ2021 publishes no standard deviation: DeQA-Score's soft labels and the fidelity loss take .6 for
+every image, a guess.
 
 **Figures:** SRCC, and PLCC after the 4-parameter logistic fit, as the paper has them; beside them PLCC without the fit. In brackets a 95 %
 interval over seeds and images; of a single seed, over images alone.
 
 **Verdicts:** the merit of a training is the mean of its SRCC and its fitted PLCC. Systems are compared within a seed and on the same
-images; the variance over seeds and that over 400 bootstrap draws of the images add up, and Student's interval of the mean difference
-(model/paper/verdicts.py) decides: all above zero, *confirmed*; all below, *refuted*; else *undecided*, as is every claim with fewer
-than {fewest} seeds. In simulations with no true difference it was wrong in 5 to 8 % of cases. Nothing corrects for the number of claims:
-of twenty without substance, one or two will be decided by luck."""
+images; the variance over seeds and that over {draws} bootstrap draws of the images add up, and Student's test of the mean difference
+(model/paper/verdicts.py) decides. In simulations with no true difference it was wrong in 5 to 8 % of cases. All claims that are tested
+on this page are corrected for together, after Holm: a claim is *{confirmed}* or *{refuted}* where its corrected p is below {level:g}. The
+intervals are not corrected. What is not decided is *{open}*; where the interval also ends below the difference that the paper reports,
+it is *{smaller}*. With fewer than {fewest} seeds every claim is open. The column "alike" says whether two one-sided tests at {level:g}
+(not corrected) find the difference within ±{margin}: not shown to differ is not yet shown to be alike."""
 
 CROSS = """\
 On other data: BIQ2021's subsets stand for data sets, {sets}; nothing stands for LIVE-Wild, AGIQA-3K and CSIQ. Trained on
@@ -78,34 +97,59 @@ the lowest to the highest end of the seeds' 95 % intervals over images.
 | assumed std of ratings (points) | worth, by correlation | worth, by error | PLCC of one rater with true quality | seeds |
 |---|---|---|---|---|"""
 
+GO_ON = """\
+## To run it, or more of it
 
-def report(results: Sequence[Mapping]) -> str:
-    """The whole document. Raises DataError where there are no results, or results of different images."""
+```sh
+pip install -r requirements-train.txt
+git clone https://github.com/nisarahmedrana/BIQ2021
+python -m model.reproduce table1 --seeds 5 --data BIQ2021 --out runs    # or table2 ... table6, questions, all
+python -m model.reproduce page                                          # this page again, without training
+python docs/reproduction_figures.py runs                                # its charts (needs a Chromium)
+```
+
+Each run is one file in `runs/reproduction`, and an interrupted table resumes; tables share rows. What is in this page's results is not run
+again. To repeat all of it, name an empty folder: `--docs FOLDER` takes page and results there."""
+
+
+def report(results: Sequence[Mapping], measured: Measurements, found: Sequence[Finding]) -> str:
+    """The whole document, of results and what they say. Raises DataError where there are none."""
     if not results:
         raise DataError("there are no results to report: run python -m model.reproduce table1 --data BIQ2021 first.")
-    measured = Measurements(results)
-    found = findings(measured)
     parts = ["# The paper's tables at nano scale", _method(results), _summary(found, results)]
     parts += [_section(table, measured, found) for table in ALL_ROWS]
-    parts += [_raters(results), _go_on()]
+    parts += [_raters(results), GO_ON]
     return "\n\n".join(parts) + "\n"
 
 
 def _method(results: Sequence[Mapping]) -> str:
     used = results[0]["settings"]
     sizes = used["decoder"]
-    decoder = f"{sizes['num_hidden_layers']} layers and width {sizes['hidden_size']} (half of nano's own width, and a layer less)"
-    trained = ", ".join(used["trained"])
-    plain = {name: used[name] for name in ("encoder", "learning_rate", "weight_decay", "batch_size")}
-    return METHOD.format(decoder=decoder, trained=trained, fewest=FEWEST_SEEDS, **plain)
+    return METHOD.format(
+        decoder=f"{sizes['num_hidden_layers']} layers and width {sizes['hidden_size']} (half of nano's own width, and a layer less)",
+        trained=", ".join(used["trained"]),
+        **{name: used[name] for name in ("encoder", "learning_rate", "weight_decay", "batch_size")},
+        **PROPORTIONS,
+        confirmed=CONFIRMED,
+        refuted=REFUTED,
+        open=OPEN,
+        smaller=SMALLER,
+        not_testable=NOT_TESTABLE,
+        fewest=FEWEST_SEEDS,
+        draws=DRAWS,
+        level=LEVEL,
+        margin=_plain(MARGIN),
+    )
 
 
 def _summary(found: Sequence[Finding], results: Sequence[Mapping]) -> str:
-    papers = Counter(one.verdict for one in found if one.claim.table != "questions")
+    papers = Counter(one.verdict for one in found if one.paper is not None)
     counts = ", ".join(f"{papers[name]} {name}" for name in VERDICTS if papers[name])
+    tested = [one for one in found if one.p is not None]
+    undone = sum(one.found.p < LEVEL <= one.p for one in tested)
     wanted = {run for table in ALL_ROWS for run in plan(table, 1)}
     seeds = Counter(Run(r["system"], r["setup"], r["epochs"], 0) for r in results)
-    seconds = sorted(result["seconds"]["training"] / result["epochs"] for result in results)
+    seconds = sorted(result["seconds"] / result["epochs"] for result in results)
     return f"""\
 ## In short
 
@@ -113,9 +157,10 @@ Of the paper's {papers.total()} claims: **{counts}**.
 
 ![How far the first system of each claim is above the second, here and in the paper]({CLAIMS_FIGURE}.png)
 
-**{len(seeds)} of the {len(wanted)} trainings that the tables below need were run**, with {_range(seeds.values())} seeds
-each: {len(results)} runs stand behind this page. One epoch took {seconds[0]:.0f} to {seconds[-1]:.0f} s
-(median {statistics.median(seconds):.0f} s), on one thread of a machine that other programs used too."""
+{len(tested)} claims are tested, the paper's and our own; {undone} of them would be decided without the correction for their number and are
+open with it. **{len(seeds)} of the {len(wanted)} trainings that the tables below need were run**, with {_range(seeds.values())} seeds each:
+{len(results)} runs. One epoch took {seconds[0]:.0f} to {seconds[-1]:.0f} s (median {statistics.median(seconds):.0f} s), on one thread
+of a machine that other programs used too."""
 
 
 def _range(numbers: Iterable[int]) -> str:
@@ -139,7 +184,7 @@ def _section(table: str, measured: Measurements, found: Sequence[Finding]) -> st
     for setup, test, rows in tests:
         run = any(row.srcc for row in rows)
         blocks.append(_rows(setup, test, rows) if run else f"Trained on {_names(setup)}, tested on {test}: not run.")
-    blocks.append(_claims([one for one in found if one.claim.table == table], table))
+    blocks.append(_claims([one for one in found if one.claim.table == table]))
     return "\n\n".join(blocks)
 
 
@@ -169,14 +214,20 @@ def _row(figures: RowFigures, paper: str) -> str:
     return f"| {' | '.join([row.title, f'`{row.system}`', str(row.epochs), *ours, theirs])} |"
 
 
-def _claims(found: Sequence[Finding], table: str) -> str:
-    name = "what might be expected" if table == "questions" else "the paper's claim"
-    lines = [f"| {name} | merit here, first − second | seeds | in the paper | verdict |", "|---|---|---|---|---|"]
+def _claims(found: Sequence[Finding]) -> str:
+    lines = [
+        "| claim | merit here, first − second | seeds | in the paper | p (Holm) | alike | verdict |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for one in found:
         ours = _with_interval(one.found, signed=True) if one.found else "–"
-        paper = _plain(one.paper, signed=True) if one.paper is not None else "–"
-        seeds = one.found.seeds if one.found else 0
-        lines.append(f"| {one.claim.says} | {ours} | {seeds} | {paper} | **{one.verdict}** |")
+        paper = _plain(one.paper, signed=True) if one.paper is not None else "ours"
+        p = "–" if one.p is None else "< .001" if one.p < 0.001 else _plain(one.p)
+        alike = "–" if not one.found or one.found.seeds < FEWEST_SEEDS else "yes" if one.found.alike else "not shown"
+        verdict = f"**{one.verdict}**" + (f": {one.claim.note}" if one.claim.note else "")
+        lines.append(
+            f"| {one.claim.says} | {ours} | {one.found.seeds if one.found else 0} | {paper} | {p} | {alike} | {verdict} |"
+        )
     return "\n".join(lines)
 
 
@@ -208,23 +259,6 @@ def _span(worth: Sequence[dict], name: str) -> str:
     lows, highs = zip(*(one["intervals"][name] if one["intervals"] else [one[name]] * 2 for one in worth), strict=True)
     high = "no bound" if None in highs else f"{max(highs):.1f}"
     return f"{statistics.mean(values):.1f} [{min(lows):.1f}, {high}]"
-
-
-def _go_on() -> str:
-    return """\
-## To run it, or more of it
-
-```sh
-pip install -r requirements-train.txt
-git clone https://github.com/nisarahmedrana/BIQ2021
-python -m model.reproduce table1 --seeds 5 --data BIQ2021 --out runs    # or table2 ... table6, questions, all
-python -m model.reproduce report --out runs                             # this page again, without training
-python docs/reproduction_figures.py runs                                # its figures (needs a Chromium)
-```
-
-Each run is one file in `runs/reproduction`. What is there is not run again, so that an interrupted table goes on, and tables share rows.
-The page is written anew **from the runs in `--out` alone**, into `docs`; `--docs FOLDER` leaves this one as it is. The results behind it
-are not in the repository."""
 
 
 def _with_interval(found: Estimate, signed: bool = False) -> str:

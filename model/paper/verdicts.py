@@ -8,6 +8,10 @@ the same images, and both sources count:
 
 The first has seeds - 1 degrees of freedom, the second practically endless ones; the interval is Student's with Welch and Satterthwaite's
 number for their sum. What seed and image do together is in both terms, so that the interval is a little too wide rather than too narrow.
+
+A claim is decided by the p-value of its difference after Holm's correction for the number of claims that are tested together. What is not
+decided is open, and it is told apart whether the interval leaves room for a difference as large as the paper's. That two systems do
+alike is a claim of its own, with a test of its own: two one-sided tests (TOST) against ±MARGIN.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,8 +25,11 @@ from model.evaluation.metrics import fit_logistic, logistic, plcc, srcc
 
 DRAWS = 400
 FEWEST_SEEDS = 3  # from two seeds nothing is known of how far seeds differ
-FIGURES = ("srcc", "plcc", "merit")
-CONFIRMED, REFUTED, UNDECIDED = "confirmed", "refuted", "undecided"
+MARGIN = 0.01  # of merit: what differs by less does alike
+LEVEL = 0.05
+CONFIRMED, REFUTED = "confirmed", "refuted"
+OPEN, SMALLER = "open", "open, but below the paper's size"
+NOT_TESTABLE = "not testable here"
 
 
 @dataclass(frozen=True)
@@ -37,12 +44,40 @@ class Measured:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds with its 95 % interval, over seeds and images; of a single seed over images alone."""
+    """A mean over seeds with its standard error, over seeds and images (of a single seed over images alone), and its degrees of freedom."""
 
     mean: float
-    low: float
-    high: float
+    error: float
+    freedom: float
     seeds: int
+
+    @property
+    def low(self) -> float:
+        """The lower end of the 95 % interval."""
+        return self.mean - self._reach
+
+    @property
+    def high(self) -> float:
+        """The upper end of the 95 % interval."""
+        return self.mean + self._reach
+
+    @property
+    def _reach(self) -> float:
+        return float(stats.t.ppf(1 - LEVEL / 2, self.freedom)) * self.error
+
+    @property
+    def p(self) -> float:
+        """Of the hypothesis that there is no difference, two-sided."""
+        return 2 * self._beyond(abs(self.mean))
+
+    @property
+    def alike(self) -> bool:
+        """Whether both one-sided tests at LEVEL find the mean within ±MARGIN, from seeds enough."""
+        return self.seeds >= FEWEST_SEEDS and self._beyond(MARGIN - abs(self.mean)) < LEVEL
+
+    def _beyond(self, distance: float) -> float:
+        """The probability of an error beyond `distance` on one side."""
+        return float(stats.t.sf(distance / self.error, self.freedom)) if self.error > 0 else float(distance <= 0)
 
 
 def measure(scores: Sequence[float], mos: Sequence[float]) -> Measured:
@@ -76,19 +111,15 @@ def estimate(values: Sequence[float], draws: Sequence[np.ndarray]) -> Estimate:
     of_seeds = np.var(values, ddof=1) / count if count > 1 else 0.0
     variance = of_seeds + of_images
     freedom = (count - 1) * (variance / of_seeds) ** 2 if of_seeds > 0 else np.inf
-    reach = stats.t.ppf(0.975, freedom) * np.sqrt(variance)
-    mean = float(values.mean())
-    return Estimate(mean, float(mean - reach), float(mean + reach), count)
+    return Estimate(float(values.mean()), float(np.sqrt(variance)), float(freedom), count)
 
 
-def difference(
-    better: Sequence[Sequence[Measured]], worse: Sequence[Sequence[Measured]], figure: str = "merit"
-) -> Estimate:
-    """How far one system's figure is above another's. Each is given by seed and, within it, by test set; the mean over the test sets
+def difference(better: Sequence[Sequence[Measured]], worse: Sequence[Sequence[Measured]]) -> Estimate:
+    """How far one system's merit is above another's. Each is given by seed and, within it, by test set; the mean over the test sets
     counts, images being drawn in each by itself."""
     pairs = [list(zip(*pair, strict=True)) for pair in zip(better, worse, strict=True)]
-    values = [_mean([a.values[figure] - b.values[figure] for a, b in tests]) for tests in pairs]
-    draws = [_mean([a.draws[figure] - b.draws[figure] for a, b in tests]) for tests in pairs]
+    values = [_mean([a.values["merit"] - b.values["merit"] for a, b in tests]) for tests in pairs]
+    draws = [_mean([a.draws["merit"] - b.draws["merit"] for a, b in tests]) for tests in pairs]
     return estimate(values, draws)
 
 
@@ -96,11 +127,21 @@ def _mean(values: Sequence):
     return sum(values) / len(values)
 
 
-def verdict(found: Estimate) -> str:
-    """Of the claim that the difference is above zero: confirmed or refuted where the whole interval is on one side of zero, else undecided;
-    with fewer than FEWEST_SEEDS seeds always undecided."""
+def holm(values: Sequence[float]) -> list[float]:
+    """p-values, corrected for their number after Holm (1979): the chance that any true hypothesis among them is rejected at a level stays
+    below that level, however they depend on each other."""
+    adjusted, largest = [0.0] * len(values), 0.0
+    for rank, n in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[n]))
+        adjusted[n] = largest
+    return adjusted
+
+
+def verdict(found: Estimate, p: float, paper: float | None) -> str:
+    """Of the claim that the difference is above zero, by its p-value after Holm: confirmed, refuted, or open; below the paper's size where
+    the interval ends below the paper's own difference. With fewer than FEWEST_SEEDS seeds always open."""
     if found.seeds < FEWEST_SEEDS:
-        return UNDECIDED
-    if found.low > 0:
-        return CONFIRMED
-    return REFUTED if found.high < 0 else UNDECIDED
+        return OPEN
+    if p < LEVEL:
+        return CONFIRMED if found.mean > 0 else REFUTED
+    return SMALLER if paper is not None and found.high < paper else OPEN

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -16,12 +17,16 @@ from model.datasets import biq2021
 from model.images.decoding import open_image
 from model.paper import runs as reproduction_runs
 from model.paper.charts import levels_figure
-from model.paper.findings import NO_DATA, NOT_RUN, Measurements, finding, findings, paper_difference
+from model.paper.findings import NO_DATA, NOT_RUN, Measurements, findings, paper_difference, same_but_for_words
 from model.paper.frozen_features import FrozenFeatures, frozen_encoder, look
 from model.paper.plan import ALL_CLAIMS, ALL_ROWS, SHIFTED, Run, plan, read_setup, where
 from model.paper.report import SCORER, report
-from model.paper.runs import perform, read_results
+from model.paper.results import read_all, write_all
+from model.paper.runs import perform
+from model.paper.systems import SYSTEMS
+from model.paper.verdicts import CONFIRMED, NOT_TESTABLE, OPEN, REFUTED
 
+CPU = torch.device("cpu")
 SUBSETS = ("ss03", "ss03", "ss01", "ss02")
 
 
@@ -102,14 +107,14 @@ def test_subsets_are_data_sets_with_scales_of_their_own(data):
 
 def test_a_run_repeats_itself_and_another_seed_differs(data, features):
     run, setup = Run("q-scorer-fidelity", "three-sets", 2, 0), read_setup(data, "three-sets")
-    first, again = (perform(run, setup, features)["tests"] for _ in range(2))
+    first, again = (perform(run, setup, features, CPU)["tests"] for _ in range(2))
     assert first == again
-    assert first != perform(replace(run, seed=1), setup, features)["tests"]
+    assert first != perform(replace(run, seed=1), setup, features, CPU)["tests"]
 
 
 def test_a_run_learns_from_the_frozen_encoder_alone(data, features):
     run, setup = Run("regressor-alone", "whole", 30, 0), read_setup(data, "whole")
-    learner = reproduction_runs.train(run, setup.train, features)
+    learner = reproduction_runs.train(run, setup.train, features, CPU)
     assert not any(weight.requires_grad for weight in learner.model.encoder.parameters())
     scores = reproduction_runs.scores_of(learner, setup.tests["BIQ2021"], features)
     assert np.corrcoef(scores, [item.mos for item in setup.tests["BIQ2021"]])[0, 1] > 0.7
@@ -117,7 +122,7 @@ def test_a_run_learns_from_the_frozen_encoder_alone(data, features):
     assert learner.residual_std == pytest.approx(np.sqrt(np.mean(residuals**2)), abs=1e-5)
 
 
-def test_an_interrupted_table_goes_on_and_reports_each_row(data, out, tmp_path, monkeypatch):
+def test_an_interrupted_table_resumes_and_reports_each_row(data, out, tmp_path, monkeypatch):
     performed = []
 
     def perform_or_stop(run, *others):
@@ -126,28 +131,45 @@ def test_an_interrupted_table_goes_on_and_reports_each_row(data, out, tmp_path, 
         performed.append(run)
         return perform(run, *others)
 
+    def table2(docs):
+        reproduce.reproduce(["table2"], 1, data, out, docs, "cpu")
+
     monkeypatch.setattr(reproduce, "perform", perform_or_stop)
     patience = 3
     with pytest.raises(KeyboardInterrupt):
-        reproduce.reproduce(["table2"], 1, data, out)
+        table2(tmp_path)
     before = {path.name: path.read_bytes() for path in (out / "reproduction").glob("*.json")}
     assert len(before) == 3
-    # Then the whole of it, which also fills the gap where a result is of other settings.
-    stale = out / "reproduction" / sorted(before)[0]
-    stale.write_text(json.dumps({**json.loads(stale.read_text()), "settings": {}}))
+    # Then the whole of it, which also replaces a result of other settings and one of other losses.
+    of_other_settings, of_other_losses, same = ((out / "reproduction" / name) for name in sorted(before))
+    for path, change in ((of_other_settings, {"settings": {}}), (of_other_losses, {"losses": {"ranking": 1.0}})):
+        path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     performed, patience = [], None
-    reproduce.reproduce(["table2"], 1, data, out)
-    assert len(performed) == len(plan("table2", 1)) - 2
+    table2(tmp_path)
+    assert len(performed) == len(plan("table2", 1)) - 1
     after = {path.name: path for path in (out / "reproduction").glob("*.json")}
     assert sorted(after) == sorted(f"{run.name}.json" for run in plan("table2", 1))
-    kept = [name for name in before if name != stale.name]
-    assert all(after[name].read_bytes() == before[name] for name in kept)
-    assert json.loads(stale.read_text())["tests"] == json.loads(before[stale.name])["tests"]
-    page = reproduce.write_report(out, tmp_path).read_text()
+    assert same.read_bytes() == before[same.name]
+    for path in (of_other_settings, of_other_losses):
+        assert json.loads(path.read_text())["tests"] == json.loads(before[path.name])["tests"]
+    page = reproduce.write_page(out, tmp_path).read_text()
     for row in ALL_ROWS["table2"]:
         assert page.count(f"| {row.title} | `{row.system}` | {row.epochs} | 1 |") >= 4  # four test sets
     assert page.count("## Table") == 6 and "Not run." in page
     assert (out / "reproduction-claims.html").exists()
+    # What stands beside the page is enough: it is neither run again nor needed to write the page.
+    performed, elsewhere = [], tmp_path / "elsewhere"
+    reproduce.reproduce(["table2"], 1, data, elsewhere, tmp_path, "cpu")
+    assert not performed and reproduce.write_page(elsewhere, tmp_path).read_text() == page
+
+
+def test_the_page_is_what_the_command_writes_from_the_results(tmp_path):
+    for name in (reproduce.RESULTS, reproduce.PAGE):
+        shutil.copy(reproduce.DOCS / name, tmp_path)
+    (tmp_path / reproduce.PAGE).write_text("")
+    written = reproduce.write_page(tmp_path / "no runs", tmp_path)
+    assert written.read_text() == (reproduce.DOCS / reproduce.PAGE).read_text()
+    assert (tmp_path / reproduce.RESULTS).read_bytes() == (reproduce.DOCS / reproduce.RESULTS).read_bytes()
 
 
 def made_up(system: str, noise: float, seed: int, setup: str = "whole", epochs: int = 3, images: int = 300) -> dict:
@@ -162,9 +184,15 @@ def made_up(system: str, noise: float, seed: int, setup: str = "whole", epochs: 
         "epochs": epochs,
         "seed": seed,
         "settings": reproduction_runs.settings("abc"),
-        "seconds": {"training": 30.0, "testing": 1.0},
+        "losses": SYSTEMS[system].losses,
+        "seconds": 30.0,
         "tests": tests,
     }
+
+
+def page_of(results) -> str:
+    measured = Measurements(results)
+    return report(results, measured, findings(measured))
 
 
 def claim_between(better: str, worse: str):
@@ -174,27 +202,54 @@ def claim_between(better: str, worse: str):
 @pytest.mark.parametrize(
     "noises, seeds, expected",
     [
-        ((0.5, 1.5), 3, "confirmed"),
-        ((1.5, 0.5), 3, "refuted"),
-        ((1.0, 1.0), 3, "undecided"),
-        ((0.5, 1.5), 2, "undecided"),
+        ((0.5, 1.5), 3, CONFIRMED),
+        ((1.5, 0.5), 3, REFUTED),
+        ((1.0, 1.0), 3, OPEN),
+        ((0.5, 1.5), 2, OPEN),
     ],
 )
 def test_a_claim_is_judged_by_known_figures(noises, seeds, expected):
-    claim = claim_between("words-score-tokens", "words-common")
+    claim = claim_between("q-scorer-5", "words-common")
     results = [
         made_up(name, noise, seed)
         for name, noise in zip((claim.better, claim.worse), noises, strict=True)
         for seed in range(seeds)
     ]
-    found = finding(claim, Measurements(results))
+    found = next(one for one in findings(Measurements(results)) if one.claim == claim)
     assert found.verdict == expected and found.found.seeds == seeds
-    assert found.paper == pytest.approx((0.944 + 0.942 - 0.932 - 0.938) / 2)
+    assert found.paper == pytest.approx((0.959 + 0.948 - 0.932 - 0.938) / 2)
+
+
+def test_claims_about_one_system_under_two_names_are_not_tested():
+    claim = claim_between("words-score-tokens", "words-common")
+    results = [made_up(name, 0.5 + n, seed) for n, name in enumerate((claim.better, claim.worse)) for seed in range(3)]
+    found = next(one for one in findings(Measurements(results)) if one.claim == claim)
+    assert found.verdict == NOT_TESTABLE and found.p is None and found.found.seeds == 3
+    assert not same_but_for_words("q-align-3", "q-align-7") and not same_but_for_words("q-scorer-5", "q-scorer-kl")
+
+
+def test_claims_are_corrected_for_together():
+    """The same figures decide a claim alone, and no longer among many that have no substance."""
+    good, bad = [
+        [made_up(name, noise, seed) for seed in range(3)]
+        for name, noise in (("q-scorer-5", 0.97), ("words-common", 1.0))
+    ]
+    others = [
+        made_up(row.system, 1.0, seed)
+        for row in ALL_ROWS["questions"]
+        if row.system not in ("q-scorer-5", "words-common")
+        for seed in range(3)
+    ]
+    alone, among = (
+        next(one for one in findings(Measurements(results)) if one.claim == claim_between("q-scorer-5", "words-common"))
+        for results in ([*good, *bad], [*good, *bad, *others])
+    )
+    assert alone.found == among.found and alone.p == alone.found.p < among.p
 
 
 def test_what_was_not_run_and_what_has_no_data_is_said():
     by_claim = {one.claim: one for one in findings(Measurements([made_up("words-common", 1.0, 0)]))}
-    assert by_claim[claim_between("words-score-tokens", "words-common")].verdict == NOT_RUN
+    assert by_claim[claim_between("q-scorer-5", "words-common")].verdict == NOT_RUN
     cross = next(c for c in ALL_CLAIMS if c.data == ("AGIQA-3K", "CSIQ"))
     assert by_claim[cross].verdict == NO_DATA
     assert paper_difference(next(c for c in ALL_CLAIMS if c.table == "questions")) is None
@@ -202,15 +257,15 @@ def test_what_was_not_run_and_what_has_no_data_is_said():
 
 def test_the_report_has_the_figures_of_every_run_and_is_a_pure_function():
     results = [made_up(row.system, 0.8, seed) for row in ALL_ROWS["table1"] for seed in range(2)]
-    page = report(results)
-    assert page == report(results)
+    page = page_of(results)
+    assert page == page_of(results)
     for row in ALL_ROWS["table1"]:
         plcc, srcc = row.paper["KonIQ"]
         line = next(line for line in page.splitlines() if line.startswith(f"| {row.title} | `{row.system}` | 3 | 2 |"))
         assert line.endswith(f"| {plcc:.3f} / {srcc:.3f} |".replace("0.", "."))
-    assert "**undecided**" in page and "10 runs" in page
+    assert f"**{NOT_TESTABLE}**" in page and "10 runs" in page
     with pytest.raises(DataError, match="no results"):
-        report([])
+        page_of([])
 
 
 def test_the_figure_of_levels_takes_the_rows_that_have_a_number_of_them():
@@ -223,16 +278,25 @@ def test_a_scorer_that_ranks_backwards_is_worth_no_raters_in_the_report():
     good, backwards = (made_up(SCORER[0], 0.5, seed, images=60) for seed in range(2))
     test = backwards["tests"]["BIQ2021"]
     test["scores"] = [-score for score in test["scores"]]
-    alone, both = (report(results).split("## How many raters")[1] for results in ([backwards], [good, backwards]))
+    alone, both = (page_of(results).split("## How many raters")[1] for results in ([backwards], [good, backwards]))
     assert alone.count(" 0.0 [0.0, 0.0] |") == 8 and "1 of 1 seeds rank backwards" in alone
     assert both.count(" [0.0, ") == 8 and " 0.0 [" not in both and "1 of 2 seeds rank backwards" in both
 
 
+def test_results_are_kept_in_one_file_to_a_thousandth(tmp_path):
+    results = [made_up("deqa", 1.0, seed) for seed in range(2)]
+    write_all(tmp_path / "all.gz", results)
+    again = read_all(tmp_path / "all.gz")
+    for before, after in zip(results, again, strict=True):
+        scores = before["tests"]["BIQ2021"].pop("scores")
+        assert after["tests"]["BIQ2021"].pop("scores") == pytest.approx(scores, abs=5e-4)
+        assert after == before
+    assert read_all(tmp_path / "none.gz") == []
+
+
 def test_results_that_do_not_compare_are_refused(tmp_path):
-    other = {**made_up("deqa", 1.0, 1), "settings": reproduction_runs.settings("another")}
-    for n, result in enumerate([made_up("deqa", 1.0, 0), other]):
-        (tmp_path / f"{n}.json").write_text(json.dumps(result))
+    first, other = made_up("deqa", 1.0, 0), made_up("deqa", 1.0, 1)
     with pytest.raises(DataError, match="different settings"):
-        read_results(tmp_path)
+        write_all(tmp_path / "all.gz", [first, {**other, "settings": reproduction_runs.settings("another")}])
     with pytest.raises(DataError, match="different images"):
-        Measurements([made_up("deqa", 1.0, 0), made_up("deqa", 1.0, 1, images=200)])
+        write_all(tmp_path / "all.gz", [first, made_up("deqa", 1.0, 1, images=200)])

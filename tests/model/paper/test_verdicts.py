@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from model.paper.verdicts import Estimate, difference, estimate, measure, verdict
+from model.paper.verdicts import (
+    CONFIRMED,
+    OPEN,
+    REFUTED,
+    SMALLER,
+    Estimate,
+    difference,
+    estimate,
+    holm,
+    measure,
+    verdict,
+)
 
 
 def test_with_images_that_do_not_matter_the_interval_is_students():
@@ -25,15 +36,62 @@ def test_without_a_difference_few_claims_are_decided(of_seeds, of_images):
     random, decided = np.random.default_rng(3), 0
     for _ in range(600):
         values = random.normal(0, of_images) + random.normal(0, of_seeds, 5)
-        decided += verdict(estimate(values, [random.normal(0, of_images, 100)] * 5)) != "undecided"
+        found = estimate(values, [random.normal(0, of_images, 100)] * 5)
+        decided += verdict(found, found.p, None) != OPEN
     assert 0.02 < decided / 600 < 0.085
 
 
-def test_verdicts():
-    assert verdict(Estimate(0.02, 0.01, 0.03, 5)) == "confirmed"
-    assert verdict(Estimate(-0.02, -0.03, -0.01, 5)) == "refuted"
-    assert verdict(Estimate(0.02, -0.01, 0.05, 5)) == "undecided"
-    assert verdict(Estimate(0.02, 0.01, 0.03, 2)) == "undecided"  # two seeds say nothing of seeds
+def test_p_and_interval_agree():
+    values = [0.80, 0.82, 0.81, 0.85, 0.79]
+    found = estimate(values, [np.full(50, value) for value in values])
+    assert found.p == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    at_the_end = Estimate(found.mean - found.low, found.error, found.freedom, 5)
+    assert at_the_end.p == pytest.approx(0.05)
+
+
+def test_holm_by_hand():
+    assert holm([]) == []
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_with_many_claims_without_substance_hardly_any_page_decides_one():
+    random = np.random.default_rng(4)
+    pages = [[estimate(random.normal(0, 1, 5), np.zeros((5, 9))).p for _ in range(20)] for _ in range(200)]
+    assert np.mean([min(page) < 0.05 for page in pages]) > 0.5
+    assert np.mean([min(holm(page)) < 0.05 for page in pages]) < 0.1
+
+
+def test_verdicts_tell_three_kinds_of_undecided_apart():
+    def of(mean, seeds=5, paper=None):
+        found = Estimate(mean, 0.005, 10.0, seeds)  # its interval reaches .011 to either side
+        return verdict(found, found.p, paper)
+
+    assert of(0.02) == CONFIRMED and of(-0.02) == REFUTED
+    assert of(0.0) == of(0.0, paper=0.01) == OPEN
+    assert of(0.0, paper=0.03) == SMALLER
+    assert of(0.02, seeds=2) == OPEN  # two seeds say nothing of seeds
+    assert verdict(Estimate(0.02, 0.005, 10.0, 5), 0.2, 0.02) == OPEN  # after the correction
+
+
+@pytest.mark.parametrize(
+    "mean, error, seeds, expected",
+    [(0.001, 0.003, 5, True), (0.001, 0.01, 5, False), (0.02, 0.003, 5, False), (0.001, 0.003, 2, False)],
+)
+def test_alike_is_shown_and_not_assumed(mean, error, seeds, expected):
+    assert Estimate(mean, error, 10.0, seeds).alike == expected
+
+
+def test_alike_is_two_one_sided_tests():
+    values = np.array([0.004, -0.002, 0.003, 0.001, 0.006])
+    found = estimate(values, [np.full(50, value) for value in values])
+    sides = (
+        stats.ttest_1samp(values, bound, alternative=side).pvalue
+        for bound, side in ((-0.01, "greater"), (0.01, "less"))
+    )
+    assert found.alike == (max(sides) < 0.05)
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.9)
+    assert found.alike == (low > -0.01 and high < 0.01)
 
 
 def test_measures_are_those_of_the_metrics_and_their_spread_that_of_theory():
