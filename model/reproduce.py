@@ -19,6 +19,7 @@ from model.common.allocator import keep_freed_memory
 from model.common.command_line import add_device_option, positive, run
 from model.common.devices import choose_device
 from model.common.errors import DataError
+from model.common.json_files import read_json
 from model.datasets import biq2021
 from model.paper.charts import claims_figure, levels_figure
 from model.paper.conversion_chart import write_figure
@@ -30,7 +31,7 @@ from model.paper.results import current, keep, read_all, read_folder, write_all
 from model.paper.runs import perform, settings
 
 DOCS = Path(__file__).parent.parent / "docs"
-RESULTS, PAGE = "reproduction-results.jsonl.gz", "reproduction.md"
+RESULTS, EARLIER, PAGE = "reproduction-results.jsonl.gz", "reproduction-earlier.json", "reproduction.md"
 
 
 def reproduce(tables: list[str], seeds: int, data: Path, out: Path, docs: Path, device: str) -> None:
@@ -59,7 +60,7 @@ def write_page(out: Path, docs: Path) -> Path:
     docs/reproduction_figures.py takes images. Raises DataError as report and write_all do."""
     write_all(docs / RESULTS, current([*read_all(docs / RESULTS), *read_folder(out / "reproduction")]).values())
     results = read_all(docs / RESULTS)
-    measured = Measurements(results)
+    measured = Measurements(results, read_json(docs / EARLIER) if (docs / EARLIER).exists() else None)
     found = findings(measured)
     (docs / PAGE).write_text(report(results, measured, found), encoding="utf-8")
     out.mkdir(exist_ok=True)

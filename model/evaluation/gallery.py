@@ -68,14 +68,14 @@ def fitted_scores(scored: Sequence[RatedScore]) -> tuple[np.ndarray, np.ndarray 
     return (scores if parameters is None else logistic(scores, *parameters)), parameters
 
 
-def worst_misses(scored: Sequence[RatedScore], count: int = MISSES) -> tuple[list[int], list[int]]:
+def worst_misses(scored: Sequence[RatedScore]) -> tuple[list[int], list[int]]:
     """Positions of the images that the model rates furthest too high, and too low, after the fit; the furthest first, at most
-    `count` each, and only of the half that is furthest off: of few images not all are misses."""
+    MISSES each, and only of the half that is furthest off: of few images not all are misses."""
     errors = fitted_scores(scored)[0] - np.array([image.mos for image in scored])
     order = np.argsort(-errors, kind="stable")
     usual = float(np.median(np.abs(errors)))
-    high = [int(n) for n in order[:count] if errors[n] > 0 and errors[n] >= usual]
-    low = [int(n) for n in order[::-1][:count] if errors[n] < 0 and -errors[n] >= usual]
+    high = [int(n) for n in order[:MISSES] if errors[n] > 0 and errors[n] >= usual]
+    low = [int(n) for n in order[::-1][:MISSES] if errors[n] < 0 and -errors[n] >= usual]
     return high, low
 
 

@@ -20,13 +20,13 @@ ANCHORS = 5
 HALVINGS = 40  # of an interval three scales wide: exact to float32
 
 
-def choose_anchors(mos: Sequence[float], stds: Sequence[float] | None, scale: Scale) -> list[int]:
-    """Positions of at most ANCHORS anchors, worst to best: in each of as many intervals of the scale the image on which raters agree most
-    (lowest std; Compare2Score section 3.3), or without stds the one nearest to the middle. An interval without images gives none."""
+def choose_anchors(mos: Sequence[float], scale: Scale) -> list[int]:
+    """Positions of at most ANCHORS anchors, worst to best: in each of as many intervals of the scale the image nearest to the middle
+    (Compare2Score section 3.3 takes the one on which raters agree most: BIQ2021 does not say). An interval without images gives none."""
     centres, best = middles(scale, ANCHORS), {}
     for n, value in enumerate(mos):
         place = interval_index(value, scale, ANCHORS)
-        fault = stds[n] if stds is not None else abs(value - centres[place])
+        fault = abs(value - centres[place])
         if place not in best or fault < best[place][0]:
             best[place] = (fault, n)
     return [best[place][1] for place in sorted(best)]
@@ -38,18 +38,18 @@ def preferences(probabilities: torch.Tensor) -> torch.Tensor:
 
 
 def score_against_anchors(
-    preferred: torch.Tensor, anchors: torch.Tensor, scale: Scale, noise: float | None = None
+    preferred: torch.Tensor, anchors: torch.Tensor, scale: Scale
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The scores [B] that best explain how probable each image is better than each anchor, preferred [B, A], under Thurstone's model, and
     their standard deviations [B]; both in units of the scale, which anchors [A] (their MOS) are on too.
 
     The maximum a posteriori estimate: prior N(middle of the scale, (half its width)^2), P(better) = Phi((score - anchor) / noise).
-    noise: the std of the difference between two opinions; a quarter of the scale's width where nothing is said. The std is that of the
-    normal distribution that touches the posterior at its top.
+    noise, the std of the difference between two opinions, is taken to be a quarter of the scale's width. The std is that of the normal
+    distribution that touches the posterior at its top.
     """
     low, high = scale
     middle, width = (low + high) / 2, high - low
-    noise = width / 4 if noise is None else noise
+    noise = width / 4
     below, above = (
         torch.full(preferred.shape[:1], end, device=preferred.device) for end in (low - width, high + width)
     )

@@ -24,6 +24,7 @@ COLOURS = {
 INK, GREY, GRID = "#24292f", "#8a8f98", "rgba(138,143,152,0.25)"
 FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 SHOWN = ("Q-Align", "DeQA-Score", "Regression")  # what the page compares
+SCALE = Scale(1.0, 5.0)  # of the page's charts
 STDS = np.linspace(0.02, 1.2, 119)
 
 
@@ -63,14 +64,14 @@ def largest_std_at(mos: float, scale: Scale) -> float:
     return math.sqrt(max((mos - scale[0]) * (scale[1] - mos), 0.0))
 
 
-def one_image(mos: float, std: float, scale: Scale = Scale(1.0, 5.0)) -> go.Figure:
+def one_image(mos: float, std: float) -> go.Figure:
     """What Q-Align and DeQA-Score teach for one image: people's opinions as a normal distribution, the two labels as bars over the
     levels, and the scores that come back as lines."""
-    values = level_values(scale, LEVELS)
-    chosen = interval_index(mos, scale, LEVELS)
+    values = level_values(SCALE, LEVELS)
+    chosen = interval_index(mos, SCALE, LEVELS)
     labels = {
         "Q-Align": [float(n == chosen) for n in range(LEVELS)],
-        "DeQA-Score": soft_label(mos, std, False, scale),
+        "DeQA-Score": soft_label(mos, std, False, SCALE),
     }
     figure = go.Figure()
     for side, (name, label) in zip((-0.11, 0.11), labels.items(), strict=True):
@@ -83,10 +84,10 @@ def one_image(mos: float, std: float, scale: Scale = Scale(1.0, 5.0)) -> go.Figu
             hovertemplate="%{y:.1f} %<extra>" + name + "</extra>",
         )
     if std > 0:
-        x = np.linspace(*scale, 400)
+        x = np.linspace(*SCALE, 400)
         density = np.exp(-0.5 * ((x - mos) / std) ** 2)
         figure.add_scatter(
-            x=[scale[0], *x, scale[1]],
+            x=[SCALE[0], *x, SCALE[1]],
             y=[0, *100 * density, 0],  # nobody's opinion lies outside
             mode="lines",
             name="opinions (height not to scale)",
@@ -94,7 +95,7 @@ def one_image(mos: float, std: float, scale: Scale = Scale(1.0, 5.0)) -> go.Figu
             hoverinfo="skip",
         )
     for name in SHOWN:
-        score = METHODS[name].convert(mos, std, scale).score
+        score = METHODS[name].convert(mos, std, SCALE).score
         figure.add_scatter(
             x=[score, score],
             y=[0, 108],
@@ -106,20 +107,20 @@ def one_image(mos: float, std: float, scale: Scale = Scale(1.0, 5.0)) -> go.Figu
     _dress(
         figure,
         "What is taught, and what comes back",
-        f"Score, {scale[0]:g} (worst) to {scale[1]:g} (best)",
+        f"Score, {SCALE[0]:g} (worst) to {SCALE[1]:g} (best)",
         "Label probability (%)",
         430,
     )
-    figure.update_xaxes(range=[scale[0] - 0.5, scale[1] + 0.5], tickvals=values)
+    figure.update_xaxes(range=[SCALE[0] - 0.5, SCALE[1] + 0.5], tickvals=values)
     return figure.update_yaxes(range=[0, 112])
 
 
-def error_by_std(mos: float, std: float, scale: Scale = Scale(1.0, 5.0)) -> go.Figure:
+def error_by_std(mos: float, std: float) -> go.Figure:
     """How far the restored score is from the MOS, for every spread of opinion that it allows; a line marks `std`."""
-    figure, top, limit = go.Figure(), 0.1, largest_std_at(mos, scale)
+    figure, top, limit = go.Figure(), 0.1, largest_std_at(mos, SCALE)
     stds = STDS[limit >= STDS]
     for name in (*SHOWN[:2], "DeQA-Score, raw label", SHOWN[2]):
-        errors = [abs(METHODS[name].convert(mos, s, scale).score - mos) for s in stds]
+        errors = [abs(METHODS[name].convert(mos, s, SCALE).score - mos) for s in stds]
         top = max([top, *np.nan_to_num(errors)])
         figure.add_scatter(
             x=stds,

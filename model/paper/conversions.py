@@ -17,6 +17,7 @@ import numpy as np
 from model.common.scale import Scale
 from model.evaluation.metrics import plcc, srcc
 from model.readouts.levels import (
+    DECIMALS,
     MIN_STD,
     digits,
     interval_index,
@@ -42,24 +43,24 @@ class Converted:
     std: float = math.nan
 
 
-def q_align(mos: float, std: float, scale: Scale, count: int = LEVELS) -> Converted:
+def q_align(mos: float, std: float, scale: Scale) -> Converted:
     """One level for certain: its value (eq. 1). The std plays no part."""
-    value = level_values(scale, count)[interval_index(mos, scale, count)]
+    value = level_values(scale, LEVELS)[interval_index(mos, scale, LEVELS)]
     return Converted(value, value, 0.0)
 
 
-def q_align_middles(mos: float, std: float, scale: Scale, count: int = LEVELS) -> Converted:
+def q_align_middles(mos: float, std: float, scale: Scale) -> Converted:
     """Q-Align with the middle of each interval in place of the level's value: the best that one level for certain can do."""
-    value = middles(scale, count)[interval_index(mos, scale, count)]
+    value = middles(scale, LEVELS)[interval_index(mos, scale, LEVELS)]
     return Converted(value, value, 0.0)
 
 
-def deqa_raw(mos: float, std: float, scale: Scale, by_area: bool = False) -> Converted:
+def deqa_raw(mos: float, std: float, scale: Scale) -> Converted:
     """DeQA-Score's label before its correction (eqs. 2, 13). Its sum is not 1: the mean it stands for is the plain sum of value times
     probability, and a model, whose probabilities sum to 1, learns the label divided by its sum. Where the std is so small that the method
     never uses this label (least_std), the plain sum is nan: the density grows beyond all bounds there."""
     values = level_values(scale, LEVELS)
-    label = raw_soft_label(mos, max(std, 1e-6 * (scale[1] - scale[0])), by_area, values)
+    label = raw_soft_label(mos, max(std, 1e-6 * (scale[1] - scale[0])), False, values)
     plain = sum(p * v for p, v in zip(label, values, strict=True))
     return Converted(plain if std >= least_std(scale) else math.nan, *_learned(label, values))
 
@@ -69,11 +70,11 @@ def least_std(scale: Scale) -> float:
     return MIN_STD * (scale[1] - scale[0]) / (LEVELS - 1)
 
 
-def deqa(mos: float, std: float, scale: Scale, by_area: bool = False) -> Converted:
+def deqa(mos: float, std: float, scale: Scale) -> Converted:
     """DeQA-Score's corrected label, with its fallback (eqs. 3, 4). Where the correction was cut off at zero the sum is not 1, and the
     model's score differs from the label's mean."""
     values = level_values(scale, LEVELS)
-    label = soft_label(mos, std, by_area, scale)
+    label = soft_label(mos, std, scale=scale)
     plain = sum(p * v for p, v in zip(label, values, strict=True))
     return Converted(plain, *_learned(label, values))
 
@@ -89,9 +90,9 @@ def _learned(label: Sequence[float], values: Sequence[float]) -> tuple[float, fl
     return mean, math.sqrt(max(variance, 0.0))
 
 
-def realqa(mos: float, std: float, scale: Scale, decimals: int = 2) -> Converted:
+def realqa(mos: float, std: float, scale: Scale) -> Converted:
     """The number written out with two decimals."""
-    value = round(mos, decimals)
+    value = round(mos, DECIMALS)
     return Converted(value, value)
 
 
@@ -112,14 +113,15 @@ def regression_bfloat16(mos: float, std: float, scale: Scale) -> Converted:
 # Theory
 
 
-def q_align_theory(scale: Scale, count: int = LEVELS, at_middles: bool = False) -> float:
+def q_align_theory(scale: Scale, at_middles: bool = False) -> float:
     """Root of Q-Align's expected squared error for MOS that are spread evenly over the scale (eq. 12): within interval [a, b] with value v
     the error runs evenly from a - v to b - v. sqrt(2/15) = .365 on the scale 1 to 5, and the width over sqrt(12) = .231 with middles."""
-    values = middles(scale, count) if at_middles else level_values(scale, count)
+    values = middles(scale, LEVELS) if at_middles else level_values(scale, LEVELS)
     squares = [
-        ((b - v) ** 3 - (a - v) ** 3) / (3 * (b - a)) for (a, b), v in zip(intervals(scale, count), values, strict=True)
+        ((b - v) ** 3 - (a - v) ** 3) / (3 * (b - a))
+        for (a, b), v in zip(intervals(scale, LEVELS), values, strict=True)
     ]
-    return math.sqrt(sum(squares) / count)
+    return math.sqrt(sum(squares) / LEVELS)
 
 
 def deqa_cut_off(mos: float, std: float, scale: Scale) -> float:

@@ -43,9 +43,11 @@ class Finding:
 
 
 class Measurements:
-    """The results, measured: by system, setup and epochs, then by seed, then by test set."""
+    """The results, measured: by system, setup and epochs, then by seed, then by test set. earlier: figures of runs whose results are lost,
+    which stand until as many seeds were run again."""
 
-    def __init__(self, results: Iterable[Mapping]):
+    def __init__(self, results: Iterable[Mapping], earlier: Mapping[str, Mapping] | None = None):
+        self.earlier = earlier or {"settings": None, "rows": {}, "claims": {}}
         self.known: dict[tuple[str, str, int], dict[int, dict[str, Measured]]] = {}
         for result in results:
             seeds = self.known.setdefault((result["system"], result["setup"], result["epochs"]), {})
@@ -74,6 +76,9 @@ def rows_of(table: str, setup: str, test: str, measured: Measurements) -> list[R
 
 def row_figures(row: Row, setup: str, test: str, measured: Measurements) -> RowFigures:
     of_seeds = [tests[test] for tests in measured.seeds(row.system, setup, row.epochs).values()]
+    old = measured.earlier["rows"].get(f"{row.system} {setup} {row.epochs} {test}")
+    if old and len(of_seeds) < old["seeds"]:
+        return RowFigures(row, *(Estimate(*old[name], old["seeds"]) for name in ("plcc", "srcc")), old["raw_plcc"])
     if not of_seeds:
         return RowFigures(row)
     plcc, srcc = (
@@ -83,9 +88,14 @@ def row_figures(row: Row, setup: str, test: str, measured: Measurements) -> RowF
 
 
 def findings(measured: Measurements) -> list[Finding]:
-    """All claims in order. Those that are tested are corrected for together: Holm's family is all of them on the page."""
+    """All claims in order. Those that are tested are corrected for together: Holm's family is all of them on the page. Of earlier runs
+    there is no p-value, and no correction."""
     found = [_not_judged(claim, measured) for claim in ALL_CLAIMS]
-    tested = [n for n, one in enumerate(found) if one.found and one.found.seeds >= FEWEST_SEEDS and not one.verdict]
+    tested = [
+        n
+        for n, one in enumerate(found)
+        if one.found and one.found.p and one.found.seeds >= FEWEST_SEEDS and not one.verdict
+    ]
     for n, p in zip(tested, holm([found[n].found.p for n in tested]), strict=True):
         found[n] = replace(found[n], p=p)
     return [one if one.verdict else replace(one, verdict=verdict(one.found, one.p, one.paper)) for one in found]
@@ -101,7 +111,10 @@ def _not_judged(claim: Claim, measured: Measurements) -> Finding:
     better = measured.seeds(claim.better, setup, claim.better_epochs)
     worse = measured.seeds(claim.worse, setup, claim.worse_epochs)
     both = sorted(better.keys() & worse.keys())
-    verdict = NOT_TESTABLE if same_but_for_words(claim.better, claim.worse) else "" if both else NOT_RUN
+    old = measured.earlier["claims"].get(claim.says)
+    verdict = NOT_TESTABLE if same_but_for_words(claim.better, claim.worse) else "" if both or old else NOT_RUN
+    if old and len(both) < old["seeds"]:
+        return Finding(claim, Estimate(*old["merit"], old["seeds"]), paper, verdict)
     if not both:
         return Finding(claim, None, paper, verdict)
     found = difference(*([[seeds[seed][name] for name in names] for seed in both] for seeds in (better, worse)))

@@ -25,18 +25,17 @@ from model.readouts.reading import Reading, over_levels, read_levels, read_score
 from model.readouts.regressor import Regressor
 
 CHUNK = 32  # images that are read together
-ASSUMED_STD = 0.15  # of the scale's width, where a data set gives no std: .6 on the scale 1 to 5
+ASSUMED_STD = 0.15  # of the scale's width, for BIQ2021 gives no std: .6 on the scale 1 to 5
 ENDING = (".", "<eos>")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rated images as the decoder sees them: image tokens [B, 20, D], MOS [B] and, where known, their std [B], all on the system's scale,
-    and which data set each is from [B]."""
+    """Rated images as the decoder sees them: image tokens [B, 20, D], MOS [B] on the system's scale, and which data set each is from [B]
+    (None: all of one)."""
 
     image_tokens: torch.Tensor
     mos: torch.Tensor
-    stds: torch.Tensor | None = None
     groups: torch.Tensor | None = None
 
 
@@ -84,6 +83,7 @@ class SystemLearner(nn.Module):
         super().__init__()
         self.system, self.model, self.processor, self.scale = system, model, processor, scale
         self.head = build_head(system, model.config.hidden_size, sum(scale) / 2)
+        self.assumed_std = ASSUMED_STD * (scale[1] - scale[0])
         self.anchors: Anchors | None = None
         self.residual_std = (scale[1] - scale[0]) / 12**0.5  # of a score of which nothing is known
         for n, words in enumerate(self._slot_words()):  # buffers move to the learner's device with it
@@ -167,11 +167,8 @@ class SystemLearner(nn.Module):
 
     def _taught(self, batch: Batch) -> Taught:
         system = self.system
-        stds = batch.stds
-        if stds is None:
-            stds = torch.full_like(batch.mos, ASSUMED_STD * (self.scale[1] - self.scale[0]))
         if system.label == "comparison":
-            batch, stds, answers = self._pairs(batch, stds)
+            batch, answers = self._pairs(batch)
         else:
             answers = [self._answer(mos) for mos in batch.mos.tolist()]
         ids = torch.stack(
@@ -188,10 +185,10 @@ class SystemLearner(nn.Module):
             answer_ids=ids[:, answer_at:],
             token_at=read_at - shift + 1 - answer_at,
             token_ids=self.slots[-1],
-            soft_labels=self._soft_labels(batch.mos, stds) if "soft_label_divergence" in system.losses else None,
+            soft_labels=self._soft_labels(batch.mos) if "soft_label_divergence" in system.losses else None,
             scores=scores,
             variances=variances,
-            stds=stds,
+            stds=torch.full_like(batch.mos, self.assumed_std),
             groups=batch.groups,
         )
 
@@ -207,9 +204,9 @@ class SystemLearner(nn.Module):
             return LEVEL_WORDS[interval_index(mos, self.scale, len(LEVEL_WORDS))], token
         return (token,)
 
-    def _soft_labels(self, mos: torch.Tensor, stds: torch.Tensor) -> torch.Tensor:
-        count, pairs = len(self.system.tokens), zip(mos.tolist(), stds.tolist(), strict=True)
-        return mos.new_tensor([soft_label(m, s, scale=self.scale, count=count) for m, s in pairs])
+    def _soft_labels(self, mos: torch.Tensor) -> torch.Tensor:
+        count, std = len(self.system.tokens), self.assumed_std
+        return mos.new_tensor([soft_label(value, std, scale=self.scale, count=count) for value in mos.tolist()])
 
     def _scores(self, hidden: torch.Tensor, logits: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Scores [B] and their variances [B] as the losses see them: not clamped, and None where the system has none."""
@@ -225,7 +222,7 @@ class SystemLearner(nn.Module):
             scores = self.head(hidden)
         return scores, variances if self.system.variance else None
 
-    def _pairs(self, batch: Batch, stds: torch.Tensor) -> tuple[Batch, torch.Tensor, list[tuple[str, ...]]]:
+    def _pairs(self, batch: Batch) -> tuple[Batch, list[tuple[str, ...]]]:
         """Each image beside the next one of its data set: image tokens [P, 40, D], and the comparison words."""
         groups = batch.groups if batch.groups is not None else torch.zeros_like(batch.mos)
         order = groups.argsort(stable=True)
@@ -235,8 +232,6 @@ class SystemLearner(nn.Module):
             raise ValueError("Compare2Score learns from pairs, and no two images of the batch are of one data set")
         first, second = first[same], second[same]
         tokens = self._beside(batch.image_tokens[first], batch.image_tokens[second])
-        values = zip(
-            *(x.tolist() for x in (batch.mos[first], batch.mos[second], stds[first], stds[second])), strict=True
-        )
-        words = [(self.system.tokens[comparison_index(*pair)],) for pair in values]
-        return Batch(tokens, batch.mos[first], stds[first], groups[first]), stds[first], words
+        std, pairs = self.assumed_std, zip(batch.mos[first].tolist(), batch.mos[second].tolist(), strict=True)
+        words = [(self.system.tokens[comparison_index(a, b, std, std)],) for a, b in pairs]
+        return Batch(tokens, batch.mos[first], groups[first]), words

@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from model.common.errors import DataError
 from model.datasets import biq2021
@@ -71,7 +71,8 @@ Q-Scorer; table 3 also has it at 1. BIQ2021 publishes no standard deviation: DeQ
 every image, a guess.
 
 **Figures:** SRCC, and PLCC after the 4-parameter logistic fit, as the paper has them; beside them PLCC without the fit. In brackets a 95 %
-interval over seeds and images; of a single seed, over images alone.
+interval over seeds and images; of a single seed, over images alone. **†**: figures of [earlier runs](reproduction-earlier.json) with the
+same settings and losses, whose scores were not kept. They stand until the system has been run again with as many seeds.
 
 **Verdicts:** the merit of a training is the mean of its SRCC and its fitted PLCC. Systems are compared within a seed and on the same
 images; the variance over seeds and that over {draws} bootstrap draws of the images add up, and Student's test of the mean difference
@@ -79,7 +80,8 @@ images; the variance over seeds and that over {draws} bootstrap draws of the ima
 on this page are corrected for together, after Holm: a claim is *{confirmed}* or *{refuted}* where its corrected p is below {level:g}. The
 intervals are not corrected. What is not decided is *{open}*; where the interval also ends below the difference that the paper reports,
 it is *{smaller}*. With fewer than {fewest} seeds every claim is open. The column "alike" says whether two one-sided tests at {level:g}
-(not corrected) find the difference within ±{margin}: not shown to differ is not yet shown to be alike."""
+(not corrected) find the difference within ±{margin}: not shown to differ is not yet shown to be alike. Of earlier runs (†) no p-value is
+known: their verdict is by the interval alone, as if each were the only claim, and alike are those whose interval lies within ±{margin}."""
 
 CROSS = """\
 On other data: BIQ2021's subsets stand for data sets, {sets}; nothing stands for LIVE-Wild, AGIQA-3K and CSIQ. Trained on
@@ -113,17 +115,17 @@ again. To repeat all of it, name an empty folder: `--docs FOLDER` takes page and
 
 
 def report(results: Sequence[Mapping], measured: Measurements, found: Sequence[Finding]) -> str:
-    """The whole document, of results and what they say. Raises DataError where there are none."""
-    if not results:
+    """The whole document, of results and what they say. Raises DataError where there are none, nor any earlier ones."""
+    settings = results[0]["settings"] if results else measured.earlier["settings"]
+    if not settings:
         raise DataError("there are no results to report: run python -m model.reproduce table1 --data BIQ2021 first.")
-    parts = ["# The paper's tables at nano scale", _method(results), _summary(found, results)]
+    parts = ["# The paper's tables at nano scale", _method(settings), _summary(found, results)]
     parts += [_section(table, measured, found) for table in ALL_ROWS]
     parts += [_raters(results), GO_ON]
     return "\n\n".join(parts) + "\n"
 
 
-def _method(results: Sequence[Mapping]) -> str:
-    used = results[0]["settings"]
+def _method(used: Mapping) -> str:
     sizes = used["decoder"]
     return METHOD.format(
         decoder=f"{sizes['num_hidden_layers']} layers and width {sizes['hidden_size']} (half of nano's own width, and a layer less)",
@@ -147,9 +149,11 @@ def _summary(found: Sequence[Finding], results: Sequence[Mapping]) -> str:
     counts = ", ".join(f"{papers[name]} {name}" for name in VERDICTS if papers[name])
     tested = [one for one in found if one.p is not None]
     undone = sum(one.found.p < LEVEL <= one.p for one in tested)
+    uncorrected = [one for one in found if one.found and one.found.p is None and one.verdict != NOT_TESTABLE]
+    decided = sum(one.verdict in (CONFIRMED, REFUTED) for one in uncorrected)
     wanted = {run for table in ALL_ROWS for run in plan(table, 1)}
     seeds = Counter(Run(r["system"], r["setup"], r["epochs"], 0) for r in results)
-    seconds = sorted(result["seconds"] / result["epochs"] for result in results)
+    counted = [f"{n} with {count} seed{'s' * (count > 1)}" for count, n in sorted(Counter(seeds.values()).items())]
     return f"""\
 ## In short
 
@@ -157,15 +161,10 @@ Of the paper's {papers.total()} claims: **{counts}**.
 
 ![How far the first system of each claim is above the second, here and in the paper]({CLAIMS_FIGURE}.png)
 
-{len(tested)} claims are tested, the paper's and our own; {undone} of them would be decided without the correction for their number and are
-open with it. **{len(seeds)} of the {len(wanted)} trainings that the tables below need were run**, with {_range(seeds.values())} seeds each:
-{len(results)} runs. One epoch took {seconds[0]:.0f} to {seconds[-1]:.0f} s (median {statistics.median(seconds):.0f} s), on one thread
-of a machine that other programs used too."""
+{len(tested)} claims, the paper's and our own, are corrected for their number; {undone} more of them would be decided without that.
+{len(uncorrected)} rest on earlier runs (†), uncorrected: {decided} are decided, where luck alone would decide one in twenty.
 
-
-def _range(numbers: Iterable[int]) -> str:
-    low, high = min(numbers), max(numbers)
-    return f"{low}" if low == high else f"{low} to {high}"
+**The scores of {len(seeds)} of the {len(wanted)} trainings that the tables below need are kept:** {", ".join(counted) or "none"}."""
 
 
 def _section(table: str, measured: Measurements, found: Sequence[Finding]) -> str:
@@ -210,7 +209,7 @@ def _row(figures: RowFigures, paper: str) -> str:
         ours = ["0", "not run", "not run", "not run"]
     else:
         raw = _plain(figures.raw_plcc)
-        ours = [str(figures.srcc.seeds), _with_interval(figures.plcc), _with_interval(figures.srcc), raw]
+        ours = [_seeds(figures.srcc), _with_interval(figures.plcc), _with_interval(figures.srcc), raw]
     return f"| {' | '.join([row.title, f'`{row.system}`', str(row.epochs), *ours, theirs])} |"
 
 
@@ -226,7 +225,7 @@ def _claims(found: Sequence[Finding]) -> str:
         alike = "–" if not one.found or one.found.seeds < FEWEST_SEEDS else "yes" if one.found.alike else "not shown"
         verdict = f"**{one.verdict}**" + (f": {one.claim.note}" if one.claim.note else "")
         lines.append(
-            f"| {one.claim.says} | {ours} | {one.found.seeds if one.found else 0} | {paper} | {p} | {alike} | {verdict} |"
+            f"| {one.claim.says} | {ours} | {_seeds(one.found) if one.found else 0} | {paper} | {p} | {alike} | {verdict} |"
         )
     return "\n".join(lines)
 
@@ -259,6 +258,11 @@ def _span(worth: Sequence[dict], name: str) -> str:
     lows, highs = zip(*(one["intervals"][name] if one["intervals"] else [one[name]] * 2 for one in worth), strict=True)
     high = "no bound" if None in highs else f"{max(highs):.1f}"
     return f"{statistics.mean(values):.1f} [{min(lows):.1f}, {high}]"
+
+
+def _seeds(found: Estimate) -> str:
+    """Marked where only the figures of earlier runs are known."""
+    return f"{found.seeds}{'' if found.p is not None else '†'}"
 
 
 def _with_interval(found: Estimate, signed: bool = False) -> str:

@@ -91,7 +91,7 @@ def train(run: Run, items: Sequence[RatedImage], features: FrozenFeatures, devic
                 schedule.step()
                 progress.update()
     if system.readout == "comparison":
-        picked = choose_anchors(mos.tolist(), None, biq2021.SCALE)
+        picked = choose_anchors(mos.tolist(), biq2021.SCALE)
         learner.anchors = Anchors(image_tokens(learner, [images[n] for n in picked], features), mos[picked])
     if system.label == "none":
         residuals = torch.tensor(scores_of(learner, items, features), device=device) - mos

@@ -44,40 +44,22 @@ class Measured:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds with its standard error, over seeds and images (of a single seed over images alone), and its degrees of freedom."""
+    """A mean over seeds with its 95 % interval, over seeds and images; of a single seed over images alone. p, two-sided, of the hypothesis
+    that it is 0, and its 90 % interval; None where the single results are lost."""
 
     mean: float
-    error: float
-    freedom: float
+    low: float
+    high: float
     seeds: int
-
-    @property
-    def low(self) -> float:
-        """The lower end of the 95 % interval."""
-        return self.mean - self._reach
-
-    @property
-    def high(self) -> float:
-        """The upper end of the 95 % interval."""
-        return self.mean + self._reach
-
-    @property
-    def _reach(self) -> float:
-        return float(stats.t.ppf(1 - LEVEL / 2, self.freedom)) * self.error
-
-    @property
-    def p(self) -> float:
-        """Of the hypothesis that there is no difference, two-sided."""
-        return 2 * self._beyond(abs(self.mean))
+    p: float | None = None
+    inner: tuple[float, float] | None = None
 
     @property
     def alike(self) -> bool:
-        """Whether both one-sided tests at LEVEL find the mean within ±MARGIN, from seeds enough."""
-        return self.seeds >= FEWEST_SEEDS and self._beyond(MARGIN - abs(self.mean)) < LEVEL
-
-    def _beyond(self, distance: float) -> float:
-        """The probability of an error beyond `distance` on one side."""
-        return float(stats.t.sf(distance / self.error, self.freedom)) if self.error > 0 else float(distance <= 0)
+        """Whether the 90 % interval lies within ±MARGIN, which is to say that both one-sided tests at LEVEL find the mean within; from
+        seeds enough. Where it is not known the 95 % interval has to."""
+        low, high = self.inner or (self.low, self.high)
+        return self.seeds >= FEWEST_SEEDS and low > -MARGIN and high < MARGIN
 
 
 def measure(scores: Sequence[float], mos: Sequence[float]) -> Measured:
@@ -111,7 +93,11 @@ def estimate(values: Sequence[float], draws: Sequence[np.ndarray]) -> Estimate:
     of_seeds = np.var(values, ddof=1) / count if count > 1 else 0.0
     variance = of_seeds + of_images
     freedom = (count - 1) * (variance / of_seeds) ** 2 if of_seeds > 0 else np.inf
-    return Estimate(float(values.mean()), float(np.sqrt(variance)), float(freedom), count)
+    error = np.sqrt(variance)
+    student = stats.t(freedom, loc=values.mean(), scale=max(error, np.finfo(float).tiny))
+    ends = [float(end) for end in student.ppf([LEVEL / 2, 1 - LEVEL / 2, LEVEL, 1 - LEVEL])]
+    p = 2 * float(min(student.cdf(0), student.sf(0)))
+    return Estimate(float(values.mean()), *ends[:2], count, p, (ends[2], ends[3]))
 
 
 def difference(better: Sequence[Sequence[Measured]], worse: Sequence[Sequence[Measured]]) -> Estimate:
@@ -137,11 +123,12 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def verdict(found: Estimate, p: float, paper: float | None) -> str:
-    """Of the claim that the difference is above zero, by its p-value after Holm: confirmed, refuted, or open; below the paper's size where
-    the interval ends below the paper's own difference. With fewer than FEWEST_SEEDS seeds always open."""
+def verdict(found: Estimate, p: float | None, paper: float | None) -> str:
+    """Of the claim that the difference is above zero, by its p-value after Holm, or by its interval where there is none: confirmed,
+    refuted, or open; below the paper's size where the interval ends below the paper's own difference. With fewer than FEWEST_SEEDS seeds
+    always open."""
     if found.seeds < FEWEST_SEEDS:
         return OPEN
-    if p < LEVEL:
+    if p < LEVEL if p is not None else found.low > 0 or found.high < 0:
         return CONFIRMED if found.mean > 0 else REFUTED
     return SMALLER if paper is not None and found.high < paper else OPEN

@@ -32,13 +32,6 @@ class Pieces:
         """[B]"""
         return self.variance.clamp(min=0).sqrt()
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """`count` independent scores of each image: [count, B]."""
-        pieces = torch.multinomial(self.probabilities, count, replacement=True, generator=generator)  # [B, count]
-        centres, widths = (p.expand_as(self.probabilities).gather(1, pieces) for p in (self.centres, self.widths))
-        offsets = torch.rand(pieces.shape, generator=generator, device=pieces.device) - 0.5
-        return (centres + widths * offsets).T
-
 
 @dataclass(frozen=True)
 class Normal:
@@ -51,11 +44,6 @@ class Normal:
     def variance(self) -> torch.Tensor:
         """[B], in squared units."""
         return self.std.square()
-
-    def sample(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """`count` independent scores of each image: [count, B]. They may lie outside of the scale."""
-        drawn = torch.randn(count, len(self.mean), generator=generator, device=self.mean.device)
-        return self.mean + self.std * drawn
 
 
 Distribution = Pieces | Normal

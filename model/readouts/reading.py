@@ -19,7 +19,7 @@ from model.readouts.levels import interval_index, intervals, level_values
 @dataclass(frozen=True)
 class Reading:
     """What a readout gives for a batch: score [B], expectation [B] (both on the scale), probabilities [B, K], token_mass [B]; and the
-    distribution of the score, from which scores can be sampled. A readout without tokens has K = 0 and a token_mass of 0."""
+    distribution of the score. A readout without tokens has K = 0 and a token_mass of 0."""
 
     score: torch.Tensor
     expectation: torch.Tensor

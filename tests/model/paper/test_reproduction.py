@@ -164,9 +164,8 @@ def test_an_interrupted_table_resumes_and_reports_each_row(data, out, tmp_path, 
 
 
 def test_the_page_is_what_the_command_writes_from_the_results(tmp_path):
-    for name in (reproduce.RESULTS, reproduce.PAGE):
+    for name in (reproduce.RESULTS, reproduce.EARLIER):
         shutil.copy(reproduce.DOCS / name, tmp_path)
-    (tmp_path / reproduce.PAGE).write_text("")
     written = reproduce.write_page(tmp_path / "no runs", tmp_path)
     assert written.read_text() == (reproduce.DOCS / reproduce.PAGE).read_text()
     assert (tmp_path / reproduce.RESULTS).read_bytes() == (reproduce.DOCS / reproduce.RESULTS).read_bytes()
@@ -218,6 +217,28 @@ def test_a_claim_is_judged_by_known_figures(noises, seeds, expected):
     found = next(one for one in findings(Measurements(results)) if one.claim == claim)
     assert found.verdict == expected and found.found.seeds == seeds
     assert found.paper == pytest.approx((0.959 + 0.948 - 0.932 - 0.938) / 2)
+
+
+def test_earlier_figures_stand_until_as_many_seeds_were_run_again():
+    claim = claim_between("q-scorer-5", "words-common")
+    earlier = {
+        "rows": {
+            "q-scorer-5 whole 3 BIQ2021": {
+                "seeds": 3,
+                "plcc": [0.8, 0.7, 0.9],
+                "srcc": [0.8, 0.7, 0.9],
+                "raw_plcc": 0.8,
+            }
+        },
+        "claims": {claim.says: {"seeds": 3, "merit": [0.01, 0.005, 0.015]}},
+    }
+    for seeds in (2, 3):
+        results = [made_up(name, 1.0, seed) for name in ("q-scorer-5", "words-common") for seed in range(seeds)]
+        measured = Measurements(results, earlier)
+        found = next(one for one in findings(measured) if one.claim == claim)
+        page = report(results, measured, [found])
+        assert (found.p is None) == (seeds == 2) and (found.verdict == CONFIRMED) == (seeds == 2)
+        assert ("| `q-scorer-5` | 3 | 3† | .800 [.700, .900]" in page) == (seeds == 2)
 
 
 def test_claims_about_one_system_under_two_names_are_not_tested():

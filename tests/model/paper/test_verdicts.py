@@ -45,8 +45,8 @@ def test_p_and_interval_agree():
     values = [0.80, 0.82, 0.81, 0.85, 0.79]
     found = estimate(values, [np.full(50, value) for value in values])
     assert found.p == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
-    at_the_end = Estimate(found.mean - found.low, found.error, found.freedom, 5)
-    assert at_the_end.p == pytest.approx(0.05)
+    at_zero = [value - found.low for value in values]
+    assert estimate(at_zero, [np.full(50, value) for value in at_zero]).p == pytest.approx(0.05)
 
 
 def test_holm_by_hand():
@@ -57,41 +57,39 @@ def test_holm_by_hand():
 
 def test_with_many_claims_without_substance_hardly_any_page_decides_one():
     random = np.random.default_rng(4)
-    pages = [[estimate(random.normal(0, 1, 5), np.zeros((5, 9))).p for _ in range(20)] for _ in range(200)]
+    pages = [[estimate(random.normal(0, 1, 5), np.zeros((5, 9))).p for _ in range(20)] for _ in range(80)]
     assert np.mean([min(page) < 0.05 for page in pages]) > 0.5
     assert np.mean([min(holm(page)) < 0.05 for page in pages]) < 0.1
 
 
 def test_verdicts_tell_three_kinds_of_undecided_apart():
     def of(mean, seeds=5, paper=None):
-        found = Estimate(mean, 0.005, 10.0, seeds)  # its interval reaches .011 to either side
-        return verdict(found, found.p, paper)
+        return verdict(Estimate(mean, mean - 0.011, mean + 0.011, seeds), None, paper)
 
     assert of(0.02) == CONFIRMED and of(-0.02) == REFUTED
     assert of(0.0) == of(0.0, paper=0.01) == OPEN
     assert of(0.0, paper=0.03) == SMALLER
     assert of(0.02, seeds=2) == OPEN  # two seeds say nothing of seeds
-    assert verdict(Estimate(0.02, 0.005, 10.0, 5), 0.2, 0.02) == OPEN  # after the correction
+    assert verdict(Estimate(0.02, 0.009, 0.031, 5), 0.2, 0.02) == OPEN  # after the correction
 
 
 @pytest.mark.parametrize(
-    "mean, error, seeds, expected",
-    [(0.001, 0.003, 5, True), (0.001, 0.01, 5, False), (0.02, 0.003, 5, False), (0.001, 0.003, 2, False)],
+    "low, high, seeds, expected",
+    [(-0.005, 0.007, 5, True), (-0.015, 0.017, 5, False), (0.014, 0.026, 5, False), (-0.005, 0.007, 2, False)],
 )
-def test_alike_is_shown_and_not_assumed(mean, error, seeds, expected):
-    assert Estimate(mean, error, 10.0, seeds).alike == expected
+def test_alike_is_shown_and_not_assumed(low, high, seeds, expected):
+    assert Estimate((low + high) / 2, low, high, seeds).alike == expected
 
 
-def test_alike_is_two_one_sided_tests():
-    values = np.array([0.004, -0.002, 0.003, 0.001, 0.006])
+@pytest.mark.parametrize("spread", [1, 2, 3])
+def test_alike_is_two_one_sided_tests(spread):
+    values = spread * np.array([0.004, -0.002, 0.003, 0.001, 0.006])
     found = estimate(values, [np.full(50, value) for value in values])
     sides = (
         stats.ttest_1samp(values, bound, alternative=side).pvalue
         for bound, side in ((-0.01, "greater"), (0.01, "less"))
     )
     assert found.alike == (max(sides) < 0.05)
-    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.9)
-    assert found.alike == (low > -0.01 and high < 0.01)
 
 
 def test_measures_are_those_of_the_metrics_and_their_spread_that_of_theory():
