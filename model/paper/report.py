@@ -72,7 +72,8 @@ every image, a guess.
 
 **Figures:** SRCC, and PLCC after the 4-parameter logistic fit, as the paper has them; beside them PLCC without the fit. In brackets a 95 %
 interval over seeds and images; of a single seed, over images alone. **†**: figures of [earlier runs](reproduction-earlier.json) with the
-same settings and losses, whose scores were not kept. They stand until the system has been run again with as many seeds.
+same settings and losses, whose scores were not kept: rounded to a thousandth, so that an interval that ends at .000 counts as one with
+zero in it. They stand until the system has been run again with as many seeds.
 
 **Verdicts:** the merit of a training is the mean of its SRCC and its fitted PLCC. Systems are compared within a seed and on the same
 images; the variance over seeds and that over {draws} bootstrap draws of the images add up, and Student's test of the mean difference

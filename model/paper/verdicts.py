@@ -93,11 +93,10 @@ def estimate(values: Sequence[float], draws: Sequence[np.ndarray]) -> Estimate:
     of_seeds = np.var(values, ddof=1) / count if count > 1 else 0.0
     variance = of_seeds + of_images
     freedom = (count - 1) * (variance / of_seeds) ** 2 if of_seeds > 0 else np.inf
-    error = np.sqrt(variance)
-    student = stats.t(freedom, loc=values.mean(), scale=max(error, np.finfo(float).tiny))
-    ends = [float(end) for end in student.ppf([LEVEL / 2, 1 - LEVEL / 2, LEVEL, 1 - LEVEL])]
-    p = 2 * float(min(student.cdf(0), student.sf(0)))
-    return Estimate(float(values.mean()), *ends[:2], count, p, (ends[2], ends[3]))
+    mean, error = float(values.mean()), float(np.sqrt(variance))
+    reach, inner = (float(stats.t.ppf(1 - level, freedom)) * error for level in (LEVEL / 2, LEVEL))
+    p = 2 * float(stats.t.sf(abs(mean) / error, freedom)) if error > 0 else float(mean == 0)
+    return Estimate(mean, mean - reach, mean + reach, count, p, (mean - inner, mean + inner))
 
 
 def difference(better: Sequence[Sequence[Measured]], worse: Sequence[Sequence[Measured]]) -> Estimate:
