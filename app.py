@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 
-from app.environment import as_sentence, prepare, without_network_settings
+from app.environment import as_sentence, importing_gradio, prepare
 from app.settings import parse_settings
 from app.temporary_files import temporary_folder
 
@@ -17,7 +17,7 @@ def main() -> int:
         settings = parse_settings()
         prepare()
         with temporary_folder():
-            with without_network_settings():
+            with importing_gradio():
                 from app.serving import serve  # imports Gradio, which reads its environment then
 
             serve(settings)

@@ -1,5 +1,6 @@
 """What the page finds around it when it starts, put right before Gradio is imported: streams, limits and environment variables."""
 
+import inspect
 import os
 import sys
 from collections.abc import Iterator
@@ -21,9 +22,10 @@ def prepare() -> None:
 
 
 @contextmanager
-def without_network_settings() -> Iterator[None]:
+def importing_gradio() -> Iterator[None]:
     """While Gradio is imported: it makes HTTP clients then, which the page never uses, and a proxy or a certificate file that the
-    environment names and that cannot be used would end it. Downloads of models find these settings again."""
+    environment names and that cannot be used would end it. Downloads of models find these settings again. It also writes type stubs of
+    its components next to their source, which would be half of the time that the import takes; not for those without a source file."""
     hidden = {
         name: value
         for name, value in os.environ.items()
@@ -31,9 +33,18 @@ def without_network_settings() -> Iterator[None]:
     }
     for name in hidden:
         del os.environ[name]
+    getfile = inspect.getfile
+
+    def without_components(of: object) -> str:
+        if isinstance(of, type) and of.__module__.startswith("gradio."):
+            raise FileNotFoundError
+        return getfile(of)
+
+    inspect.getfile = without_components
     try:
         yield
     finally:
+        inspect.getfile = getfile
         os.environ.update(hidden)
 
 

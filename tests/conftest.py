@@ -1,5 +1,6 @@
 """What holds for every test: nothing reaches for the network, and torch's threads wait as they do in use."""
 
+import gc
 import os
 import signal
 
@@ -16,6 +17,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         browser = "server" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("server" if browser else item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_finish() -> None:
+    """What the collected modules have imported stays: a garbage collection, which every fine-tuning asks for, then takes a tenth."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

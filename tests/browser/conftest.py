@@ -1,24 +1,22 @@
 """A real server on a data folder of its own, and a real browser."""
 
-import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.patience import PATIENCE
+from tests.programs import start
 
-ROOT = Path(__file__).parent.parent.parent
 LAST = pytest.StashKey[str]()  # the browser test that ended last
 expect.set_options(timeout=1000 * PATIENCE)
 
@@ -69,15 +67,10 @@ def serve(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    written = (folder / "server.log").open("w")
     log = Log(folder / "server.log")
-    process = subprocess.Popen(
-        [sys.executable, "app.py", "--data-dir", str(folder / "data"), "--port", str(port), *options],
-        cwd=ROOT,
-        stdout=written,
-        stderr=subprocess.STDOUT,
-        env=os.environ | {"GRADIO_TEMP_DIR": str(folder / "uploads"), "PYTHONUNBUFFERED": "1"} | environment,
-    )
+    log.path.touch()
+    command = ["app.py", "--data-dir", str(folder / "data"), "--port", str(port), *options]
+    process = start(command, log.path, log.path, GRADIO_TEMP_DIR=str(folder / "uploads"), **environment)
     LOGS.append(log)
     try:
         _wait_until_up(f"http://127.0.0.1:{port}/", process, log.path)
@@ -87,8 +80,7 @@ def serve(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
     finally:
         LOGS.remove(log)
         process.terminate()
-        process.wait(PATIENCE)
-        written.close()
+        process.join(PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -97,9 +89,9 @@ def server(tmp_path_factory) -> Iterator[Server]:
         yield served
 
 
-def _wait_until_up(url: str, process: subprocess.Popen, log: Path) -> None:
+def _wait_until_up(url: str, process: BaseProcess, log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.is_alive():
         try:
             urllib.request.urlopen(url, timeout=PATIENCE).close()
             return

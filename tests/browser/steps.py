@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ROOT
+from tests.programs import ROOT
 
 IMAGES = ROOT / "tests" / "images"
 LAKE = IMAGES / "lake_pristine.jpg"

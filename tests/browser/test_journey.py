@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from annotations import open_annotations
 from model.scoring.assessment import Assessment
 from tests.bad_images import write_zoo
-from tests.browser.conftest import ROOT, serve, visit
+from tests.browser.conftest import serve, visit
 from tests.browser.steps import (
     CARD_SCORE,
     IMAGES,
@@ -26,7 +26,7 @@ from tests.browser.steps import (
     upload,
 )
 from tests.patience import PATIENCE
-from tests.programs import python_m
+from tests.programs import ROOT, python_m
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from tests.browser.conftest import ROOT
+from tests.programs import ROOT
 
 TESTS = """
 from pathlib import Path
