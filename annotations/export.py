@@ -3,12 +3,12 @@
 import argparse
 import csv
 import io
-import os
 import re
 import sys
 from pathlib import Path
 
 from annotations.collect import MosRecord, collect_mos
+from annotations.command_line import add_data_dir, follow
 from annotations.errors import AnnotationError
 
 EPILOG = """\
@@ -59,41 +59,19 @@ def export(data_dir: Path, include_revealed: bool, out: Path | None) -> None:
 
 
 def main() -> int:
-    """The command; 0 when the CSV was written, 2 after one sentence on stderr, and quiet where the reader of a pipe is gone."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")
+    """The command; returns its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m annotations.export",
         description="Write the mean opinion score of every rated image as CSV.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path(os.environ.get("QSCORER_DATA") or "data"),
-        help="the app's data folder (default: QSCORER_DATA, else data)",
-    )
+    add_data_dir(parser)
     parser.add_argument(
         "--include-revealed", action="store_true", help="count votes given after seeing the model's score too"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to stdout")
-    try:
-        try:
-            arguments = parser.parse_args()
-            export(arguments.data_dir, arguments.include_revealed, arguments.out)
-        finally:
-            sys.stdout.flush()  # what the disk refuses only now is said as well
-    except AnnotationError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again at exit
-        if isinstance(error, BrokenPipeError):
-            return 128 + 13  # as of a program that SIGPIPE ends
-        print(f"error: the output cannot be written ({error.strerror}): free some space or use --out.", file=sys.stderr)
-        return 2
-    return 0
+    return follow(parser, lambda given: export(given.data_dir, given.include_revealed, given.out))
 
 
 if __name__ == "__main__":

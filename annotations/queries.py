@@ -19,7 +19,7 @@ RATINGS = """
     LEFT JOIN studies ON studies.id = presentations.study
 """
 LATEST = """
-    WHERE raters.name_key = :rater
+    WHERE raters.name_key = :rater AND ratings.showing IS NULL
       AND NOT EXISTS (SELECT 1 FROM ratings AS later WHERE later.supersedes = ratings.id)
 """
 
@@ -41,11 +41,13 @@ OPEN_PROBLEMS = """
 """
 
 # Ids grow with time and a rater's votes on an image form one chain, so the largest id is the latest vote. The blind
-# figures take the latest blind one: what is thought after the reveal does not replace it.
+# figures take the latest blind one: what is thought after the reveal does not replace it. Ratings of a showing belong to a
+# study with a definition (annotations/studies/), which has its own rules.
 COUNTED_VOTES = """
     SELECT ratings.image, images.suffix, images.name, value
     FROM ratings JOIN images ON images.sha256 = ratings.image
-    WHERE ratings.id IN (SELECT max(id) FROM ratings WHERE seen IN (:nothing, :revealed) GROUP BY rater, image)
+    WHERE ratings.id IN (SELECT max(id) FROM ratings 
+                         WHERE seen IN (:nothing, :revealed) AND showing IS NULL GROUP BY rater, image)
     ORDER BY ratings.image, ratings.id
 """
 
@@ -88,7 +90,7 @@ def open_problems(db: Database) -> list[ImageProblem]:
 
 def rated_images(db: Database, rater: str) -> set[str]:
     """The sha256 of every image on which the rater has a vote, blind or not."""
-    sql = "SELECT image FROM ratings JOIN raters ON raters.id = ratings.rater WHERE name_key = ?"
+    sql = "SELECT image FROM ratings JOIN raters ON raters.id = ratings.rater WHERE name_key = ? AND showing IS NULL"
     return {row[0] for row in db.execute(sql, [name_key(rater)])}
 
 
@@ -100,10 +102,15 @@ def study_id(db: Database, name: str) -> int:
     return row[0]
 
 
+def version_id(db: Database, study: int) -> int:
+    """The id of a study's latest version."""
+    return db.execute("SELECT max(id) FROM study_versions WHERE study = ?", [study]).fetchone()[0]
+
+
 def study_images(db: Database, name: str) -> list[str]:
     """The sha256 of a study's images in the order of its queue; raises AnnotationError for an unknown study."""
-    sql = "SELECT image FROM study_images WHERE study = ? ORDER BY position"
-    return [row[0] for row in db.execute(sql, [study_id(db, name)])]
+    sql = "SELECT image FROM study_images WHERE version = ? ORDER BY position"
+    return [row[0] for row in db.execute(sql, [version_id(db, study_id(db, name))])]
 
 
 def image_file(db: Database, sha256: str) -> Path | None:

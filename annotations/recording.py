@@ -7,7 +7,15 @@ from datetime import UTC, datetime
 from sqlite_utils import Database
 
 from annotations.errors import AnnotationError
-from annotations.queries import exposure, latest_rating, open_problems, presentation_by_key, rating_of, study_id
+from annotations.queries import (
+    exposure,
+    latest_rating,
+    open_problems,
+    presentation_by_key,
+    rating_of,
+    study_id,
+    version_id,
+)
 from annotations.raters import clean_name, name_key
 from annotations.records import NOTHING, SCORE, Presentation, Rating, ShownScore
 from annotations.scale import RATING_SCALE
@@ -34,7 +42,7 @@ def record_image(db: Database, sha256: str, suffix: str, size: int, name: str | 
 
 def record_presentation(db: Database, rater: str, sha256: str, study: str | None, browser: str | None) -> Presentation:
     """That an image is shown to a rater, and whether its score was shown to this rater, or in this browser, before."""
-    rater_id, study_number = _rater_id(db, rater), None if study is None else study_id(db, study)
+    rater_id, study_number = rater_id_of(db, rater), None if study is None else study_id(db, study)
     row = {
         "key": secrets.token_hex(16),
         "study": study_number,
@@ -45,7 +53,7 @@ def record_presentation(db: Database, rater: str, sha256: str, study: str | None
         "kind": "test",
         "seen": SCORE if exposure(db, rater_id, browser, sha256) else NOTHING,
     }
-    number = _insert(db, "presentations", row)
+    number = insert(db, "presentations", row)
     return Presentation(number, row["key"], clean_name(rater), sha256, study, row["seen"])
 
 
@@ -58,7 +66,7 @@ def record_rating(
     """
     if already := rating_of(db, given.id):
         return already
-    rater = _rater_id(db, given.rater)
+    rater = rater_id_of(db, given.rater)
     earlier, shown = latest_rating(db, given.rater, given.sha256), shown or exposure(db, rater, browser, given.sha256)
     if given.study is not None:
         _join_study(db, study_id(db, given.study), given.sha256)
@@ -72,7 +80,7 @@ def record_rating(
         "scale_high": RATING_SCALE[1],
         "supersedes": earlier.id if earlier else None,
     }
-    _insert(db, "ratings", rating | (_score_columns(shown) if shown else {}))
+    insert(db, "ratings", rating | (score_columns(shown) if shown else {}))
     return rating_of(db, given.id)
 
 
@@ -92,15 +100,15 @@ def record_exposure(
 ) -> None:
     """That a score was shown, unless it is the one shown there last. Without a name, the rater is who rated last in the browser."""
     if rater is not None:
-        rater_id = _rater_id(db, rater)
+        rater_id = rater_id_of(db, rater)
     else:
         sql = "SELECT rater FROM presentations WHERE browser = ? ORDER BY id DESC LIMIT 1"
         rater_id = next((row[0] for row in db.execute(sql, [browser])), None)
     where, whom = "image = :image AND rater IS :rater AND browser IS :browser", {"rater": rater_id, "browser": browser}
     last = db["exposures"].rows_where(where, whom | {"image": sha256}, order_by="id DESC", limit=1)
-    row = {"image": sha256} | whom | _score_columns(shown)
+    row = {"image": sha256} | whom | score_columns(shown)
     if not any(row.items() <= known.items() for known in last):
-        _insert(db, "exposures", row | {"place": place})
+        insert(db, "exposures", row | {"place": place})
 
 
 def record_problem(db: Database, sha256: str, sentence: str) -> bool:
@@ -108,7 +116,7 @@ def record_problem(db: Database, sha256: str, sentence: str) -> bool:
     if any((known.sha256, known.sentence) == (sha256, sentence) for known in open_problems(db)):
         return False
     after = db.execute("SELECT coalesce(max(id), 0) FROM presentations").fetchone()[0]
-    _insert(db, "image_problems", {"image": sha256, "sentence": sentence, "after": after})
+    insert(db, "image_problems", {"image": sha256, "sentence": sentence, "after": after})
     return True
 
 
@@ -120,7 +128,8 @@ def presented(db: Database, key: str, browser: str | None) -> Presentation:
     return found[0]
 
 
-def _score_columns(shown: ShownScore) -> dict:
+def score_columns(shown: ShownScore) -> dict:
+    """The columns of a rating or an exposure that hold a score."""
     return {
         "model": shown.model,
         "revision": shown.revision,
@@ -130,23 +139,25 @@ def _score_columns(shown: ShownScore) -> dict:
     }
 
 
-def _rater_id(db: Database, name: str) -> int:
+def rater_id_of(db: Database, name: str) -> int:
+    """The id of a rater, who is new where the name is."""
     row = db.execute("SELECT id FROM raters WHERE name_key = ?", [name_key(name)]).fetchone()
-    return row[0] if row else _insert(db, "raters", {"name": clean_name(name), "name_key": name_key(name)})
+    return row[0] if row else insert(db, "raters", {"name": clean_name(name), "name_key": name_key(name)})
 
 
 def _join_study(db: Database, study: int, sha256: str) -> None:
     db.execute(
         """
-        INSERT INTO study_images (study, image, position)
-        SELECT :study, :image, 1 + (SELECT coalesce(max(position), 0) FROM study_images WHERE study = :study)
-        WHERE NOT EXISTS (SELECT 1 FROM study_images WHERE study = :study AND image = :image)
+        INSERT INTO study_images (version, image, position)
+        SELECT :version, :image, 1 + (SELECT coalesce(max(position), 0) FROM study_images WHERE version = :version)
+        WHERE NOT EXISTS (SELECT 1 FROM study_images WHERE version = :version AND image = :image)
         """,
-        {"study": study, "image": sha256},
+        {"version": version_id(db, study), "image": sha256},
     )
 
 
-def _insert(db: Database, table: str, row: dict) -> int:
+def insert(db: Database, table: str, row: dict) -> int:
+    """Keeps a row with the time of now; returns its id."""
     return db[table].insert(row | {"created_at": _now()}).last_pk
 
 

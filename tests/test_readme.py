@@ -55,6 +55,8 @@ def home(tmp_path_factory):
     (home / "labels.csv").write_text(
         "image,mos\n" + "".join(f"{p.name},{1.5 + k % 7 / 2}\n" for k, p in enumerate(images))
     )
+    study = re.search(r"```yaml\n(.*?)```", PAGES[ROOT / "docs" / "studies.md"], re.DOTALL)
+    (home / "holiday.yaml").write_text(study[1], encoding="utf-8")
     annotations = open_annotations(home / "data")
     for position, image in enumerate(_enough(images)):
         annotations.record_rating("Ada", image, 1.5 + position % 7 / 2, suffix="jpg")

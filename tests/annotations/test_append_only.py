@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
-TABLES = ["raters", "studies", "images", "presentations", "ratings", "exposures", "image_problems"]
+TABLES = [
+    "raters",
+    "studies",
+    "study_versions",
+    "study_states",
+    "study_images",
+    "images",
+    "presentations",
+    "ratings",
+    "exposures",
+    "image_problems",
+]
 
 
 @pytest.fixture
@@ -32,6 +43,9 @@ def rows(raw: sqlite3.Connection) -> dict[str, list[tuple]]:
         "UPDATE images SET suffix = 'png'",
         "UPDATE raters SET name = 'Eve'",
         "UPDATE studies SET name = 'mine'",
+        "UPDATE study_versions SET definition = 'mine'",
+        "UPDATE study_states SET state = 'closed'",
+        "UPDATE study_images SET kind = 'training'",
         "UPDATE exposures SET browser = 'another'",
         "UPDATE image_problems SET sentence = ''",
     ],
@@ -53,6 +67,7 @@ def test_nothing_recorded_can_be_deleted_even_by_raw_sql(raw, table):
     assert rows(raw) == before
 
 
+SHOWN = "(id, key, study, image, rater, browser, position, kind, seen, created_at)"
 RATING = "(id, presentation, image, rater, seen, value, supersedes, created_at)"
 FREE_PRESENTATION = """
     INSERT INTO presentations (key, study, image, rater, position, kind, seen, created_at)
@@ -68,15 +83,20 @@ FREE_PRESENTATION = """
         f"INTO ratings {RATING} SELECT NULL, 1, image, rater, 'nothing', 5, 2, 'now' FROM ratings WHERE id = 1",
         f"INTO ratings {RATING} SELECT NULL, 3, image, rater, 'nothing', 5, 1, 'now' FROM ratings WHERE id = 1",
         f"INTO ratings {RATING} SELECT NULL, 3, image, rater, 'nothing', 5, NULL, 'now' FROM ratings WHERE id = 1",
-        "INTO presentations SELECT 1, 'a random key of 20', study, image, rater, browser, 9, kind, 'score', 'now' FROM presentations "
+        f"INTO presentations {SHOWN} SELECT 1, 'a random key of 20', study, image, rater, browser, 9, kind, 'score', 'now' "
+        "FROM presentations WHERE id = 1",
+        f"INTO presentations {SHOWN} SELECT NULL, key, study, image, rater, browser, 9, kind, 'score', 'now' FROM presentations "
         "WHERE id = 1",
-        "INTO presentations SELECT NULL, key, study, image, rater, browser, 9, kind, 'score', 'now' FROM presentations WHERE id = 1",
         "INTO images SELECT sha256, 'png', 9, created_at, 'b.png' FROM images",
         "INTO exposures SELECT id, image, rater, 'me', place, model, revision, 5, 1, 5, 'now' FROM exposures",
         "INTO image_problems SELECT id, image, 'nothing', 9, 'now' FROM image_problems",
         "INTO raters SELECT 1, 'Eve', 'eve', created_at FROM raters",
         "INTO raters SELECT NULL, 'ANN', name_key, created_at FROM raters",
         "INTO studies SELECT NULL, name, 'now' FROM studies",
+        "INTO study_versions SELECT NULL, study, number, 'another', 'now' FROM study_versions",
+        "INTO study_states SELECT id, study, 'closed', 'now' FROM study_states",
+        "INTO study_images (version, position, image) SELECT version, 9, image FROM study_images",
+        "INTO study_images (version, position, image, kind) SELECT version, position, 'another', 'test' FROM study_images",
     ],
 )
 def test_a_replacing_insert_does_not_get_round_it(raw, verb, collision):

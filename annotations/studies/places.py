@@ -1,0 +1,85 @@
+"""Who has a place among the raters of a test image: those who rated it, and those who were shown it and may still rate it.
+
+A place that was given and not used comes back when its lease expires. Both tables can be counted anew from presentations and ratings.
+"""
+
+import random
+
+from sqlite_utils import Database
+
+LEASE = 30 * 60.0  # seconds for which a place is held for a rater who was shown the image
+FEW = 500  # images: so many are looked at one by one
+
+
+def count_places(db: Database, study: int, version: int) -> None:
+    """The places of a study's latest version, from all its ratings; those of earlier versions are forgotten, and nobody holds one."""
+    for table in ("leases", "places"):
+        db.execute(f"DELETE FROM {table} WHERE version IN (SELECT id FROM study_versions WHERE study = ?)", [study])
+    db.execute(
+        """
+        INSERT INTO places (version, image, taken)
+        SELECT version, image, (
+            SELECT count(DISTINCT shown.rater) FROM presentations AS shown JOIN ratings ON ratings.showing = shown.id
+            WHERE shown.study = :study AND shown.kind = 'test' AND shown.image = study_images.image
+        ) FROM study_images WHERE version = :version AND kind = 'test'
+        """,
+        {"study": study, "version": version},
+    )
+
+
+def release_expired(db: Database, version: int, now: float) -> None:
+    """Gives back the places that were held for somebody until before `now` (seconds since 1970)."""
+    expired = {"version": version, "now": now}
+    rows = db.execute("SELECT presentation, image FROM leases WHERE version = :version AND expires < :now", expired)
+    for presentation, image in rows.fetchall():
+        db.execute("DELETE FROM leases WHERE presentation = ?", [presentation])
+        db.execute("UPDATE places SET taken = taken - 1 WHERE version = ? AND image = ?", [version, image])
+
+
+def hold(db: Database, version: int, image: str, showing: int, now: float) -> None:
+    """Takes a place for a showing, or holds it longer."""
+    renewed = db.execute("UPDATE leases SET expires = ? WHERE presentation = ?", [now + LEASE, showing])
+    if not renewed.rowcount:
+        db.execute("UPDATE places SET taken = taken + 1 WHERE version = ? AND image = ?", [version, image])
+        db.execute("INSERT INTO leases VALUES (?, ?, ?, ?)", [showing, version, image, now + LEASE])
+
+
+def keep(db: Database, version: int, image: str, showing: int) -> None:
+    """The place of a showing that is being rated for the first time: it stays taken, even where its lease had expired."""
+    if not db.execute("DELETE FROM leases WHERE presentation = ?", [showing]).rowcount:
+        db.execute("UPDATE places SET taken = taken + 1 WHERE version = ? AND image = ?", [version, image])
+
+
+def has_place(db: Database, version: int, image: str, needed: int, showing: int) -> bool:
+    """Whether a showing may go on: it holds its place, or there is a free one."""
+    if db.execute("SELECT 1 FROM leases WHERE presentation = ?", [showing]).fetchone():
+        return True
+    sql = "SELECT 1 FROM places WHERE version = ? AND image = ? AND taken < ?"
+    return db.execute(sql, [version, image, needed]).fetchone() is not None
+
+
+def choose_image(db: Database, version: int, needed: int, seen: set[str], rng: random.Random) -> str | None:
+    """A test image with a free place that is not in `seen`: one of those with the fewest places taken, each equally likely.
+
+    None where there is none. A hundred thousand images take a few milliseconds: no list of them is made.
+    """
+    taken = -1
+    while True:
+        sql = "SELECT min(taken) FROM places WHERE version = ? AND taken > ? AND taken < ?"
+        taken = db.execute(sql, [version, taken, needed]).fetchone()[0]
+        if taken is None:
+            return None
+        count = db.execute("SELECT count(*) FROM places WHERE version = ? AND taken = ?", [version, taken]).fetchone()[
+            0
+        ]
+        ordered = "SELECT image FROM places WHERE version = ? AND taken = ? ORDER BY image"
+        if count <= max(FEW, 2 * len(seen)):
+            unseen = [row[0] for row in db.execute(ordered, [version, taken]) if row[0] not in seen]
+            if unseen:
+                return rng.choice(unseen)
+            continue
+        while True:  # more than half of them are unseen
+            one = f"{ordered} LIMIT 1 OFFSET ?"
+            image = db.execute(one, [version, taken, rng.randrange(count)]).fetchone()[0]
+            if image not in seen:
+                return image

@@ -1,0 +1,76 @@
+"""One study with a definition, as the page, the commands and other programs use it."""
+
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from annotations import database, queries
+from annotations.errors import AnnotationError
+from annotations.studies import showing
+from annotations.studies.definition import Definition
+from annotations.studies.lifecycle import latest_definition, set_state, state_of, study_names
+from annotations.studies.showing import Showing, StudyRating
+
+
+def list_studies(data_dir: Path) -> list[str]:
+    """The names of the studies with a definition, oldest first."""
+    with database.reading(data_dir / database.FILE_NAME) as db:
+        return study_names(db)
+
+
+class Study:
+    """The study of this name under a data folder that `open_annotations` has brought up to date.
+
+    Holds no connection: share it between threads. Every method raises AnnotationError where the study is unknown or the database cannot
+    be used, and then nothing was changed. `clock` gives seconds since 1970.
+    """
+
+    def __init__(self, data_dir: Path, name: str, clock: Callable[[], float] = time.time) -> None:
+        self.name, self.data_dir, self._clock = name, data_dir, clock
+        self._database = data_dir / database.FILE_NAME
+
+    def definition(self) -> Definition:
+        """Of the latest version."""
+        with database.reading(self._database) as db:
+            found = latest_definition(db, self.name)
+        if found is None:
+            raise AnnotationError(f"{self.name!r} is the ready-made study of the page: it has no definition.")
+        return found
+
+    def state(self) -> str:
+        """draft, open, paused or closed."""
+        with database.reading(self._database) as db:
+            return state_of(db, self.name)
+
+    def set_state(self, state: str) -> None:
+        """Opens, pauses or closes the study."""
+        with database.writing(self._database) as db:
+            set_state(db, self.name, state)
+
+    def show_next(self, rater: str, *, browser: str | None = None, without: Collection[str] = ()) -> Showing | None:
+        """What the rater is shown now; None when nothing is left. See showing.show_next."""
+        with database.writing(self._database) as db:
+            return showing.show_next(db, self.name, rater, browser, self._clock(), without)
+
+    def rate(
+        self,
+        key: str,
+        value: float,
+        *,
+        browser: str | None = None,
+        seconds: float | None = None,
+        screen: str | None = None,
+    ) -> StudyRating:
+        """Keeps the rating of what was presented under a key. See showing.rate."""
+        with database.writing(self._database) as db:
+            return showing.rate(db, key, value, browser, seconds, screen)
+
+    def undo(self, rater: str, *, browser: str | None = None, key: str | None = None) -> Showing | None:
+        """Shows the image once more that was rated before what is on screen under `key`. See showing.undo."""
+        with database.writing(self._database) as db:
+            return showing.undo(db, self.name, rater, browser, key)
+
+    def image_path(self, sha256: str) -> Path:
+        """Where an image of the study lies (absolute)."""
+        with database.reading(self._database) as db:
+            return self.data_dir / "images" / queries.image_file(db, sha256)

@@ -1,0 +1,78 @@
+"""Studies from the command line: `python -m annotations.study`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from annotations.command_line import add_data_dir, follow
+from annotations.errors import AnnotationError
+from annotations.store import open_annotations
+from annotations.studies.lifecycle import keep_study
+from annotations.studies.progress import study_progress
+from annotations.studies.study import Study, list_studies
+
+STATES = {"open": "open", "pause": "paused", "close": "closed"}
+
+
+def new(arguments: argparse.Namespace) -> None:
+    """Keeps a study, or the next version of one, and says what it holds."""
+    open_annotations(arguments.data_dir)
+    kept = keep_study(arguments.data_dir.absolute(), arguments.file)
+    images = ", ".join(f"{count} {kind}" for kind, count in kept.images.items())
+    print(f"{kept.study}: version {kept.number}, {kept.state}; images: {images}")
+    if kept.copies:
+        print(
+            f"{len(kept.copies)} files were left out, since others have the same content: {', '.join(kept.copies[:5])}"
+        )
+
+
+def change(arguments: argparse.Namespace) -> None:
+    """Opens, pauses or closes a study."""
+    study = _study(arguments)
+    study.set_state(STATES[arguments.command])
+    print(f"{study.name}: {study.state()}")
+
+
+def status(arguments: argparse.Namespace) -> None:
+    """A line for each study, or the lines of one."""
+    open_annotations(arguments.data_dir)
+    names = [arguments.name] if arguments.name else list_studies(arguments.data_dir.absolute())
+    if not names:
+        raise AnnotationError(f"There are no studies in {arguments.data_dir} yet: make one with `new FILE`.")
+    for name in names:
+        print(study_progress(arguments.data_dir.absolute(), name))
+
+
+def _study(arguments: argparse.Namespace) -> Study:
+    open_annotations(arguments.data_dir)
+    return Study(arguments.data_dir.absolute(), arguments.name)
+
+
+def main() -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m annotations.study",
+        description="Rating studies: make one from a YAML file, open it to raters, see how far it is. docs/studies.md has the fields.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    one = commands.add_parser("new", help="keep the study that a YAML file defines, as a draft or as the next version")
+    one.add_argument("file", type=Path, metavar="FILE")
+    one.set_defaults(act=new)
+    for name, what in [
+        ("open", "let raters in"),
+        ("pause", "let no rater in for now"),
+        ("close", "end it: no more ratings"),
+    ]:
+        one = commands.add_parser(name, help=what)
+        one.add_argument("name", metavar="NAME")
+        one.set_defaults(act=change)
+    one = commands.add_parser("status", help="state, images and ratings of all studies or of one")
+    one.add_argument("name", metavar="NAME", nargs="?")
+    one.set_defaults(act=status)
+    for one in commands.choices.values():
+        add_data_dir(one)
+    return follow(parser, lambda arguments: arguments.act(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
