@@ -27,6 +27,7 @@ from model.scoring.assessment import Failure
 LOOK_AGAIN = 1.0  # seconds, while rated images are being scored
 RUN_THIS = "<p>Run this where the page runs.{goes_on} It takes blind ratings; <code>--include-revealed</code> takes the others too.</p>"
 FIGURES = ("plcc", "srcc", "rmse")
+RUNG_WORDS = {"recalibrate": "recalibrated", "head": "corrected", "lora": "LoRA"}
 
 
 class AdaptTab:
@@ -137,17 +138,11 @@ def choices(
     bases = [spec.partition("+")[0] for spec in specs]
     labels = {spec: short(spec) + (", as shipped" if spec in SHIPPED else "") for spec in [*bases, *specs]}
     labels |= {
-        usable[card.name]: f"{card.base}+{card.name}" + (" (worse than before)" if got_worse(card) else "")
+        usable[card.name]: f"{card.base}+{card.name}" + (" (not shown to be better)" if card.better is False else "")
         for card in adapter_cards
         if card.name in usable
     }
     return [(label, spec) for spec, label in labels.items()]
-
-
-def got_worse(card: AdapterCard) -> bool:
-    """Whether fine-tuning raised the error on the ratings held out."""
-    before, after = card.before.get("rmse"), card.after.get("rmse")
-    return before is not None and after is not None and after > before
 
 
 def command(settings: Settings, spec: str) -> str:
@@ -212,7 +207,7 @@ def adapters_table(adapter_cards: list[AdapterCard | BrokenAdapter], usable: Col
     rows = "".join(_adapter_row(card, card.name in usable) for card in adapter_cards)
     few = any(getattr(card, "held_out", FEW) < FEW for card in adapter_cards)
     caution = f" {CHANCE}" if few else ""
-    caption = f"Figures on the ratings held out, before → after fine-tuning; RMSE in points of the scale.{caution}"
+    caption = f"Figures on images that were left out, before → after fine-tuning; RMSE in points of the scale.{caution}"
     return cards.table(caption, head, rows, "adapters")
 
 
@@ -224,12 +219,13 @@ def _adapter_row(card: AdapterCard | BrokenAdapter, usable: bool) -> str:
     ]
     low, high = card.scale
     shown[-1] += f'<div class="small">of {low:g}–{high:g}</div>'
-    said = f"on {with_breaks(card.base)}, trained on {card.trained} images, {card.held_out} held out"
+    measured = "cross-validated" if card.cross_validated else f"{card.held_out} held out"
+    said = f"on {with_breaks(card.base)}, {RUNG_WORDS[card.rung]}, {card.trained} images, {measured}"
     said = f'<div class="small">{said}</div>'
     if not usable:
         said += f'<div class="worse">To use it, give the folder {with_breaks(card.base)} as the model first.</div>'
-    if got_worse(card):
-        said += '<div class="worse">worse than before on the held-out ratings</div>'
+    if card.verdict:
+        said += f'<div class="{"small" if card.better else "worse"}">{with_breaks(card.verdict)}</div>'
     return f'<tr><th scope="row">{escape(card.name)}{said}</th>{"".join(f"<td>{cell}</td>" for cell in shown)}</tr>'
 
 

@@ -1,11 +1,18 @@
 """Fine-tune a scorer on the ratings in a data folder: `python -m model.finetune --data-dir data --model nano --out NAME`
 
-Builds a MOS for every rated image, holds out a fifth of the images (at least three), trains a LoRA adapter on the rest,
-and prints PLCC, SRCC and RMSE on the held-out part before and after. The adapter goes to DATA_DIR/adapters/NAME;
---model nano+OTHER continues an adapter.
+Builds a MOS for every rated image, learns from them, and prints PLCC, SRCC and RMSE before and after on images that were left out, with
+a verdict: is the result better than chance explains? It goes to DATA_DIR/adapters/NAME, and --model nano+NAME uses it.
 
-Models that were taught to rate quality go on as they are: nano, qscorer, one-align, deqa-score, q-realign, and folders of
-such models. Any other vision-language model, and the mplug-owl2-llama2-7b base, learns five score tokens and a regressor.
+What is learned depends on how many images are rated; --rung chooses:
+
+  recalibrate   an affine map of the score: from 8 images, in seconds
+  head          that, and a kernel regression on the frozen model's features: from 30 images, in seconds
+  lora          a LoRA of the language model, with score tokens and regressor: from some hundred images, by training
+
+recalibrate and head learn from all images; their figures come from 10-fold cross-validation. lora holds a fifth of the images out.
+--model nano+OTHER --rung lora continues a LoRA. Models that were taught to rate quality keep their readout: nano, qscorer, one-align,
+deqa-score, q-realign, and folders of such models. Any other vision-language model, and the mplug-owl2-llama2-7b base, learns five score
+tokens and a regressor.
 """
 
 import argparse
@@ -16,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from annotations import RATING_SCALE, AnnotationError
 from annotations.export import collect_mos
-from model.backbones.adapter_card import check_name
+from model.backbones.adapter_card import RUNGS, check_name
 from model.common.command_line import add_device_options, add_spec_option, data_dir, printable, run
 from model.common.errors import DataError
 from model.common.scale import Scale
@@ -27,7 +34,7 @@ from model.loading.opening import check_training_dtype
 
 FEW = 10  # held-out images under which a correlation says little
 CHANCE = f"Correlations of fewer than {FEW} images are mostly chance."
-WORSE = "On the held-out part the new adapter is further off than before: gather more ratings before you rely on it."
+HEAD_FROM = 30  # images, for --rung auto
 
 if TYPE_CHECKING:
     from model.backbones.adapter_card import AdapterCard
@@ -44,10 +51,16 @@ def parser() -> argparse.ArgumentParser:
     add_device_options(options)
     options.add_argument("--out", required=True, metavar="NAME", help="the new adapter's name: letters, digits, . - _")
     options.add_argument(
-        "--include-revealed", action="store_true", help="count votes given after seeing the model's score too"
+        "--rung",
+        choices=["auto", *RUNGS],
+        default="auto",
+        help="what is learned (default: auto, by the number of rated images)",
     )
     options.add_argument(
-        "--seed", type=int, default=0, help="of the starting values and the order of the images (default: 0)"
+        "--include-revealed", action="store_true", help="count ratings given after seeing the model's score too"
+    )
+    options.add_argument(
+        "--seed", type=int, default=0, help="lora: of the starting values and the order of the images (default: 0)"
     )
     return options
 
@@ -85,23 +98,32 @@ def report(card: "AdapterCard", folder: Path, base: str) -> str:
 
     scale = f"on {card.scale[0]:g} to {card.scale[1]:g}"
     lines = [
-        f"{card.ratings} ratings of {card.images} images: {card.trained} to train on, {card.held_out} held out",
-        f"{'held-out part':<24}{'before':>8}{'after':>8}",
+        f"{card.ratings} ratings of {card.images} images: {learned(card)}",
+        f"{'by cross-validation' if card.cross_validated else 'held-out part':<24}{'before':>8}{'after':>8}",
         *(line(f"  {name.upper()}", card.before[name], card.after[name]) for name in ("plcc", "srcc")),
         line(f"  RMSE {scale}", card.before["rmse"], card.after["rmse"]),
         line("trained part, RMSE", card.before_trained["rmse"], card.after_trained["rmse"]),
         *([CHANCE] if card.held_out < FEW else []),
         *([card.note] if card.note else []),
-        *([WORSE] if got_worse(card) else []),
+        *([card.verdict] if card.verdict else []),
         f"adapter: {folder}",
         f"use it:  python -m model.score --model {base}+{folder} PATH...",
     ]
     return "\n".join(lines)
 
 
-def got_worse(card: "AdapterCard") -> bool:
-    before, after = card.before["rmse"], card.after["rmse"]
-    return before is not None and after is not None and after > before
+def learned(card: "AdapterCard") -> str:
+    """What an adapter learned, from how many images."""
+    if card.rung == "lora":
+        return f"LoRA, {card.trained} to train on, {card.held_out} held out"
+    slope, offset, images = card.options.values()
+    kernel = f", and a kernel regression on {images} images" if images else ""
+    return f"corrected score = {slope:.2f} x score {'-' if offset < 0 else '+'} {abs(offset):.2f}{kernel}"
+
+
+def rung_for(images: int) -> str:
+    """What --rung auto learns from so many rated images. A LoRA takes a training, so it has to be asked for."""
+    return "head" if images >= HEAD_FROM else "recalibrate"
 
 
 def finetune_command(arguments: argparse.Namespace) -> int:
@@ -114,17 +136,16 @@ def finetune_command(arguments: argparse.Namespace) -> int:
     check_training_dtype(arguments.dtype)
     check_spec(arguments.model, adapters)
     rated = rated_images(arguments.data_dir, arguments.include_revealed)
-    from model.finetuning.procedure import fine_tune
+    common = {name: getattr(arguments, name) for name in ("include_revealed", "device", "dtype")}
+    rung = rung_for(len(rated)) if arguments.rung == "auto" else arguments.rung
+    if rung == "lora":
+        from model.finetuning.procedure import fine_tune
 
-    card = fine_tune(
-        rated,
-        arguments.model,
-        out,
-        seed=arguments.seed,
-        include_revealed=arguments.include_revealed,
-        device=arguments.device,
-        dtype=arguments.dtype,
-    )
+        card = fine_tune(rated, arguments.model, out, seed=arguments.seed, **common)
+    else:
+        from model.finetuning.correcting import correct
+
+        card = correct(rated, arguments.model, out, rung, **common)
     for failure in card.left_out:
         print(printable(f"left out: {failure['image']}: {failure['error']}"), file=sys.stderr)
     print(report(card, out, base_of(arguments.model)))

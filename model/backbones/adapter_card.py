@@ -1,6 +1,7 @@
 """Adapters: what fine-tuning produces, a folder that plain PEFT loads, with a card that says what it came from and how well it did.
 
-    adapter_config.json, adapter_model.safetensors    PEFT's own files
+    adapter_config.json, adapter_model.safetensors    PEFT's own files; none where scores are only corrected
+    correction.safetensors                            the correction of scores, if any (model/readouts/correction.py)
     card.json                                         AdapterCard, for programs
     README.md                                         the same for people
 
@@ -11,16 +12,14 @@ import json
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from model.common.errors import DataError, ModelLoadError
 from model.common.scale import Scale
 
-if TYPE_CHECKING:
-    pass
-
 CARD = "card.json"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+CORRECTION = "correction.safetensors"
+RUNGS = ("recalibrate", "head", "lora")  # of what is learned from ratings, by how many of them it takes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -32,7 +31,9 @@ class AdapterCard:
     data_sha256: over images and MOS. ratings, images, trained, held_out: counts. before, after: {"plcc", "srcc", "rmse"} on the held-out
     part, None where not defined; note says why, else "". rmse is in units of the scale. before_trained, after_trained: the same on the
     images trained on: how far it fits the ratings, not how well it predicts. date: ISO 8601, UTC. options: of the training.
-    trained_on: SHA-256 of the images trained on. left_out: {"image", "error"} of rated images that could not be read.
+    trained_on: SHA-256 of the images trained on. left_out: {"image", "error"} of rated images that could not be read. rung: how it was
+    learned, one of RUNGS. cross_validated: the figures are of scores that each image got while it was left out; then all were trained on.
+    better: whether the gate found it better than before; verdict: the gate's sentence (model/finetuning/gate.py).
     """
 
     name: str
@@ -57,6 +58,10 @@ class AdapterCard:
     options: dict
     trained_on: list[str]
     left_out: list[dict]
+    rung: str = "lora"
+    cross_validated: bool = False
+    better: bool | None = None
+    verdict: str = ""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1) + "\n"
@@ -82,7 +87,7 @@ def check_name(name: str) -> str:
 def read_card(folder: Path) -> AdapterCard:
     """The card of the adapter in `folder`, under the name that the folder has now. Raises ModelLoadError naming the file that is missing or
     unreadable."""
-    for name in (CONFIG, WEIGHTS, CARD):
+    for name in (CARD,) if corrects(folder) else (CONFIG, WEIGHTS, CARD):
         if not (folder / name).is_file():
             if any(folder.glob("non_lora_trainables.*")):
                 raise ModelLoadError(
@@ -98,6 +103,11 @@ def read_card(folder: Path) -> AdapterCard:
             f"{folder / CARD} is not an adapter's card (JSON with {keys}, ...): copy the adapter's whole folder again."
         ) from error
     return card
+
+
+def corrects(folder: Path) -> bool:
+    """Whether the adapter in `folder` corrects scores."""
+    return (folder / CORRECTION).is_file()
 
 
 def list_adapters(folder: Path) -> list[AdapterCard | BrokenAdapter]:

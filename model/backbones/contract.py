@@ -11,7 +11,7 @@ in one table. Nothing here needs torch until it is used.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from model.common.progress import Progress
-    from model.readouts.reading import Readout
+    from model.readouts.correction import Correction
+    from model.readouts.reading import Reading, Readout
 
 
 class Prepared(Protocol):
@@ -117,7 +118,8 @@ class Backbone(ABC):
     """A multimodal LLM with its readout and the task that it is asked.
 
     tasks: all that it can be asked. options, losses: how it is fine-tuned where nobody says; weights by the names in
-    model/readouts/objective.py. plain_peft: lines of Python by which plain PEFT loads its adapters.
+    model/readouts/objective.py. plain_peft: lines of Python by which plain PEFT loads its adapters. correction: of quality scores, where an
+    adapter has one.
     """
 
     model: "nn.Module"
@@ -125,6 +127,7 @@ class Backbone(ABC):
     task: str = QUALITY
     options: Options = Options()
     plain_peft: str = ""
+    correction: "Correction | None" = None
 
     # Scoring
 
@@ -163,6 +166,24 @@ class Backbone(ABC):
     @abstractmethod
     def ask(self, batch: Sequence[Prepared]) -> "tuple[torch.Tensor, torch.Tensor]":
         """Hidden states [B, D] after the final norm and logits [B, V] where score token or level word is predicted. One shape_key."""
+
+    def ask_with_features(self, batch: Sequence[Prepared]) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+        """`ask`, and the features [B, F] of the frozen model from which a correction is learned: the hidden states, or what a kind has
+        that says more."""
+        hidden, logits = self.ask(batch)
+        return hidden, logits, hidden.float()
+
+    def read(self, batch: Sequence[Prepared]) -> "Reading":
+        """What the readout says of a batch of one shape_key, its score corrected where the adapter corrects."""
+        if self.correction is None or self.task != QUALITY:
+            return self.readout.read(*self.ask(batch))
+        hidden, logits, features = self.ask_with_features(batch)
+        reading = self.readout.read(hidden, logits)
+        return replace(reading, score=self.corrected(reading.score, features))
+
+    def corrected(self, scores: "torch.Tensor", features: "torch.Tensor") -> "torch.Tensor":
+        """Quality scores [B] as the adapter corrects them, by features [B, F]."""
+        return self.correction(scores, features).clamp(*self.readout.scale) if self.correction else scores
 
     @property
     def most_frames(self) -> int:

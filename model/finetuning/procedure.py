@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from model.backbones.adapter_card import CARD, AdapterCard, read_card
+from model.backbones.adapter_card import CARD, AdapterCard, corrects, read_card
 from model.backbones.adapter_readme import readme
 from model.backbones.contract import Backbone, Options, Prepared
 from model.backbones.spec import QUALITY, Spec, revision
@@ -29,6 +29,7 @@ from model.common.new_folder import new_folder
 from model.common.scale import Scale
 from model.datasets.rated import RatedImage
 from model.evaluation.metrics import finite_or_none, plcc, rmse, srcc
+from model.finetuning.gate import judge
 from model.finetuning.material import MIN_HELD_OUT, Split, check_enough, data_hash, split
 from model.finetuning.step import Lesson, batch_gradients
 from model.images.decoding import open_image
@@ -174,6 +175,11 @@ def fine_tune(
     check_before_download(spec, where, dtype, TRAINING_SHARE)
     found = resolve(spec, out.parent)
     check_adaptable(found, dtype)
+    if found.adapter and corrects(found.adapter):
+        base = found.name.partition("+")[0]
+        raise DataError(
+            f"{found.name} corrects scores, which --rung lora cannot continue: give --model {base}, or another --rung."
+        )
     parent = read_card(found.adapter) if found.adapter and (found.adapter / CARD).is_file() else None
     backbone = open_to_train(found, where, dtype)
     with memory_guarded(found, where):
@@ -208,6 +214,9 @@ def fine_tune(
         (folder / CARD).write_text(card.to_json(), encoding="utf-8")  # without it no adapter is loaded
         after, failed = measure_on_disk(replace(found, adapter=folder), where, dtype, material)
         figures = measured(parts, mos, before, after)
+        if after is not None:
+            held_out = (part[parts.held_out].numpy() for part in (mos, before, after))
+            figures["better"], figures["verdict"] = judge(*held_out, found.name)
         card = replace(card, **figures | {"note": failed or figures["note"]})
         (folder / CARD).write_text(card.to_json(), encoding="utf-8")
         (folder / "README.md").write_text(readme(card, plain_peft), encoding="utf-8")

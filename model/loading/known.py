@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.backbones.mplug_owl2.prompts import TASKS
+from model.backbones.adapter_card import CONFIG, CORRECTION
 from model.backbones.spec import QUALITY, Spec
 from model.common.errors import ModelLoadError
 from model.common.memory import WORKING
@@ -142,7 +143,7 @@ def find_adapter(name: str, adapters: Path | None, fetch: Callable[[str], Path] 
     """The folder of an adapter given by name, path or hub id. Raises ModelLoadError when there is none."""
     places = [Path(name), *([adapters / name] if adapters else [])]
     for place in places:
-        if _holds(place, "adapter_config.json"):
+        if any(_holds(place, file) for file in (CONFIG, CORRECTION)):
             return place
     if is_hub_id(name):
         return fetch(name)

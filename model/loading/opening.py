@@ -1,9 +1,12 @@
 """From a SPEC's folders to a backbone: what kind a folder holds is detected from its files, never from its name."""
 
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from model.backbones.adapter_card import CORRECTION, WEIGHTS, corrects, read_card
 from model.backbones.contract import Backbone, Loading
+from model.backbones.peft_files import check_base
 from model.backbones.spec import Spec
 from model.common.devices import BITS, large_dtype
 from model.common.errors import DataError, ModelLoadError
@@ -52,7 +55,20 @@ def load_backbone(
     what is missing or broken.
     """
     with pointers_named(spec.base, spec.adapter):
-        return loading_of(spec).load(spec, device, dtype, progress=progress).for_task(task)
+        backbone = loading_of(spec).load(without_correction(spec), device, dtype, progress=progress).for_task(task)
+        if spec.adapter and corrects(spec.adapter):
+            from model.readouts.correction import load_correction
+
+            backbone.correction = load_correction(spec.adapter / CORRECTION)
+        return backbone
+
+
+def without_correction(spec: Spec) -> Spec:
+    """`spec` as its kind loads it: without an adapter that only corrects scores. Raises ModelLoadError where that is for another base."""
+    if spec.adapter and corrects(spec.adapter) and not (spec.adapter / WEIGHTS).is_file():
+        check_base(read_card(spec.adapter), spec)
+        return replace(spec, adapter=None)
+    return spec
 
 
 def open_to_train(spec: Spec, device: "torch.device", dtype: str) -> Backbone:
@@ -65,7 +81,7 @@ def open_to_train(spec: Spec, device: "torch.device", dtype: str) -> Backbone:
         loading = loading_of(spec)
         numbers = TRAINING_SHARE * loading.count_parameters(spec)
         check_numbers(f"fine-tuning {spec.name}", numbers, large_dtype(device, dtype), device)
-        return loading.load(spec, device, dtype, trainable=True)
+        return loading.load(without_correction(spec), device, dtype, trainable=True)
 
 
 def check_adaptable(spec: Spec, dtype: str = "auto") -> None:

@@ -175,7 +175,7 @@ class Scorer:
     @torch.inference_mode()
     def _forward(self, batch: Sequence) -> Reading:
         try:
-            return self.backbone.readout.read(*self.backbone.ask(batch))
+            return self.backbone.read(batch)
         except (RuntimeError, MemoryError) as error:  # torch's own; it has no other kind for most of what goes wrong
             if is_out_of_memory(error):
                 remedy = "free some, or choose a smaller model, --dtype bfloat16 or another --device"

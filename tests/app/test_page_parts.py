@@ -81,7 +81,7 @@ def test_a_broken_adapter_is_listed_with_its_sentence():
     assert "lacks card.json" in adapters_table([BrokenAdapter("mine", "data/adapters/mine lacks card.json")], {})
 
 
-def adapter_card(before: float, after: float) -> AdapterCard:
+def adapter_card(better: bool, verdict: str) -> AdapterCard:
     given = {field.name: None for field in dataclasses.fields(AdapterCard)}
     given |= {
         "name": "mine",
@@ -89,15 +89,20 @@ def adapter_card(before: float, after: float) -> AdapterCard:
         "scale": (1.0, 5.0),
         "trained": 8,
         "held_out": 3,
-        "before": {"rmse": before},
-        "after": {"rmse": after},
+        "before": {"rmse": 0.5},
+        "after": {"rmse": 0.4},
+        "rung": "head",
+        "better": better,
+        "verdict": verdict,
     }
     return AdapterCard(**given)
 
 
-def test_an_adapter_that_got_worse_says_so():
-    assert "worse than before on the held-out ratings" in adapters_table([adapter_card(0.53, 0.56)], {"mine"})
-    assert "worse" not in adapters_table([adapter_card(0.56, 0.53)], {"mine"})
+@pytest.mark.parametrize("better", [True, False])
+def test_the_gates_verdict_stands_beside_an_adapter(better):
+    card = adapter_card(better, "Its verdict.")
+    assert f'<div class="{"small" if better else "worse"}">Its verdict.</div>' in adapters_table([card], {"mine"})
+    assert ("not shown to be better" in str(choices([card], [], {"mine": "nano+mine"}))) is not better
 
 
 def test_the_chart_says_how_many_of_its_images_the_adapter_has_learnt():

@@ -177,7 +177,7 @@ def test_ratings_move_the_score_after_fine_tuning(own_page, own_server):
     expect(page.locator("#adapt-table")).to_contain_text("ada")
     expect(page.locator("#adapt-command")).to_contain_text("--model nano+ada")
     expect(page.locator("#adapt-chart-words")).to_contain_text(
-        re.compile(r"nano\+ada was trained on 7 of these \d+ images")
+        re.compile(r"nano\+ada was trained on 10 of these \d+ images")
     )
     open_tab(page, "Score")
     page.locator("#score-again").click()

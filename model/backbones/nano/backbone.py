@@ -13,7 +13,7 @@ from PIL import Image
 
 from model.backbones.adapting import make_trainable
 from model.backbones.contract import Answered, Backbone, Encoded, Pixels
-from model.backbones.nano.connector import summarise
+from model.backbones.nano.connector import STATISTICS, summarise
 from model.backbones.nano.engine import Compiled, compile_encoder, is_installed
 from model.backbones.nano.network import IMAGE_TOKENS, PROMPT, NanoModel, NanoProcessor
 from model.backbones.peft_files import save_peft, wrap
@@ -68,10 +68,14 @@ class NanoBackbone(Backbone):
         """Images, prepared or encoded, to the decoder's image tokens [B, 20, D]."""
         if isinstance(batch[0], Encoded):
             return torch.stack([image.rows for image in batch]).to(self.device, self.dtype)
+        return self.model.connector(self._features(batch))
+
+    def _features(self, batch: Sequence[Pixels]) -> torch.Tensor:
+        """What the connector reads of the encoder [B, WIDTH]."""
         pixels = torch.stack([image.pixels for image in batch]).to(self.device, self.dtype)
         if self.engine == "torch" or torch.is_grad_enabled():
-            return self.model.encode(pixels)
-        return self.model.connector(summarise(self._compiled(pixels)))
+            return self.model.features(pixels)
+        return summarise(self._compiled(pixels))
 
     @property
     def engine(self) -> str:
@@ -89,6 +93,13 @@ class NanoBackbone(Backbone):
     @cached_property
     def _compiled(self) -> Compiled:
         return compile_encoder(self.model.encoder)
+
+    @torch.inference_mode()
+    def ask_with_features(self, batch: Sequence[Pixels]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """`ask`, and the channel statistics [B, 992] of the encoder's four maps, standardised."""
+        features = self._features(batch)
+        standardised = self.model.connector.standardised(features)[:, : sum(STATISTICS)]
+        return *self.ask_tokens(self.model.connector(features)), standardised.float()
 
     @torch.inference_mode()
     def ask(self, batch: Sequence[Pixels | Encoded]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -121,8 +121,11 @@ class NanoModel(PreTrainedModel):
 
     def encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Images [B, 3, H, W] to image tokens [B, 20, D]."""
-        maps = self.encoder(pixel_values.contiguous(memory_format=torch.channels_last))
-        return self.connector(summarise(maps))
+        return self.connector(self.features(pixel_values))
+
+    def features(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Images [B, 3, H, W] to what the connector reads of them [B, WIDTH]."""
+        return summarise(self.encoder(pixel_values.contiguous(memory_format=torch.channels_last)))
 
     def decode(self, image_tokens: torch.Tensor, input_ids: torch.Tensor) -> NanoOutput:
         """Image tokens [B, 20, D] and ids [B, T] (beginning: <bos>, then 20 times <image>) to hidden states and logits."""

@@ -112,7 +112,9 @@ def test_a_fine_tuning_that_is_ended_leaves_nothing_of_its_adapter(tmp_path):
     ender.start()
     try:
         with pytest.raises(SystemExit) as ended:
-            finetune.main(["--data-dir", str(tmp_path / "data"), "--model", str(base), "--out", "taste"])
+            finetune.main(
+                ["--data-dir", str(tmp_path / "data"), "--model", str(base), "--out", "taste", "--rung", "lora"]
+            )
     finally:
         over.set()
         ender.join()

@@ -191,9 +191,11 @@ def test_the_command_from_ratings_to_scores(rated, tmp_path, capsys, monkeypatch
     monkeypatch.setattr(adapting, "LARGE", 0)  # as a large model: activations are computed twice
     monkeypatch.setattr(VlmBackbone, "options", BRIEF)
     monkeypatch.setattr(MplugOwl2Backbone, "options", BRIEF)
-    status = command.main(["--data-dir", str(data), "--model", start, "--out", "mine", "--device", "cpu"])
+    status = command.main(
+        ["--data-dir", str(data), "--model", start, "--out", "mine", "--rung", "lora", "--device", "cpu"]
+    )
     out = capsys.readouterr().out
-    assert status == 0 and out.startswith("10 ratings of 10 images: 7 to train on, 3 held out\n")
+    assert status == 0 and out.startswith("10 ratings of 10 images: LoRA, 7 to train on, 3 held out\n")
     assert "PLCC" in out and f"--model {base}+{data / 'adapters' / 'mine'} PATH" in out
     scorer = load_scorer(f"{base}+mine", device="cpu", adapters=data / "adapters")
     assert len(list(scorer.assess_files([rated[0].image]))) == 1 and scorer.readout == "score_token"

@@ -37,7 +37,8 @@ def command(data, base, capsys):
     """Runs the command on the data folder; returns exit status, stdout and stderr."""
 
     def run(*more, model=None, out="taste"):
-        status = module.main(["--data-dir", str(data), "--model", str(model or base), "--out", out, *more])
+        which = ["--data-dir", str(data), "--model", str(model or base), "--out", out]
+        status = module.main([*which, "--rung", "lora", *more])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 
@@ -58,7 +59,7 @@ def test_ten_ratings_become_an_adapter_that_the_scorer_uses(command, data, base)
     rate_gallery(data, 10)
     status, out, err = command()
     assert status == 0 and "10 ratings" not in err
-    assert out.startswith("10 ratings of 10 images: 7 to train on, 3 held out\n")
+    assert out.startswith("10 ratings of 10 images: LoRA, 7 to train on, 3 held out\n")
     assert "RMSE on 1 to 5" in out and "Correlations of fewer than 10 images are mostly chance." in out
     adapter = data / "adapters" / "taste"
     assert (adapter / "adapter_model.safetensors").stat().st_mode == (adapter / "card.json").stat().st_mode
