@@ -8,10 +8,8 @@ if TYPE_CHECKING:
 TEMPLATE = """\
 ---
 base_model: {card.base}
-library_name: peft
-tags:
+{library}tags:
 - base_model:adapter:{card.base}
-- lora
 - image-quality-assessment
 ---
 
@@ -23,33 +21,41 @@ An adapter for the image-quality scorer `{card.base}` (revision {card.base_revis
 
 - **Base:** {card.base}, revision {card.base_revision}{parent}
 - **Readout:** {card.readout}; scores from {card.scale[0]:g} to {card.scale[1]:g}, higher is better
-- **Made:** {card.date}, seed {card.seed}, {options}
+- **Learned:** {learned}
+- **Made:** {card.date}, {options}
 
 ## Uses
 
     python -m model.score --model {card.base}+path/to/{card.name} PATH...
-
-or by plain PEFT, with the base's folder in place of BASE and this one in place of FOLDER:
-
-{plain_peft}
-
+{by_peft}
 ## Training Data
 
-{card.ratings} ratings of {card.images} images ({kind}): {card.trained} images trained on, {card.held_out} held out. SHA-256 of the data:
+{card.ratings} ratings of {card.images} images ({kind}): {card.trained} images learned from, {measured}. SHA-256 of the data:
 {card.data_sha256}. {left_out}
 
 ## Evaluation
 
 | part | | PLCC | SRCC | RMSE |
 |---|---|---|---|---|
-| held out | before | {held_out_before} |
-| held out | after | {held_out_after} |
-| trained on | before | {trained_before} |
-| trained on | after | {trained_after} |
+| left out | before | {held_out_before} |
+| left out | after | {held_out_after} |
+| learned from | before | {trained_before} |
+| learned from | after | {trained_after} |
 
 RMSE is in units of the scale. The last two lines say how far the adapter fits the ratings it has seen, not how well it predicts others.
-{card.note}
+{card.verdict} {card.note}
 """
+
+BY_PEFT = """
+or by plain PEFT, with the base's folder in place of BASE and this one in place of FOLDER:
+
+{plain_peft}
+"""
+LEARNED = {
+    "recalibrate": "an affine map of the score (correction.safetensors)",
+    "head": "an affine map of the score and a kernel regression on the frozen model's features (correction.safetensors)",
+    "lora": "a LoRA, rows of the score tokens or level words, and the regressor where there is one",
+}
 
 
 def cells(figures: dict[str, float | None]) -> str:
@@ -63,9 +69,13 @@ def readme(card: "AdapterCard", plain_peft: str) -> str:
     return (
         TEMPLATE.format(
             card=card,
-            plain_peft=plain_peft,
+            library="" if card.rung != "lora" else "library_name: peft\n",
+            learned=LEARNED[card.rung],
+            by_peft=BY_PEFT.format(plain_peft=plain_peft) if card.rung == "lora" else "",
+            measured="measured by 10-fold cross-validation" if card.cross_validated else f"{card.held_out} held out",
             parent=parent,
-            options=", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in card.options.items()),
+            options=(f"seed {card.seed}, " if card.rung == "lora" else "")
+            + ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in card.options.items()),
             kind="blind and after seeing the score" if card.include_revealed else "blind",
             left_out=f"{len(card.left_out)} rated images could not be read and are left out." if card.left_out else "",
             held_out_before=cells(card.before),

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.backbones.mplug_owl2.prompts import TASKS
 from model.backbones.adapter_card import CONFIG, CORRECTION
+from model.backbones.mplug_owl2.prompts import TASKS
 from model.backbones.spec import QUALITY, Spec
 from model.common.errors import ModelLoadError
 from model.common.memory import WORKING
