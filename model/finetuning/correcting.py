@@ -27,7 +27,7 @@ from model.common.new_folder import new_folder
 from model.datasets.rated import RatedImage
 from model.finetuning.gate import judge
 from model.finetuning.material import Split, check_enough
-from model.finetuning.procedure import Material, account, card_figures, memory_guarded, origin_of
+from model.finetuning.procedure import Material, account, card_figures, memory_guarded, name_of, origin_of
 from model.images.decoding import open_image
 from model.loading.known import resolve
 from model.loading.opening import check_before_download, load_backbone
@@ -83,7 +83,8 @@ def correct(
     now = correction(answers.scores, answers.features).clamp(*scale)
     seen = set(read_card(found.adapter).trained_on) if found.adapter and (found.adapter / CARD).is_file() else set()
     unseen = [n for n, digest in enumerate(material.digests) if digest not in seen]  # by what stood before
-    better, verdict = judge(*(part[unseen].numpy() for part in (mos, answers.corrected, after)), found.name)
+    origin = origin_of(found)
+    better, verdict = judge(*(part[unseen].numpy() for part in (mos, answers.corrected, after)), name_of(origin))
     affine = {"slope": float(correction.affine[0]), "offset": float(correction.affine[1])}
     card = AdapterCard(
         name=out.name,
@@ -92,7 +93,7 @@ def correct(
         seed=0,
         options=affine | {"images in the kernel": len(correction.weights)},
         include_revealed=include_revealed,
-        **origin_of(found),
+        **origin,
         **account(material, Split(list(range(len(mos))), unseen)),
         before=card_figures(answers.corrected[unseen], mos[unseen]),
         after=card_figures(after[unseen], mos[unseen]),

@@ -216,7 +216,7 @@ def fine_tune(
         figures = measured(parts, mos, before, after)
         if after is not None:
             held_out = (part[parts.held_out].numpy() for part in (mos, before, after))
-            figures["better"], figures["verdict"] = judge(*held_out, found.name)
+            figures["better"], figures["verdict"] = judge(*held_out, name_of(origin))
         card = replace(card, **figures | {"note": failed or figures["note"]})
         (folder / CARD).write_text(card.to_json(), encoding="utf-8")
         (folder / "README.md").write_text(readme(card, plain_peft), encoding="utf-8")
@@ -260,6 +260,11 @@ def origin_of(found: Spec) -> dict:
     bare = replace(found, name=base, adapter=None)
     parent = {"name": name(adapter), "revision": revision(found)} if found.adapter else None
     return {"base": base if base in KNOWN else name(base), "base_revision": revision(bare), "parent": parent}
+
+
+def name_of(origin: dict) -> str:
+    """What stood before: the base, with the adapter that is continued."""
+    return origin["base"] + (f"+{origin['parent']['name']}" if origin["parent"] else "")
 
 
 def account(material: Material, parts: Split) -> dict:

@@ -129,14 +129,14 @@ def test_an_adapter_of_a_folder_is_offered_once_its_folder_is_known(tmp_path):
     (base / "config.json").write_text("{}")
     (adapter / "adapter_config.json").write_text("{}")
     bench = AdaptTab(parse_settings(["--data-dir", str(tmp_path / "data")]), None, None)
-    card = dataclasses.replace(adapter_card(0.56, 0.53), base="Qwen3.5-2B")
+    card = dataclasses.replace(adapter_card(True, ""), base="Qwen3.5-2B")
     assert bench.usable_spec(card, ["nano"]) == ""
     assert "give the folder Qwen3.5-2B as the model first" in adapters_table([card], {})
     specs = ["nano", str(base), "nano-qalign"]
     assert bench.usable_spec(card, specs) == f"{base}+mine"
     offered = dict(choices([card], specs, {"mine": f"{base}+mine"}))
     assert offered["Qwen3.5-2B+mine"] == f"{base}+mine" and {"nano", str(base)} < set(offered.values())
-    assert bench.usable_spec(adapter_card(0.56, 0.53), ["nano"]) == "nano+mine"
+    assert bench.usable_spec(adapter_card(True, ""), ["nano"]) == "nano+mine"
 
 
 def test_a_deep_folder_is_shown_by_its_end_and_a_name_whole():
