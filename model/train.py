@@ -20,7 +20,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from model.common.command_line import add_scale_option, positive, run
+from model.common.command_line import add_device_option, add_scale_option, positive, run
+from model.common.devices import choose_device
 from model.training.run import Recipe, train
 
 
@@ -58,6 +59,7 @@ def main() -> int:
         metavar="DIR",
         help="a folder with nano and nano-qalign of an earlier training, to go on from instead of ImageNet's encoder",
     )
+    add_device_option(parser)
     return run(lambda: train_all(parser.parse_args()))
 
 
@@ -68,7 +70,8 @@ def share(text: str) -> tuple[str, float]:
 
 def train_all(arguments: argparse.Namespace) -> int:
     recipe = Recipe(arguments.epochs, dict(arguments.share), arguments.start)
-    for folder in train(arguments.data, arguments.out, recipe, arguments.scale, arguments.without):
+    device = choose_device(arguments.device)
+    for folder in train(arguments.data, arguments.out, recipe, arguments.scale, arguments.without, device):
         print(folder)
     return 0
 

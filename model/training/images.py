@@ -36,6 +36,9 @@ class Step:
     groups: torch.Tensor
     severities: torch.Tensor
 
+    def to(self, device: torch.device) -> "Step":
+        return Step(*(part.to(device) for part in (self.pixels, self.mos, self.groups, self.severities)))
+
 
 @dataclass(frozen=True)
 class Look:

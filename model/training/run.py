@@ -30,6 +30,7 @@ from model.training.data import check_shares, read_training
 from model.training.images import BATCH_SIZE, Step, epoch_steps, shown_in_epoch
 from model.training.trio import Trio
 
+CPU = torch.device("cpu")
 READING_EPOCHS = 1  # the first: the systems learn to read the encoder as ImageNet made it
 ENCODER_LR, LANGUAGE_LR, WEIGHT_DECAY = 2e-4, 1e-3, 1e-2
 TRAINED_LR = 3e-4  # of language models that were trained before
@@ -55,7 +56,7 @@ def predict(trio: Trio, items: Sequence[RatedImage]) -> dict[str, torch.Tensor]:
         for members in by_shape.values():
             positions, pixels = zip(*members, strict=True)
             for name, scores in trio.scores(torch.stack(pixels)).items():
-                found.setdefault(name, torch.empty(len(items)))[list(positions)] = scores
+                found.setdefault(name, torch.empty(len(items)))[list(positions)] = scores.cpu()
     trio.train()
     return found
 
@@ -87,13 +88,15 @@ class Recipe:
 class TrainingRun:
     """One training: weights, their moving average, optimiser, schedule and position, kept in one checkpoint file."""
 
-    def __init__(self, folder: Path, items: Sequence[RatedImage], recipe: Recipe, seed: int):
+    def __init__(
+        self, folder: Path, items: Sequence[RatedImage], recipe: Recipe, seed: int, device: torch.device = CPU
+    ):
         torch.manual_seed(seed)
         self.folder, self.items, self.recipe, self.seed = folder, items, recipe, seed
         self.steps_per_epoch = len(shown_in_epoch(items, recipe.shares, np.random.default_rng(0))) // BATCH_SIZE
         self.reading_epochs = 0 if recipe.start else READING_EPOCHS
         total = recipe.epochs * self.steps_per_epoch
-        self.trio = Trio(recipe.start)
+        self.trio = Trio(recipe.start).to(device)
         kept = 1 - 1 / max(2.0, AVERAGED_OVER * total)  # of the average, in each step
         self.average = AveragedModel(self.trio, multi_avg_fn=get_ema_multi_avg_fn(kept))
         self.trio.speed_up()
@@ -132,7 +135,7 @@ class TrainingRun:
         """Go on from the checkpoint, or begin where there is none."""
         checkpoint = self.folder / "checkpoint.pt"
         if checkpoint.exists():
-            state = torch.load(checkpoint, weights_only=True)
+            state = torch.load(checkpoint, weights_only=True, map_location=self.trio.device)
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
             self.step, self.log, self.shifts = state["step"], state["log"], state["shifts"]
@@ -209,6 +212,7 @@ def train(
     recipe: Recipe,
     scale: Scale | None = None,
     without: Sequence[str] = (),
+    device: torch.device = CPU,
     seed: int = 0,
 ) -> list[Path]:
     """Train the systems on data sets (see read_training) and return the folders with the best weights of nano and nano-qalign. Raises
@@ -221,7 +225,7 @@ def train(
         )
     check_shares(items, recipe.shares)
     claim(out, items, recipe, without, seed)
-    training = TrainingRun(out, items, recipe, seed)
+    training = TrainingRun(out, items, recipe, seed, device)
     training.resume()
     total = recipe.epochs * training.steps_per_epoch
     with tqdm(total=total, initial=training.step, desc="training", unit="step", file=sys.stderr) as progress:
@@ -261,7 +265,7 @@ def best_of(out: Path) -> Trio:
         if not (out / name).exists():
             raise DataError(f"{out / name} is not there: run python -m model.train --out {out} first.")
     trio = Trio()
-    trio.load_state_dict(torch.load(out / "best.pt", weights_only=True))
+    trio.load_state_dict(torch.load(out / "best.pt", weights_only=True, map_location=CPU))
     return trio.eval()
 
 

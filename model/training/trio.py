@@ -94,12 +94,17 @@ class Trio(nn.Module):
         self.plain.standardised.std.copy_(taken.std[:width])
 
     @property
+    def device(self) -> torch.device:
+        return self.encoder.stem.weight.device
+
+    @property
     def adaptable(self) -> nn.Module:
         """The part of the encoder that training may change."""
         return self.encoder.blocks[self.frozen_blocks :]
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
         """Images [B, 3, H, W] to what the three systems read of them [B, WIDTH]."""
+        pixels = pixels.to(self.device)
         x, *taps = self.fast(pixels) if self.fast else self._frozen(pixels)
         return summarise(self.encoder.late(x, taps, self.frozen_blocks))
 
@@ -110,8 +115,8 @@ class Trio(nn.Module):
         return [x, *taps]
 
     def speed_up(self) -> None:
-        """Compute the frozen blocks through OpenVINO, where that is installed."""
-        if engine.is_installed():
+        """Compute the frozen blocks through OpenVINO, on a CPU where that is installed."""
+        if engine.is_installed() and self.device.type == "cpu":
             self.fast = engine.compile_encoder(self.encoder, self.frozen_blocks)
 
     @torch.no_grad()
@@ -124,6 +129,7 @@ class Trio(nn.Module):
 
     def loss(self, step: Step) -> torch.Tensor:
         """Of the three systems together."""
+        step = step.to(self.device)
         features = self.features(step.pixels)
         plain = self.plain(features)
         total = regression_loss(plain[:BATCH_SIZE], step.mos, step.groups) + damage_loss(plain, step)
