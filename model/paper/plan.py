@@ -68,9 +68,9 @@ QUESTIONS: tuple[Row, ...] = (
 EQUAL_FIDELITY = Row("Ours (F-loss), equal weights", "q-scorer-fidelity-equal", {}, trained_on=THREE)
 HYPOTHESES: tuple[Claim, ...] = (
     # What hangs on the weight of the fidelity loss (PROPORTIONS in systems.py).
-    Claim("table3", "q-scorer-fidelity-equal", "q-scorer-5", "the fidelity loss helps with the cross-entropy's weight too"),
-    Claim("table3", "q-scorer-fidelity-equal", "deqa", "with that weight, too, Q-Scorer does better than DeQA-Score"),
-    Claim("table3", "q-scorer-fidelity", "q-scorer-fidelity-equal", "DeQA-Score's weight does better than that one"),
+    Claim("table3", "q-scorer-fidelity-equal", "q-scorer-5", "with equal weights, the fidelity loss helps Q-Scorer"),
+    Claim("table3", "q-scorer-fidelity-equal", "deqa", "with equal weights, Q-Scorer with the fidelity loss does better than DeQA-Score"),
+    Claim("table3", "q-scorer-fidelity", "q-scorer-fidelity-equal", "ten times the weight of the fidelity loss does better"),
     Claim("questions", "regressor-alone", "words-common", "direct regression does better than five levels"),
     Claim("questions", "videoscore", "words-common", "even a linear layer does better than five levels"),
     Claim("questions", "q-scorer-5", "regressor-alone", "score tokens help the regressor"),

@@ -87,10 +87,14 @@ known: their verdict is by the interval alone, as if each were the only claim, a
 CROSS = """\
 On other data: BIQ2021's subsets stand for data sets, {sets}; nothing stands for LIVE-Wild, AGIQA-3K and CSIQ. Trained on
 one, tested on the others, all images of which are unseen."""
+ONE_Q_ALIGN = "One Q-Align was trained here, all of it; the paper's figures beside it are those of its row with LoRA."
 SEVERAL = """\
 BIQ2021's subsets stand for data sets, {sets}. So that the same MOS means another quality in another set, as between real data sets, each
 has a scale of its own: {scales}. A set that is not trained on is tested as a whole, others by their official test part, so that the ss02
-figures of the two halves are of different images. The claims are judged after training on three sets, on the one in KonIQ's place."""
+figures of the two halves are of different images. The claims are judged after training on three sets, on the one in KonIQ's place.
+
+Two of the paper's claims hang on a weight that it does not give, that of the fidelity loss in Q-Scorer. They are tested by the rule above,
+which makes it ten times the cross-entropy's, and the last rows of both tables test them with the same weight for both."""
 RATERS = """\
 `{system}` on {data}, by the two definitions of model/evaluation/raters.py: the number of people whose mean is as good as its
 score. BIQ2021 publishes neither single ratings nor their spread, only that each MOS is the mean of {raters} people. **The spread is
@@ -120,6 +124,8 @@ def report(results: Sequence[Mapping], measured: Measurements, found: Sequence[F
     settings = results[0]["settings"] if results else measured.earlier["settings"]
     if not settings:
         raise DataError("there are no results to report: run python -m model.reproduce table1 --data BIQ2021 first.")
+    if measured.earlier["settings"] not in (None, settings):
+        raise DataError("the earlier figures are of other settings than the results, and do not compare: delete them.")
     parts = ["# The paper's tables at nano scale", _method(settings), _summary(found, results)]
     parts += [_section(table, measured, found) for table in ALL_ROWS]
     parts += [_raters(results), GO_ON]
@@ -179,6 +185,8 @@ def _section(table: str, measured: Measurements, found: Sequence[Finding]) -> st
         blocks.append(SEVERAL.format(sets=sets, scales=scales))
     elif len(tests) > 1:
         blocks.append(CROSS.format(sets=sets))
+    if table == "table2":
+        blocks.append(ONE_Q_ALIGN)
     if table == "questions":
         blocks.append(f"![SRCC by the number of levels]({LEVELS_FIGURE}.png)")
     for setup, test, rows in tests:
@@ -235,7 +243,7 @@ def _raters(results: Sequence[Mapping]) -> str:
     heading = "## How many raters the scorer is worth"
     chosen = [r for r in results if (r["system"], r["setup"], r["epochs"]) == SCORER]
     if not chosen:
-        return f"{heading}\n\nNot run."
+        return f"{heading}\n\nNot known of earlier runs (†): this needs the scores of `{SCORER[0]}`."
     lines = [heading, "", RATERS.format(system=SCORER[0], data=WHOLE, raters=biq2021.RATERS)]
     for std in ASSUMED_STDS:
         tests = [result["tests"][WHOLE] for result in chosen]
