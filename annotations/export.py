@@ -3,12 +3,12 @@
 import argparse
 import csv
 import io
-import re
 import sys
 from pathlib import Path
 
 from annotations.collect import MosRecord, collect_mos
 from annotations.command_line import add_data_dir, follow
+from annotations.csv_cells import guarded
 from annotations.errors import AnnotationError
 
 EPILOG = """\
@@ -34,11 +34,6 @@ def to_csv(records: list[MosRecord], images: Path) -> str:
         image = record.image.relative_to(images).as_posix()
         writer.writerow([guarded(image), round(record.mos, 4), std, record.n, guarded(record.name or "")])
     return text.getvalue()
-
-
-def guarded(cell: str) -> str:
-    """The text with an apostrophe in front where a spreadsheet would compute it as a formula; as model/common/csv_cells.py does it."""
-    return f"'{cell}" if re.match("'*[=+@\\-\t\r\n＝＋－＠]", cell) else cell
 
 
 def export(data_dir: Path, include_revealed: bool, out: Path | None) -> None:

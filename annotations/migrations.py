@@ -406,6 +406,7 @@ INDEXES_FOR_STUDIES = (
     "CREATE UNIQUE INDEX ratings_first_of_showing ON ratings (showing) WHERE supersedes IS NULL AND showing IS NOT NULL",
     "CREATE INDEX ratings_by_showing ON ratings (showing)",
     *INDEXES[1:],
+    "CREATE INDEX study_images_of_kinds ON study_images (version, kind) WHERE kind != 'test'",
     "CREATE INDEX presentations_by_study ON presentations (study)",
     "CREATE INDEX presentations_by_showing ON presentations (showing)",
 )

@@ -1,14 +1,20 @@
 """Studies from the command line: `python -m annotations.study`."""
 
 import argparse
+import json
 import sys
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from annotations.command_line import add_data_dir, follow
+from annotations.csv_cells import as_csv
 from annotations.errors import AnnotationError
 from annotations.store import open_annotations
+from annotations.studies.answers import Answer
 from annotations.studies.lifecycle import keep_study
 from annotations.studies.progress import study_progress
+from annotations.studies.report import ImageFigures, RaterFigures, make_report
+from annotations.studies.report_in_words import in_words
 from annotations.studies.study import Study, list_studies
 
 STATES = {"open": "open", "pause": "paused", "close": "closed"}
@@ -43,6 +49,30 @@ def status(arguments: argparse.Namespace) -> None:
         print(study_progress(arguments.data_dir.absolute(), name))
 
 
+def report(arguments: argparse.Namespace) -> None:
+    """What became of the ratings: a summary, all of it as JSON, or one table as CSV."""
+    open_annotations(arguments.data_dir)
+    found = make_report(arguments.data_dir.absolute(), arguments.name)
+    if arguments.format == "json":
+        print(json.dumps(asdict(found), ensure_ascii=False, allow_nan=False))
+    elif arguments.format == "text":
+        print(in_words(found))
+    else:
+        rows = {"images": found.images, "raters": found.by_rater, "left-out": found.left_out}[arguments.format]
+        kind = {"images": ImageFigures, "raters": RaterFigures, "left-out": Answer}[arguments.format]
+        sys.stdout.write(as_csv([field.name for field in fields(kind)], [asdict(row) for row in rows]))
+
+
+def decision(arguments: argparse.Namespace) -> None:
+    """Keeps the owner's word about a rater or a rating."""
+    study = _study(arguments)
+    study.decide(arguments.rater, arguments.command == "use", arguments.reason, rating=arguments.rating)
+    what = (
+        f"rating {arguments.rating} of {arguments.rater}" if arguments.rating else f"the ratings of {arguments.rater}"
+    )
+    print(f"{study.name}: {what}: {'used' if arguments.command == 'use' else 'left out'}")
+
+
 def _study(arguments: argparse.Namespace) -> Study:
     open_annotations(arguments.data_dir)
     return Study(arguments.data_dir.absolute(), arguments.name)
@@ -69,6 +99,25 @@ def main() -> int:
     one = commands.add_parser("status", help="state, images and ratings of all studies or of one")
     one.add_argument("name", metavar="NAME", nargs="?")
     one.set_defaults(act=status)
+    one = commands.add_parser("report", help="MOS, agreement, raters, and what is left out and why")
+    one.add_argument("name", metavar="NAME")
+    one.add_argument(
+        "--format",
+        choices=["text", "json", "images", "raters", "left-out"],
+        default="text",
+        help="a summary, everything, or one table as CSV (default: text)",
+    )
+    one.set_defaults(act=report)
+    for name, what in [
+        ("leave-out", "do not use the ratings of a rater, or one of them"),
+        ("use", "use them, whatever the rules say"),
+    ]:
+        one = commands.add_parser(name, help=what)
+        one.add_argument("name", metavar="NAME")
+        one.add_argument("rater", metavar="RATER")
+        one.add_argument("--rating", type=int, metavar="ID", help="only this one, by its id in the table left-out")
+        one.add_argument("--reason", required=True, help="kept with the decision")
+        one.set_defaults(act=decision)
     for one in commands.choices.values():
         add_data_dir(one)
     return follow(parser, lambda arguments: arguments.act(arguments))

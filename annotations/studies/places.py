@@ -18,10 +18,12 @@ def count_places(db: Database, study: int, version: int) -> None:
     db.execute(
         """
         INSERT INTO places (version, image, taken)
-        SELECT version, image, (
-            SELECT count(DISTINCT shown.rater) FROM presentations AS shown JOIN ratings ON ratings.showing = shown.id
-            WHERE shown.study = :study AND shown.kind = 'test' AND shown.image = study_images.image
-        ) FROM study_images WHERE version = :version AND kind = 'test'
+        SELECT version, study_images.image, coalesce(rated.raters, 0) FROM study_images LEFT JOIN (
+            SELECT shown.image, count(DISTINCT shown.rater) AS raters
+            FROM presentations AS shown JOIN ratings ON ratings.showing = shown.id
+            WHERE shown.study = :study AND shown.kind = 'test' GROUP BY shown.image
+        ) AS rated ON rated.image = study_images.image
+        WHERE version = :version AND kind = 'test'
         """,
         {"study": study, "version": version},
     )

@@ -64,16 +64,17 @@ class _Shown:
 
 @dataclass(frozen=True)
 class _Turn:
-    """A rater in the latest version of a study, with all that was shown so far."""
+    """A rater in the latest version of a study, with its images of each kind, and all that was shown so far."""
 
     definition: Definition
     study: int
     version: int
     rater: int
     name: str
+    counts: dict[str, int]
     shown: list[_Shown]
 
-    def session(self, counts: dict[str, int], before: int | None = None) -> tuple[int, int, list[str]]:
+    def session(self, before: int | None = None) -> tuple[int, int, list[str]]:
         """Number of the session (from 0), places of it that were shown, and the kinds of all its places: now, or when the showing of id
         `before` came."""
         shown = [one for one in self.shown if before is None or one.id < before]
@@ -81,7 +82,7 @@ class _Turn:
         number = start = 0
         while True:
             earlier = main[:start]
-            left = {kind: max(counts.get(kind, 0) - earlier.count(kind), 0) for kind in ("test", "gold", "trap")}
+            left = {kind: max(self.counts.get(kind, 0) - earlier.count(kind), 0) for kind in ("test", "gold", "trap")}
             some = left["test"] + min(left["gold"], 2) + min(left["trap"], 1)
             length = max(1, min(self.definition.session_length, round(some / (1 - self.definition.repeats))))
             rng = generator(self.definition.seed, self.study, self.rater, number)
@@ -190,14 +191,16 @@ def _turn(db: Database, definition: Definition, rater: str) -> _Turn:
     """
     shown = [_Shown(*row[:5], bool(row[5])) for row in db.execute(sql, [number, study])]
     name = db.execute("SELECT name FROM raters WHERE name_key = ?", [name_key(rater)]).fetchone()[0]
-    return _Turn(definition, study, version_id(db, study), number, name, shown)
+    version = version_id(db, study)
+    return _Turn(definition, study, version, number, name, _counts(db, version), shown)
 
 
 def _counts(db: Database, version: int) -> dict[str, int]:
     """Images of each kind in a version."""
-    tests = db.execute("SELECT count(*) FROM places WHERE version = ?", [version]).fetchone()[0]
-    sql = "SELECT kind, count(*) FROM study_images WHERE version = ? AND kind != 'test' GROUP BY kind"
-    return {"test": tests} | dict(db.execute(sql, [version]).fetchall())
+    specials = "SELECT kind, count(*) FROM study_images WHERE version = ? AND kind != 'test' GROUP BY kind"
+    counts = dict(db.execute(specials, [version]).fetchall())
+    last = db.execute("SELECT max(position) FROM study_images WHERE version = ?", [version]).fetchone()[0]
+    return counts | {"test": last - sum(counts.values())}
 
 
 def _may_go_on(db: Database, turn: _Turn, last: _Shown) -> bool:
@@ -209,7 +212,7 @@ def _may_go_on(db: Database, turn: _Turn, last: _Shown) -> bool:
 
 def _next_image(db: Database, turn: _Turn, seen: set[str]) -> tuple[str, str] | None:
     """Image and kind. What the session's plan asks for is left to later where there is none of it now."""
-    number, place, kinds = turn.session(_counts(db, turn.version))
+    number, place, kinds = turn.session()
     if not place and (training := _special(db, turn, "training", seen)):
         return training, "training"
     rng = generator(turn.definition.seed, turn.study, turn.rater, number, place)
@@ -232,7 +235,9 @@ def _next_image(db: Database, turn: _Turn, seen: set[str]) -> tuple[str, str] | 
 
 def _special(db: Database, turn: _Turn, kind: str, seen: set[str], rng=None) -> str | None:
     """A training image in the definition's order, or a gold or trapping image at random, that the rater has not seen."""
-    sql = "SELECT image FROM study_images WHERE version = ? AND kind = ? ORDER BY position"
+    if not turn.counts.get(kind):
+        return None
+    sql = "SELECT image FROM study_images WHERE version = ? AND kind = ? AND kind != 'test' ORDER BY position"
     unseen = [row[0] for row in db.execute(sql, [turn.version, kind]) if row[0] not in seen]
     return (rng.choice(unseen) if rng else unseen[0]) if unseen else None
 
@@ -261,7 +266,7 @@ def _present(
 def _showing(db: Database, turn: _Turn, one: _Shown, key: str) -> Showing:
     sql = "SELECT explanation FROM study_images WHERE version = ? AND image = ?"
     explanation = next((row[0] for row in db.execute(sql, [turn.version, one.image])), None)
-    number, place, kinds = turn.session(_counts(db, turn.version), before=one.id)
+    number, place, kinds = turn.session(before=one.id)
     place, length = (0, 0) if one.kind == "training" else (place + 1, len(kinds))
     return Showing(key, turn.name, turn.definition.study, one.image, one.kind, number, place, length, explanation)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from annotations import database, queries
 from annotations.errors import AnnotationError
-from annotations.studies import showing
+from annotations.studies import answers, showing
 from annotations.studies.definition import Definition
 from annotations.studies.lifecycle import latest_definition, set_state, state_of, study_names
 from annotations.studies.showing import Showing, StudyRating
@@ -69,6 +69,11 @@ class Study:
         """Shows the image once more that was rated before what is on screen under `key`. See showing.undo."""
         with database.writing(self._database) as db:
             return showing.undo(db, self.name, rater, browser, key)
+
+    def decide(self, rater: str, used: bool, reason: str, *, rating: int | None = None) -> None:
+        """The owner uses, or leaves out, the ratings of a rater or one of them. See answers.decide."""
+        with database.writing(self._database) as db:
+            answers.decide(db, self.name, rater, rating, used, reason)
 
     def image_path(self, sha256: str) -> Path:
         """Where an image of the study lies (absolute)."""

@@ -1,6 +1,6 @@
 """Text in the CSV files that the commands and the page write: no spreadsheet computes it as a formula, and a reader gets it back.
 
-annotations/export.py guards its cells in the same way: the two rooms do not import each other, and a test keeps them equal.
+annotations/csv_cells.py guards its cells in the same way: the two rooms do not import each other, and a test keeps them equal.
 """
 
 import csv

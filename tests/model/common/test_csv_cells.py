@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from annotations import export
+from annotations import csv_cells
 from model.common.csv_cells import guarded, row_writer, unguarded
 from model.near_duplicates import _write
 from model.scoring.assessment import Failure
@@ -35,7 +35,7 @@ def test_a_guarded_cell_starts_no_formula_and_comes_back_as_it_was(text):
 
 @pytest.mark.parametrize("text", NAMES + FORMULAS)
 def test_both_rooms_guard_in_the_same_way(text):
-    assert export.guarded(text) == guarded(text)
+    assert csv_cells.guarded(text) == guarded(text)
 
 
 def test_numbers_stay_numbers():
