@@ -32,6 +32,11 @@ class Pieces:
         """[B]"""
         return self.variance.clamp(min=0).sqrt()
 
+    def below(self, values: torch.Tensor) -> torch.Tensor:
+        """The probability [B] of a score of at most values [B]."""
+        low, width = self.centres - self.widths / 2, self.widths.clamp(min=torch.finfo(self.widths.dtype).tiny)
+        return (self.probabilities * ((values[:, None] - low) / width).clamp(0, 1)).sum(1)
+
 
 @dataclass(frozen=True)
 class Normal:

@@ -5,7 +5,7 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -26,6 +26,7 @@ from model.common.scale import Scale
 from model.datasets.rated import RatedImage
 from model.evaluation.metrics import plcc, srcc
 from model.images.decoding import open_named
+from model.training.calibrating import calibrate
 from model.training.data import check_shares, read_training
 from model.training.images import BATCH_SIZE, Step, epoch_steps, shown_in_epoch
 from model.training.trio import Trio
@@ -43,9 +44,16 @@ SHIFTED_BY = 256  # images of a data set, by whose scores its MOS are shifted
 SHOWN_FIRST = 32  # steps whose images tell each feature's mean and std
 
 
-@torch.inference_mode()
 def predict(trio: Trio, items: Sequence[RatedImage]) -> dict[str, torch.Tensor]:
     """Scores [N] of whole images by system."""
+    return seen_by(trio, items, trio.scores)
+
+
+@torch.inference_mode()
+def seen_by(
+    trio: Trio, items: Sequence[RatedImage], look: Callable[[torch.Tensor], dict[str, torch.Tensor]]
+) -> dict[str, torch.Tensor]:
+    """What `look` makes of whole images: of pixels [B, 3, H, W] it gives rows [B, ...] by system, of which [N, ...] come back."""
     trio.eval()
     found: dict[str, torch.Tensor] = {}
     for start in tqdm(range(0, len(items), BATCH_SIZE), desc="scoring", unit="batch", file=sys.stderr, leave=False):
@@ -55,8 +63,8 @@ def predict(trio: Trio, items: Sequence[RatedImage]) -> dict[str, torch.Tensor]:
             by_shape.setdefault(pixels.shape, []).append((n, pixels))
         for members in by_shape.values():
             positions, pixels = zip(*members, strict=True)
-            for name, scores in trio.scores(torch.stack(pixels)).items():
-                found.setdefault(name, torch.empty(len(items)))[list(positions)] = scores.cpu()
+            for name, rows in look(torch.stack(pixels)).items():
+                found.setdefault(name, torch.empty(len(items), *rows.shape[1:]))[list(positions)] = rows.cpu()
     trio.train()
     return found
 
@@ -141,7 +149,11 @@ class TrainingRun:
             self.step, self.log, self.shifts = state["step"], state["log"], state["shifts"]
         else:
             self.begin()
-        self.items = [replace(item, mos=item.mos + self.shifts.get(item.dataset, 0.0)) for item in self.items]
+        self.items = self.shifted(self.items)
+
+    def shifted(self, items: Sequence[RatedImage]) -> list[RatedImage]:
+        """The images with the MOS that are taught of them."""
+        return [replace(item, mos=item.mos + self.shifts.get(item.dataset, 0.0)) for item in items]
 
     def begin(self) -> None:
         """Show new systems the first steps' images: by these they take their features. Those of an earlier training know theirs."""
@@ -233,6 +245,8 @@ def train(
             training.train_epoch(progress)
             training.validate(validation)
     trio = best_of(out)
+    logits = seen_by(trio, validation, trio.token_logits)["nano"]
+    calibrate(trio.backbones["nano"], logits, torch.tensor([item.mos for item in training.shifted(validation)]))
     for name in trio.nanos:
         if (out / name).exists():  # of a training that was carried on
             shutil.rmtree(out / name)

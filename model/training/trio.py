@@ -155,6 +155,15 @@ class Trio(nn.Module):
         }
         return {**by_nano, "plain": self.plain(features)}
 
+    @torch.inference_mode()
+    def token_logits(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Of images [B, 3, H, W], by nano: the logits [B, K] of its tokens, worst to best."""
+        features = self.features(pixels)
+        return {
+            name: nano.ask_tokens(nano.model.connector(features))[1][:, nano.readout.token_ids]
+            for name, nano in self.backbones.items()
+        }
+
     def save(self, name: str, folder: Path) -> None:
         """One of the two nanos as a model of its own, in float16: half the size; scores of the eleven images in tests/images moved by
         at most .016."""
