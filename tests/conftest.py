@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+from collections import Counter
 
 import pytest
 
@@ -12,11 +13,22 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = (
+        False  # pytest-xdist would begin with the groups of the most tests, not the longest
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Among several processes (make test) a file's tests stay together, and all that share the browser's server: each is set up once."""
+    """Among several processes (make test) a file's tests stay together, and all that share the browser's server: each is set up once.
+    The longest groups begin, so that no process is left with one at the end."""
+    weights: Counter[str] = Counter()
     for item in items:
-        browser = "server" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("server" if browser else item.nodeid.partition("::")[0]))
+        group = "server" if "server" in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+        weights[group] += 10 * ("browser" in item.keywords) + ("slow" in item.keywords)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: -weights[item.get_closest_marker("xdist_group").args[0]])
 
 
 def pytest_collection_finish() -> None:

@@ -22,7 +22,7 @@ FORKS.set_forkserver_preload(["tests.libraries"])
 
 
 def python_m(module: str, *arguments: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
-    """What `python -m module arguments` in the folder `cwd` says and ends with, with nobody to answer it."""
+    """What `python -m module arguments`, or `python FILE.py arguments`, in the folder `cwd` says and ends with; nobody answers it."""
     command = [module, *map(str, arguments)]
     with TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")

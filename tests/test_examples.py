@@ -1,19 +1,18 @@
 """The programs in examples/ run as their first line says."""
 
 import csv
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.programs import ROOT, python_m
+
+pytestmark = pytest.mark.slow
+
 IMAGES = sorted((ROOT / "tests" / "images").glob("*.jpg"))
 
 
 def run(name: str, *arguments) -> str:
-    command = [sys.executable, "-m", f"examples.{name}", *map(str, arguments)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    ended = python_m(f"examples.{name}", *arguments)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 

@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.programs import python_m
+
+pytestmark = pytest.mark.slow
 
 PROGRAM = """
 import os, sys

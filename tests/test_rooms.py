@@ -115,6 +115,7 @@ print(round(found.score, 2), found.scale)
 """
 
 
+@pytest.mark.slow
 def test_the_public_face_imports_nothing_heavy_until_it_is_used():
     ended = subprocess.run([sys.executable, "-c", FACE], cwd=ROOT, capture_output=True, text=True, env=dict(os.environ))
     assert ended.returncode == 0, ended.stderr

@@ -38,6 +38,7 @@ def test_a_fresh_database_is_wal_and_sound_and_opening_again_changes_nothing(sto
     assert query(data_dir, "SELECT name FROM studies") == [("default",)]
 
 
+@pytest.mark.slow
 def test_processes_that_open_a_fresh_folder_at_once_all_succeed(start_python, data_dir):
     processes = [start_python(RATE, f"rater {number}", "0", "1") for number in range(3)]
     for process in processes:
@@ -46,6 +47,7 @@ def test_processes_that_open_a_fresh_folder_at_once_all_succeed(start_python, da
     assert open_annotations(data_dir).counts().ratings == 3
 
 
+@pytest.mark.slow
 def test_two_processes_write_at_once_and_nothing_is_lost(start_python, data_dir):
     processes = [start_python(RATE, "Ann", "0", "25"), start_python(RATE, "Bob", "0", "25")]
     for process in processes:

@@ -1,10 +1,8 @@
 """The bench: what it counts is right, both ways give one score, and the command reports all it promises. Nothing is timed."""
 
 import json
-import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 import torch
@@ -22,9 +20,9 @@ from model.bench.random_models import PublishedIds, random_nano, random_owl, ran
 from model.common.errors import ModelLoadError
 from model.scoring.scorer import Scorer
 from tests.model.owl_fixtures import FIXTURES, facts
+from tests.programs import ROOT, python_m
 
 CPU = torch.device("cpu")
-ROOT = Path(__file__).parent.parent.parent
 TINY_OWL = bench_models.OWL_7B | {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -138,7 +136,7 @@ def test_full_shape_has_as_many_numbers_as_the_published_model():
 
 @pytest.mark.slow
 def test_the_operations_in_the_docs_are_those_that_are_counted():
-    counted = subprocess.run([sys.executable, ROOT / "tests/load/operations.py"], capture_output=True, text=True)
+    counted = python_m("tests/load/operations.py")
     assert counted.returncode == 0, counted.stderr
     assert counted.stdout in (ROOT / "docs/performance.md").read_text(encoding="utf-8")
 
@@ -155,6 +153,7 @@ def run(monkeypatch, capsys, *arguments):
     return status, capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_command_prints_one_json_object(monkeypatch, capsys):
     monkeypatch.setattr(bench_measures, "SECONDS", 0.0)
     monkeypatch.setattr(bench_report, "FILE_SECONDS", 0.0)

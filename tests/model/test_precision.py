@@ -15,6 +15,7 @@ def lines(monkeypatch, capsys, *arguments) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+@pytest.mark.slow
 def test_each_dtype_says_how_far_its_scores_are_from_float32(monkeypatch, capsys):
     monkeypatch.setattr(precision, "DTYPES", ("float32", "bfloat16"))
     model, paths = str(QALIGN / "checkpoint_bin"), image_files(QALIGN)
@@ -25,6 +26,7 @@ def test_each_dtype_says_how_far_its_scores_are_from_float32(monkeypatch, capsys
     assert max(differences) > 0 and half["largest_difference"] == pytest.approx(max(differences), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_what_a_model_cannot_do_is_said_and_a_missing_image_ends_it(monkeypatch, capsys):
     monkeypatch.setattr(precision, "DTYPES", ("float32", "8bit"))
     last = lines(monkeypatch, capsys, *image_files(QALIGN))[1]

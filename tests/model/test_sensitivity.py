@@ -39,6 +39,7 @@ def told(*arguments):
     return python_m("model.sensitivity", *arguments)
 
 
+@pytest.mark.slow
 def test_nano_notices_blur_and_sees_the_undamaged_image_alike_in_each_kind(tmp_path):
     image = Path(__file__).parents[1] / "images" / "forest_pristine.jpg"
     Image.open(image).resize((256, 192)).save(tmp_path / "forest.png")
@@ -49,6 +50,7 @@ def test_nano_notices_blur_and_sees_the_undamaged_image_alike_in_each_kind(tmp_p
     assert scores["gaussian_blur"][-1] < scores["gaussian_blur"][0] - 0.5
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_is_named(tmp_path):
     missing = told(tmp_path / "absent.png")
     assert missing.returncode == 2 and "absent.png: no such file" in missing.stderr

@@ -50,6 +50,7 @@ def load(made, adapter):
     return load_scorer(f"{made / 'score_token'}+{adapter}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["score_token", "level"])
 def test_plain_peft_loads_the_adapter_and_gives_the_same_scores(made, kind):
     paths = sorted((made / "images").iterdir())

@@ -3,8 +3,6 @@ what the originals gave."""
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from model.scoring.scorer import load_scorer
 from tests.model.owl_fixtures import OURS, QALIGN, QSCORER, assert_near, facts, images, tensors
 from tests.model.owl_other_shapes import SHAPES, write_set
 from tests.model.owl_reference import losses, regressed, whole
+from tests.programs import python_m
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,6 +47,7 @@ def score(spec: str, kind: Path, **how) -> list[float]:
     return [assessment.score for assessment in load_scorer(spec, **how).assess(images(kind))]
 
 
+@pytest.mark.slow
 def test_every_layout_of_another_shape_scores_as_the_reference(another):
     qscorer, qalign = another / "qscorer_tiny", another / "qalign_tiny"
     expected = json.loads((qscorer / "outputs.json").read_text())["per_prompt"]["scorer_newline"]
@@ -73,12 +73,7 @@ def test_every_layout_of_another_shape_scores_as_the_reference(another):
 @pytest.mark.parametrize("another", ["wide"], indirect=True)
 def test_the_tests_of_the_originals_run_on_another_set(another):
     files = [f"tests/model/backbones/test_mplug_owl2{part}.py" for part in ("", "_processor", "_training")]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", "original"],
-        env=os.environ | {"MPLUG_OWL2_FIXTURES": str(another)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    command = ("pytest", "-q", "-p", "no:cacheprovider", *files, "-k", "original")
+    done = python_m(*command, MPLUG_OWL2_FIXTURES=str(another))
     assert done.returncode == 0, done.stdout[-4000:]
     assert not (another / "real_tokenizer_facts.json").exists() and (OURS / "real_tokenizer_facts.json").exists()

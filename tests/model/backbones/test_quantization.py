@@ -70,6 +70,7 @@ print(bitsandbytes.functional.has_avx512bf16())
 """
 
 
+@pytest.mark.slow
 def test_advice_of_bitsandbytes_does_not_reach_the_user():
     """Made to believe in a processor with AVX512-BF16, it misses the package `kernels` when it is imported, by PEFT for one."""
     done = subprocess.run([sys.executable, "-c", FORCED], cwd=ROOT, capture_output=True, text=True)

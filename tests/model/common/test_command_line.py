@@ -16,8 +16,8 @@ from model.common.command_line import printable, run
 from model.common.errors import DataError
 from model.scoring.assessment import Failure
 from model.scoring.output import print_csv, print_json, print_table
+from tests.programs import ROOT, python_m
 
-ROOT = Path(__file__).parents[3]
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
 
@@ -37,8 +37,9 @@ def commands() -> list[str]:
 
 # One process for all, since importing torch takes seconds: each is run as `python -m` does it, its exit status and messages are printed.
 RUN_ALL = """
-import io, json, runpy, sys
-names = sys.argv[1:]
+import io, json, runpy, sys, warnings
+warnings.simplefilter("ignore")
+names, printed = sys.argv[1:], sys.stdout
 for option, out in [("--help", "/dev/null"), ("--no-such-option", "/dev/null"), ("--help", "/dev/full")]:
     for name in names:
         sys.argv = [name, option]
@@ -50,15 +51,15 @@ for option, out in [("--help", "/dev/null"), ("--no-such-option", "/dev/null"), 
         except SystemExit as ended:
             status = ended.code
         sys.stderr.flush()
-        print(json.dumps([name, option, out, status, messages.getvalue().decode()]), file=sys.__stdout__)
+        print(json.dumps([name, option, out, status, messages.getvalue().decode()]), file=printed)
 """
 
 
 @pytest.mark.slow
 @needs_full
-def test_every_command_explains_itself_refuses_and_meets_a_full_disk_alike():
-    command = [sys.executable, "-W", "ignore", "-c", RUN_ALL, *commands()]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+def test_every_command_explains_itself_refuses_and_meets_a_full_disk_alike(tmp_path):
+    (tmp_path / "all.py").write_text(RUN_ALL)
+    done = python_m(str(tmp_path / "all.py"), *commands())
     assert done.returncode == 0, done.stderr
     ended = [json.loads(line) for line in done.stdout.splitlines()]
     assert {name for name, *_ in ended} == set(commands()) and len(ended) == 3 * len(commands())

@@ -14,7 +14,7 @@ from model.common.threads import WAITING, cpu_quota, set_up
 ROOT = Path(__file__).parents[3]
 PATHS = {
     "a command": "import runpy; runpy.run_module('model.score', run_name='not main')['score']; import model.scoring.scorer",
-    "the page": "import app.page, torch",
+    "the page": "from app.environment import importing_gradio\nwith importing_gradio(): import app.page\nimport torch",
 }
 
 
@@ -32,11 +32,13 @@ def waiting_policy(program: str, **environment: str) -> str:
     return re.search(r"OMP_WAIT_POLICY\s*=\s*'(\w+)'", done.stdout + done.stderr)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 def test_threads_wait_passively_on_every_path_to_torch(path):
     assert waiting_policy(PATHS[path]) == "PASSIVE"
 
 
+@pytest.mark.slow
 def test_what_the_user_has_set_stays(monkeypatch):
     assert waiting_policy("from model.scoring.scorer import load_scorer", OMP_WAIT_POLICY="active") == "ACTIVE"
     for name in WAITING:

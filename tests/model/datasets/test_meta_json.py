@@ -158,6 +158,7 @@ def test_what_cannot_be_written_is_said(tmp_path):
         write_meta(tmp_path / "meta.json", images, tmp_path / "other", "q-align")
 
 
+@pytest.mark.slow
 def test_the_command_says_what_a_set_holds_and_writes_it_for_another_program(tmp_path):
     def told(*arguments):
         return python_m("model.datasets", *arguments)

@@ -32,6 +32,8 @@ from tests.model.owl_fixtures import BASE, QALIGN, QSCORER
 from tests.model.tiny import gallery, rate
 from tests.model.tiny_vlms import write_vlm
 
+pytestmark = pytest.mark.slow
+
 QUICK = Options(rank=4, learning_rate=3e-3, epochs=6, min_steps=1)
 BRIEF = Options(rank=4, learning_rate=3e-3, epochs=1, min_steps=1)
 CPU = torch.device("cpu")

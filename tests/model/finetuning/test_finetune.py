@@ -55,6 +55,7 @@ def refused(ran, *words):
     )
 
 
+@pytest.mark.slow
 def test_ten_ratings_become_an_adapter_that_the_scorer_uses(command, data, base):
     rate_gallery(data, 10)
     status, out, err = command()
@@ -70,6 +71,7 @@ def test_ten_ratings_become_an_adapter_that_the_scorer_uses(command, data, base)
     assert load_scorer(f"{base}+taste", adapters=data / "adapters").assess([sample_image()])[0].model == f"{base}+taste"
 
 
+@pytest.mark.slow
 def test_ten_strong_opinions_move_nano_toward_them(command, data):
     annotations = open_annotations(data)
     images = [sample_image(96, 64).point(lambda value, gain=0.4 + n / 20: round(value * gain)) for n in range(10)]
@@ -85,6 +87,7 @@ def test_ten_strong_opinions_move_nano_toward_them(command, data):
         assert (new.score - old.score) * (-1 if old.score > 3 else 1) > 0.5
 
 
+@pytest.mark.slow
 def test_only_blind_ratings_count_unless_the_others_are_asked_for(command, data):
     rate_gallery(data, 10, shown=SHOWN)
     assert refused(command(), "0 images rated blind", "--include-revealed")
@@ -100,6 +103,7 @@ def test_too_few_ratings_are_one_sentence_with_the_number_needed(command, data, 
     assert not (data / "adapters").exists()
 
 
+@pytest.mark.slow
 def test_an_adapter_is_continued_by_naming_it(command, data, base):
     rate_gallery(data, 12)
     assert command(out="first")[0] == 0
@@ -107,6 +111,7 @@ def test_an_adapter_is_continued_by_naming_it(command, data, base):
     assert status == 0 and read_card(data / "adapters" / "second").parent["name"] == "first"
 
 
+@pytest.mark.slow
 def test_a_lost_image_is_named_and_the_rest_is_trained_on(command, data):
     rate_gallery(data, 11)
     lost = next(path for path in (data / "images").rglob("*.png"))
@@ -115,6 +120,7 @@ def test_a_lost_image_is_named_and_the_rest_is_trained_on(command, data):
     assert status == 1 and out.startswith("10 ratings of 10 images") and f"left out: {lost.name}: " in err
 
 
+@pytest.mark.slow
 def test_a_name_that_is_taken_or_no_name_is_refused_before_any_work(command, data):
     rate_gallery(data, 10)
     assert command()[0] == 0

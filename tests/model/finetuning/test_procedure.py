@@ -46,6 +46,7 @@ def test_an_untrained_adapter_scores_as_the_base(bases, kind):
     assert predict(backbone, images, "").tolist() == pytest.approx(scores.tolist(), abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["score_token", "level"])
 def test_attention_score_token_rows_and_regressor_move_and_nothing_else(bases, rated, tmp_path, kind):
     fine_tune(rated, str(bases[kind]), tmp_path / "new", QUICK)
@@ -65,6 +66,7 @@ def test_attention_score_token_rows_and_regressor_move_and_nothing_else(bases, r
         assert changed and set(changed) <= rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["score_token", "level"])
 def test_scores_move_toward_the_ratings(bases, rated, tmp_path, kind):
     low = [replace(record, mos=1.0 + record.mos / 5) for record in rated]
@@ -73,6 +75,7 @@ def test_scores_move_toward_the_ratings(bases, rated, tmp_path, kind):
     assert card.after["rmse"] < 0.7 * card.before["rmse"]
 
 
+@pytest.mark.slow
 def test_the_cards_figures_are_those_of_the_scorer_on_the_held_out_images(bases, rated, tmp_path):
     card = fine_tune(rated, str(bases["score_token"]), tmp_path / "new", QUICK)
     held_out = [r for r in rated if lora.hashlib.sha256(r.image.read_bytes()).hexdigest() not in card.trained_on]
@@ -85,6 +88,7 @@ def test_the_cards_figures_are_those_of_the_scorer_on_the_held_out_images(bases,
         )
 
 
+@pytest.mark.slow
 def test_the_same_ratings_and_seed_give_the_same_tensors_and_another_seed_others(bases, rated, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         fine_tune(rated, str(bases["score_token"]), tmp_path / name, replace(QUICK, epochs=2, min_steps=1), seed=seed)
@@ -92,6 +96,7 @@ def test_the_same_ratings_and_seed_give_the_same_tensors_and_another_seed_others
     assert all(torch.equal(a[key], b[key]) for key in a) and any(not torch.equal(a[key], c[key]) for key in a)
 
 
+@pytest.mark.slow
 def test_continuing_an_adapter_starts_where_it_ended_and_fits_on_the_bare_base(bases, rated, tmp_path):
     base = str(bases["score_token"])
     first = fine_tune(rated, base, tmp_path / "first", QUICK)
@@ -102,6 +107,7 @@ def test_continuing_an_adapter_starts_where_it_ended_and_fits_on_the_bare_base(b
     assert load_scorer(f"{base}+second", adapters=tmp_path).revision != second.parent["revision"]
 
 
+@pytest.mark.slow
 def test_images_that_a_parent_was_trained_on_are_not_held_out_and_too_few_others_give_no_figures(
     bases, rated, tmp_path
 ):
@@ -113,12 +119,14 @@ def test_images_that_a_parent_was_trained_on_are_not_held_out_and_too_few_others
     assert "—" in (tmp_path / "second" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_ratings_are_put_onto_the_scale_of_the_model(rated, tmp_path):
     base = tiny_base(tmp_path / "base", scale=Scale(0.0, 1.0))
     card = fine_tune(rated, str(base), tmp_path / "new", QUICK)
     assert card.scale == (0.0, 1.0) and card.after_trained["rmse"] < 0.5
 
 
+@pytest.mark.slow
 def test_images_that_cannot_be_read_are_left_out_by_name_and_the_rest_is_trained_on(bases, rated, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
@@ -135,6 +143,7 @@ def test_an_adapter_is_never_written_over(bases, rated, tmp_path):
         fine_tune(rated, str(bases["score_token"]), tmp_path / "taken", QUICK)
 
 
+@pytest.mark.slow
 def test_a_parent_made_for_another_base_is_refused(bases, rated, tmp_path):
     fine_tune(rated, str(bases["score_token"]), tmp_path / "first", replace(QUICK, epochs=1, min_steps=1))
     with pytest.raises(ModelLoadError, match="'first' was made for score_token of revision"):

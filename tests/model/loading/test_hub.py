@@ -96,6 +96,7 @@ def test_weights_come_as_bin_where_there_are_no_others(repository, tmp_path):
     assert "pytorch_model.bin" in names(folder)
 
 
+@pytest.mark.slow
 def test_an_interrupted_download_is_named_and_gone_on_with(repository, tmp_path):
     with small_hub({"owner/model": repository}, broken="model.safetensors") as (endpoint, _):
         said = download("owner/model", tmp_path / "cache", endpoint, HF_HUB_DOWNLOAD_TIMEOUT="1")
@@ -112,6 +113,7 @@ def test_an_interrupted_download_is_named_and_gone_on_with(repository, tmp_path)
     assert Path(folder, "model.safetensors").read_bytes() == b"weights" * 1000
 
 
+@pytest.mark.slow
 def test_a_download_tells_its_bytes_ends_when_it_is_told_to_and_does_not_fetch_twice_what_arrived(repository, tmp_path):
     (repository / "model-00001-of-00002.safetensors").write_bytes(b"first" * 2**20)
     (repository / "model-00002-of-00002.safetensors").write_bytes(b"second" * 2**20)

@@ -60,6 +60,7 @@ def features(data, out):
     return FrozenFeatures(out, biq2021.all_images(data))
 
 
+@pytest.mark.slow
 def test_features_are_what_the_encoder_sees(features, data):
     path = biq2021.all_images(data)[7]
     maps = frozen_encoder()(look(open_image(path))[None])
@@ -112,6 +113,7 @@ def test_a_run_repeats_itself_and_another_seed_differs(data, features):
     assert first != perform(replace(run, seed=1), setup, features, CPU)["tests"]
 
 
+@pytest.mark.slow
 def test_a_run_learns_from_the_frozen_encoder_alone(data, features):
     run, setup = Run("regressor-alone", "whole", 30, 0), read_setup(data, "whole")
     learner = reproduction_runs.train(run, setup.train, features, CPU)
@@ -122,6 +124,7 @@ def test_a_run_learns_from_the_frozen_encoder_alone(data, features):
     assert learner.residual_std == pytest.approx(np.sqrt(np.mean(residuals**2)), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_an_interrupted_table_resumes_and_reports_each_row(data, out, tmp_path, monkeypatch):
     performed = []
 

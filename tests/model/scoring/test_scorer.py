@@ -103,6 +103,7 @@ def test_json_is_one_object_a_line_with_the_keys_of_the_contract():
     assert [line["image"] for line in lines] == [str(path) for path in IMAGES[:2]]
 
 
+@pytest.mark.slow
 def test_an_unreadable_image_gives_its_error_and_the_rest_are_scored(command, tmp_path):
     zoo = write_zoo(tmp_path)
     status, out, err = command(tmp_path, tmp_path / "absent.jpg", "--format", "json")
@@ -151,6 +152,7 @@ def test_assess_files_goes_on_after_a_failure_and_keeps_the_order(scorer, tmp_pa
     assert results[1].error == "empty file"
 
 
+@pytest.mark.slow
 def test_files_that_are_decoded_ahead_keep_their_order_their_errors_and_their_scores(scorer, tmp_path):
     (tmp_path / "empty.jpg").touch()
     wide = tmp_path / "wide.png"
@@ -283,6 +285,7 @@ def test_a_broken_file_is_named(copy_of_nano, name, content, words):
         load_scorer(str(copy_of_nano))
 
 
+@pytest.mark.slow
 def test_code_in_a_model_folder_is_never_run(copy_of_nano):
     settings = json.loads((copy_of_nano / "config.json").read_text())
     settings["auto_map"] = {"AutoConfig": "evil.Config", "AutoModel": "evil.Model", "AutoTokenizer": ["evil.T", None]}

@@ -232,6 +232,7 @@ def test_a_start_of_two_trainings_is_refused(tmp_path):
         trio.Trio(tmp_path / "mixed")
 
 
+@pytest.mark.slow
 def test_a_step_of_several_data_sets_is_learnt_from_and_pairs_stay_within_one(data, mine, tmp_path):
     items = read_training([data, mine], Scale(0, 100))[0]
     mixed = [*items[: BATCH_SIZE // 2], *items[-BATCH_SIZE // 2 :]]
@@ -375,6 +376,7 @@ def trained(folder, items, without, seed):
     return folder
 
 
+@pytest.mark.slow
 def test_a_soup_is_the_mean_of_trainings_and_leaves_out_what_all_did(data, tmp_path):
     items = biq2021.train_and_validation(data)[0]
     one = trained(tmp_path / "one", items, ["ss01"], seed=0)
