@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from annotations import database
-from annotations.command import run
+from annotations.command_line import follow
 from annotations.errors import AnnotationError
 from annotations.store import open_annotations
 
@@ -65,15 +65,14 @@ def main() -> int:
     parser.add_argument("data", type=Path, metavar="DATA", help="the app's data folder")
     parser.add_argument("out", type=Path, metavar="OUT.zip", help="the file to write; an earlier one is replaced")
 
-    def program() -> None:
-        given = parser.parse_args()
+    def act(given: argparse.Namespace) -> None:
         back_up(given.data, given.out)
         counts = open_annotations(given.data).counts()
         print(
             f"{given.out}: {counts.ratings} ratings of {counts.images} images, {given.out.stat().st_size / 1e6:.1f} MB"
         )
 
-    return run(program)
+    return follow(parser, act)
 
 
 if __name__ == "__main__":

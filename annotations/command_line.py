@@ -35,6 +35,9 @@ def follow(parser: argparse.ArgumentParser, act: Callable[[argparse.Namespace], 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again at exit
         if isinstance(error, BrokenPipeError):
             return 128 + 13  # as of a program that SIGPIPE ends
-        print(f"error: the output cannot be written ({error.strerror}): free some space or use --out.", file=sys.stderr)
+        print(
+            f"error: the output cannot be written ({error.strerror}): free some space, or write elsewhere.",
+            file=sys.stderr,
+        )
         return 2
     return 0

@@ -3,7 +3,10 @@
 import argparse
 import csv
 import io
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from annotations.collect import MosRecord, collect_mos
@@ -48,9 +51,23 @@ def export(data_dir: Path, include_revealed: bool, out: Path | None) -> None:
         sys.stdout.write(text)
         return
     try:
-        out.write_text(text, encoding="utf-8")
+        _write(text, out)
     except OSError as error:
         raise AnnotationError(f"{out} cannot be written ({error.strerror}): choose another --out.") from error
+
+
+def _write(text: str, out: Path) -> None:
+    """The whole text or, where the disk is full, nothing: an earlier file stays. Devices and pipes are written to as they are."""
+    if out.exists() and not out.is_file():
+        out.write_text(text, encoding="utf-8")
+        return
+    place = out.resolve()  # a link stays a link
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=place.parent) as beside:
+        whole = Path(beside, place.name)
+        whole.write_text(text, encoding="utf-8")
+        if place.exists():
+            shutil.copymode(place, whole)
+        os.replace(whole, place)
 
 
 def main() -> int:

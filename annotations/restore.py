@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from annotations import database
-from annotations.command import run
+from annotations.command_line import follow
 from annotations.errors import AnnotationError
 from annotations.images import image_sha256
 from annotations.store import open_annotations
@@ -86,13 +86,12 @@ def main() -> int:
     parser.add_argument("backup", type=Path, metavar="OUT.zip", help="a file that python -m annotations.backup wrote")
     parser.add_argument("data", type=Path, metavar="DATA", help="the new data folder: missing or empty")
 
-    def program() -> None:
-        given = parser.parse_args()
+    def act(given: argparse.Namespace) -> None:
         restore(given.backup, given.data)
         counts = open_annotations(given.data).counts()
         print(f"{given.data}: {counts.ratings} ratings of {counts.images} images are back")
 
-    return run(program)
+    return follow(parser, act)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.option.loadscopereorder = (
-        False  # pytest-xdist would begin with the groups of the most tests, not the longest
-    )
+    # pytest-xdist would begin with the groups of the most tests, not the longest.
+    config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,13 +1,16 @@
 """Which files of a folder are images."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from model.common.command_line import printable
 from model.common.errors import DataError, reason_of
-from model.images.formats import SUFFIXES, UNSUPPORTED_SUFFIXES, unsupported
+from model.images.formats import CAMERA_RAW, SUFFIXES, UNSUPPORTED_SUFFIXES, unsupported
 
+log = logging.getLogger(__name__)
 NOTHING = "no images in this folder"
 # Folders that systems keep for themselves, in lower case: thumbnails, deleted files and metadata, none of which is anybody's image.
 SYSTEM_FOLDERS = frozenset(
@@ -29,7 +32,8 @@ def find_images(
     follow in sorted order; hidden files and folders and those in SYSTEM_FOLDERS are left out, links to folders are not followed.
     The order of paths is kept. problems lists (path, sentence) for each path that is missing, cannot be read or holds no image,
     and one for each format of images that had to be left out of a folder, so that a caller reports these and goes on with the
-    rest. Raises nothing.
+    rest. Of a photograph that a camera kept twice, as IMG_1.JPG and IMG_1.CR2, the JPEG stands for both: the log counts these.
+    Raises nothing.
     """
     files: list[Path] = []
     problems: list[tuple[Path, str]] = []
@@ -60,6 +64,7 @@ def _walk(folder: Path, suffixes: frozenset[str]) -> tuple[list[Path], list[tupl
     found: list[Path] = []
     problems: list[tuple[Path, str]] = []
     left_out: Counter[str] = Counter()
+    pairs = 0
     unsupported_suffixes = (
         UNSUPPORTED_SUFFIXES if suffixes == SUFFIXES else {}
     )  # whoever looks for videos misses no images
@@ -69,14 +74,19 @@ def _walk(folder: Path, suffixes: frozenset[str]) -> tuple[list[Path], list[tupl
 
     for parent, folders, names in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if not name.startswith(".") and name.lower() not in SYSTEM_FOLDERS]
-        for name in names:
-            suffix = Path(name).suffix.lower()
-            if name.startswith("."):
-                continue
-            if suffix in suffixes:
-                found.append(Path(parent, name))
-            elif suffix in unsupported_suffixes:
-                left_out[unsupported_suffixes[suffix]] += 1
+        shown = [Path(name) for name in names if not name.startswith(".")]
+        images = [path for path in shown if path.suffix.lower() in suffixes]
+        found += [Path(parent, path) for path in images]
+        stems = {path.stem.lower() for path in images}
+        for path in shown:
+            format = unsupported_suffixes.get(path.suffix.lower())
+            if format == CAMERA_RAW and path.stem.lower() in stems:
+                pairs += 1
+            elif format:
+                left_out[format] += 1
+    if pairs:
+        said = "1 camera raw file lies" if pairs == 1 else f"{pairs} camera raw files lie"
+        log.warning("%s: %s beside an image of the same name, which stands for both", printable(str(folder)), said)
     for name, count in sorted(left_out.items()):
         problems.append((folder, f"{count} file{'s' if count > 1 else ''} left out: {unsupported(name)}"))
     return sorted(found), sorted(problems)

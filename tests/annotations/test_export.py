@@ -2,12 +2,14 @@
 
 import csv
 import os
+import resource
 import subprocess
 import sys
 
 import pytest
 
-from annotations import collect_mos, open_annotations
+from annotations import AnnotationError, collect_mos, open_annotations
+from annotations.export import export, to_csv
 from tests.annotations.conftest import ROOT
 from tests.patience import PATIENCE
 
@@ -66,6 +68,35 @@ def test_an_out_file_that_cannot_be_written_is_one_sentence(rated, data_dir, tmp
     done = run_export("--data-dir", data_dir, "--out", tmp_path / "missing" / "labels.csv")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "cannot be written" in done.stderr
+
+
+def test_a_disk_that_fills_up_leaves_the_earlier_file_and_nothing_else(rated, data_dir, tmp_path, monkeypatch):
+    out, link = tmp_path / "out" / "labels.csv", tmp_path / "link.csv"
+    out.parent.mkdir()
+    out.write_text("earlier")
+    out.chmod(0o640)
+    link.symlink_to(out)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def on_full_disk(*arguments) -> str:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, limit[1]))  # no file may grow further
+        return to_csv(*arguments)
+
+    try:
+        with monkeypatch.context() as patch, pytest.raises(AnnotationError, match=r"link.csv cannot be written \(.+\)"):
+            patch.setattr("annotations.export.to_csv", on_full_disk)
+            export(data_dir, False, link)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert out.read_text() == "earlier" and os.listdir(out.parent) == ["labels.csv"]
+    export(data_dir, False, link)
+    assert link.is_symlink() and out.read_text().startswith("image,mos,std,n,name\n")
+    assert out.stat().st_mode & 0o777 == 0o640 and os.listdir(out.parent) == ["labels.csv"]
+
+
+def test_devices_are_written_to_as_they_are(rated, data_dir):
+    done = run_export("--data-dir", data_dir, "--out", "/dev/stdout")
+    assert (done.returncode, done.stderr) == (0, "") and len(done.stdout.splitlines()) == 3
 
 
 def test_records_for_fine_tuning_name_files_that_are_there(rated, data_dir, monkeypatch):

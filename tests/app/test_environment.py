@@ -85,22 +85,25 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def wait_until_open(process: subprocess.Popen, log: Path, address: str) -> httpx.Client:
+@contextmanager
+def visited(process: subprocess.Popen, log: Path, address: str) -> Iterator[httpx.Client]:
     """A client of the page that has opened there."""
-    client = httpx.Client(base_url=address, trust_env=False, timeout=PATIENCE)
     deadline = time.monotonic() + PATIENCE
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            client.get("/config").raise_for_status()
-            return client
-        except httpx.TransportError:
-            time.sleep(0.2)
+    with httpx.Client(base_url=address, trust_env=False, timeout=PATIENCE) as client:
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                client.get("/config").raise_for_status()
+            except httpx.TransportError:
+                time.sleep(0.2)
+            else:
+                yield client
+                return
     pytest.fail(f"The page did not open:\n{log.read_text()}")
 
 
 def upload(client: httpx.Client) -> dict:
     """An image on the server, as calls name it."""
-    (path,) = client.post("/gradio_api/upload", files={"files": EXAMPLE.open("rb")}).json()
+    (path,) = client.post("/gradio_api/upload", files={"files": (EXAMPLE.name, EXAMPLE.read_bytes())}).json()
     return {"path": path, "meta": {"_type": "gradio.FileData"}}
 
 
@@ -116,8 +119,8 @@ def test_odd_surroundings_do_not_keep_the_page_from_opening(tmp_path, host):
     with started(
         tmp_path, "--host", host, "--port", str(port), wrapped="ulimit -n 64; exec <&-; exec", **environment
     ) as (process, log):
-        client = wait_until_open(process, log, f"http://{host}:{port}")
-        assert client.post("/gradio_api/run/score", json={"data": [upload(client)]}).json()["data"][0]["score"] > 3
+        with visited(process, log, f"http://{host}:{port}") as client:
+            assert client.post("/gradio_api/run/score", json={"data": [upload(client)]}).json()["data"][0]["score"] > 3
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
         said = log.read_text()
@@ -130,7 +133,8 @@ def test_odd_surroundings_do_not_keep_the_page_from_opening(tmp_path, host):
 def test_closed_and_full_streams_do_not_keep_the_page_from_opening(tmp_path, streams):
     port = free_port()
     with started(tmp_path, "--port", str(port), wrapped=streams) as (process, log):
-        wait_until_open(process, log, f"http://127.0.0.1:{port}")
+        with visited(process, log, f"http://127.0.0.1:{port}"):
+            pass
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
 
@@ -156,8 +160,8 @@ def test_temporary_files_lie_in_one_folder_and_do_not_outlive_the_day(tmp_path):
     """An upload that was cut short too, and after a kill that leaves no time to clean up."""
     port = free_port()
     with started(tmp_path, "--port", str(port)) as (process, log):
-        client = wait_until_open(process, log, f"http://127.0.0.1:{port}")
-        upload(client)
+        with visited(process, log, f"http://127.0.0.1:{port}") as client:
+            upload(client)
         with socket.create_connection(("127.0.0.1", port)) as cut_short:
             head = "POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n"
             part = 'Content-Disposition: form-data; name="files"; filename="a.jpg"'

@@ -196,8 +196,8 @@ def test_an_adapter_that_cannot_be_used_leaves_the_one_in_use(page, server):
 
 
 def test_a_program_gets_the_assessment_of_the_command(server):
-    client = Client(server.url, verbose=False)
-    answer = client.predict(handle_file(str(LAKE)), api_name="/score")
+    with closing(Client(server.url, verbose=False)) as client:
+        answer = client.predict(handle_file(str(LAKE)), api_name="/score")
     assert set(answer) == {field.name for field in fields(Assessment)}
     assert answer["image"] == LAKE.name and sum(answer["probabilities"]) == pytest.approx(1)
     assert list(client.view_api(return_format="dict")["named_endpoints"])[:1] == ["/score"]

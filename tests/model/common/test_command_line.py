@@ -52,6 +52,7 @@ for option, out in [("--help", "/dev/null"), ("--no-such-option", "/dev/null"), 
             status = ended.code
         sys.stderr.flush()
         print(json.dumps([name, option, out, status, messages.getvalue().decode()]), file=printed)
+sys.stdout = printed
 """
 
 

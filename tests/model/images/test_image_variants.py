@@ -15,7 +15,8 @@ from model.images.decoding import open_image
 
 SENT = Path(__file__).parents[2] / "fixtures" / "images"
 BASE = Image.open(SENT / "base.png").convert("RGB")
-P3 = Image.open(SENT / "palette_p3.png").info["icc_profile"]
+with Image.open(SENT / "palette_p3.png") as palette:
+    P3 = palette.info["icc_profile"]
 TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 

@@ -57,6 +57,21 @@ def test_what_systems_keep_beside_the_images_is_left_out(tmp_path):
     assert find_images([tmp_path / "@eaDir"])[0], "a folder that was asked for by name is searched"
 
 
+def test_of_a_photograph_that_a_camera_kept_twice_the_image_stands_for_both(tmp_path, caplog):
+    touch(tmp_path, "IMG_1.JPG", "IMG_1.CR2", "IMG_2.jpg", "img_2.nef", "deep/IMG_3.HEIC", "deep/IMG_3.dng")
+    images = [tmp_path / name for name in ("IMG_1.JPG", "IMG_2.jpg", "deep/IMG_3.HEIC")]
+    assert find_images([tmp_path]) == (images, [])
+    assert caplog.messages == [
+        f"{tmp_path}: 3 camera raw files lie beside an image of the same name, which stands for both"
+    ]
+    assert find_all_images([tmp_path]) == images
+    touch(tmp_path, "IMG_4.CR2", "deep/IMG_1.CR2", "IMG_1.jxl")  # alone in its folder, and no camera's pair
+    assert [sentence.partition(":")[0] for _, sentence in find_images([tmp_path])[1]] == [
+        "1 file left out",
+        "2 files left out",
+    ]
+
+
 def test_each_format_that_is_left_out_is_named_once(tmp_path):
     touch(tmp_path, "a.jpg", "x.jxl", *(f"raw/{n}.NEF" for n in range(1000)), "raw/1.cr3", "notes.txt", ".hidden.dng")
     files, problems = find_images([tmp_path])
