@@ -47,6 +47,12 @@ Annotations (every `rater` is a name as typed; upper and lower case make no diff
         Where a kept image lies (absolute); None for an image that nobody has rated.
     image_files() -> list[Path]
         Where all kept images lie.
+    added_by(browser: str | None, rater: str | None = None) -> dict[str, Path]
+        sha256 and path of the images that a browser, or a rater whose name is proven, added.
+    take_back(sha256: str, *, browser: str | None, rater: str | None = None) -> None
+        The file of an image goes, for whoever added it; ratings and hash stay, marked, and count in no MOS.
+    finish_taking_back() -> None
+        Deletes what a crash left of such files.
     journal_mode() -> str
         "wal", or "delete" where the file system allows no WAL: annotations/database.py.
     kept(sha256s: Iterable[str]) -> set[str]

@@ -66,6 +66,17 @@ def m004_studies_with_a_definition(db: Database) -> None:
     db.execute("PRAGMA user_version = 4")
 
 
+@migrations()
+def m005_withdrawals(db: Database) -> None:
+    """Images that whoever added them took back."""
+    db.execute(
+        "CREATE TABLE withdrawals (image TEXT PRIMARY KEY NOT NULL REFERENCES images (sha256), created_at TEXT NOT NULL) STRICT"
+    )
+    for statement in append_only_triggers({"withdrawals": "image = NEW.image"}):
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 5")
+
+
 TABLES = (
     """
     CREATE TABLE raters (

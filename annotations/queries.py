@@ -18,6 +18,7 @@ RATINGS = """
     JOIN presentations ON presentations.id = ratings.presentation
     LEFT JOIN studies ON studies.id = presentations.study
 """
+KEPT_IMAGES = "SELECT sha256, suffix FROM images WHERE sha256 NOT IN (SELECT image FROM withdrawals) ORDER BY sha256"
 LATEST = """
     WHERE raters.name_key = :rater AND ratings.showing IS NULL
       AND NOT EXISTS (SELECT 1 FROM ratings AS later WHERE later.supersedes = ratings.id)
@@ -46,7 +47,8 @@ OPEN_PROBLEMS = """
 COUNTED_VOTES = """
     SELECT ratings.image, images.suffix, images.name, value
     FROM ratings JOIN images ON images.sha256 = ratings.image
-    WHERE ratings.id IN (SELECT max(id) FROM ratings 
+    WHERE ratings.image NOT IN (SELECT image FROM withdrawals)
+      AND ratings.id IN (SELECT max(id) FROM ratings
                          WHERE seen IN (:nothing, :revealed) AND showing IS NULL GROUP BY rater, image)
     ORDER BY ratings.image, ratings.id
 """
@@ -109,19 +111,22 @@ def version_id(db: Database, study: int) -> int:
 
 def study_images(db: Database, name: str) -> list[str]:
     """The sha256 of a study's images in the order of its queue; raises AnnotationError for an unknown study."""
-    sql = "SELECT image FROM study_images WHERE version = ? ORDER BY position"
+    sql = (
+        "SELECT image FROM study_images WHERE version = ? AND image NOT IN (SELECT image FROM withdrawals) ORDER BY position"
+    )
     return [row[0] for row in db.execute(sql, [version_id(db, study_id(db, name))])]
 
 
 def image_file(db: Database, sha256: str) -> Path | None:
-    """The path of a kept image below the images folder."""
-    row = db.execute("SELECT suffix FROM images WHERE sha256 = ?", [sha256]).fetchone()
+    """The path of a kept image below the images folder; None, too, for one that was taken back."""
+    sql = "SELECT suffix FROM images WHERE sha256 = :image AND :image NOT IN (SELECT image FROM withdrawals)"
+    row = db.execute(sql, {"image": sha256}).fetchone()
     return relative_path(sha256, row[0]) if row else None
 
 
 def image_files(db: Database) -> list[Path]:
     """The paths of all kept images below the images folder, in order of sha256."""
-    return [relative_path(*row) for row in db.execute("SELECT sha256, suffix FROM images ORDER BY sha256")]
+    return [relative_path(*row) for row in db.execute(KEPT_IMAGES)]
 
 
 def count(db: Database) -> Counts:

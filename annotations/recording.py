@@ -37,7 +37,9 @@ class Opinion:
 def record_image(db: Database, sha256: str, suffix: str, size: int, name: str | None) -> None:
     """The row of an image file of `size` bytes that was called `name`, unless it is there."""
     if not db.execute("SELECT 1 FROM images WHERE sha256 = ?", [sha256]).fetchone():
-        db["images"].insert({"sha256": sha256, "suffix": suffix, "bytes": size, "name": name, "created_at": _now()})
+        db["images"].insert(
+            {"sha256": sha256, "suffix": suffix, "bytes": size, "name": name, "created_at": timestamp()}
+        )
 
 
 def record_presentation(db: Database, rater: str, sha256: str, study: str | None, browser: str | None) -> Presentation:
@@ -158,8 +160,9 @@ def _join_study(db: Database, study: int, sha256: str) -> None:
 
 def insert(db: Database, table: str, row: dict) -> int:
     """Keeps a row with the time of now; returns its id."""
-    return db[table].insert(row | {"created_at": _now()}).last_pk
+    return db[table].insert(row | {"created_at": timestamp()}).last_pk
 
 
-def _now() -> str:
+def timestamp() -> str:
+    """Now, as every row has it: ISO 8601 in UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -22,6 +22,7 @@ from annotations.recording import (
 )
 from annotations.records import Counts, ImageProblem, ImageSummary, Presentation, Progress, Rating, ShownScore
 from annotations.scale import clean_value
+from annotations.withdrawals import added_by, check_not_withdrawn, withdraw, withdrawn
 
 
 def open_annotations(data_dir: str | Path) -> "Annotations":
@@ -124,6 +125,7 @@ class Annotations:
         check_size(data)
         suffix, name, sha256 = clean_suffix(suffix), clean_file_name(name), image_sha256(data)
         with database.writing(self._database) as db:
+            check_not_withdrawn(db, sha256)
             # An image that came under another suffix before stays the one file it is.
             path = self._images / (queries.image_file(db, sha256) or relative_path(sha256, suffix))
             with kept_image(self._images, data, path):
@@ -190,6 +192,28 @@ class Annotations:
         """Where all kept images lie (absolute), in order of sha256."""
         with database.reading(self._database) as db:
             return [self._images / path for path in queries.image_files(db)]
+
+    def added_by(self, browser: str | None, rater: str | None = None) -> dict[str, Path]:
+        """Images (sha256, path) that were added in a browser, or by a rater whose name is proven, the newest first."""
+        with database.reading(self._database) as db:
+            return {sha256: self._images / path for sha256, path in added_by(db, browser, rater).items()}
+
+    def take_back(self, sha256: str, *, browser: str | None, rater: str | None = None) -> None:
+        """Delete the file of an image for whoever added it, as `added_by` tells; the row and the ratings stay, marked, and count in no
+        MOS. Raises AnnotationError for an image that somebody else added."""
+        with database.writing(self._database) as db:
+            path = self._images / withdraw(db, sha256, browser, rater)
+            db.commit()
+        with database.sentences(self._database):
+            path.unlink(missing_ok=True)
+
+    def finish_taking_back(self) -> None:
+        """Delete the files of images that were taken back whose deletion a crash prevented."""
+        with database.reading(self._database) as db:
+            paths = withdrawn(db)
+        with database.sentences(self._database):
+            for path in paths:
+                (self._images / path).unlink(missing_ok=True)
 
     def journal_mode(self) -> str:
         """The database's journal, as annotations/database.py says: "wal" or "delete"."""

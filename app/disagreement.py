@@ -11,6 +11,7 @@ from app.errors import Refused, says_beside
 from app.rating_input import NO_CHOICE, rating_input
 from app.score_in_words import level_word
 from app.session import Scored, Session, shown_score
+from app.who import Who
 from model.backbones.spec import QUALITY
 from model.images.formats import image_kind
 
@@ -39,7 +40,9 @@ def anew(visible: bool) -> list:
     return [gr.Accordion(visible=visible), gr.Radio(value=None), gr.Slider(value=3), gr.Button(interactive=True), ""]
 
 
-def build(session: gr.State, annotations: Annotations, rater: gr.Textbox, on_screen: gr.Textbox) -> Disagreement:
+def build(
+    session: gr.State, annotations: Annotations, who: Who, rater: gr.Textbox, on_screen: gr.Textbox
+) -> Disagreement:
     """Put the control on the page; `on_screen` holds the key of the result that the visitor sees."""
     with gr.Accordion("I disagree", open=False, visible=False, elem_id="disagree", elem_classes="panel") as group:
         gr.HTML(WHAT_FOR)
@@ -53,7 +56,7 @@ def build(session: gr.State, annotations: Annotations, rater: gr.Textbox, on_scr
     def disagree(rater: str, choice: int | None, opinion: float, key: str, visitor: Session, request: gr.Request):
         if choice is None:
             raise Refused(NO_CHOICE)
-        said = keep_opinion(annotations, rater, opinion, result(key, visitor), browser_of(request))
+        said = keep_opinion(annotations, who.rater(request, rater), opinion, result(key, visitor), browser_of(request))
         return [said, gr.Button(interactive=False)]
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}

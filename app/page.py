@@ -10,6 +10,7 @@ from app.loaded_scorers import Scorers
 from app.pending_images import Waiting
 from app.session import Session
 from app.settings import Settings
+from app.who import Who
 
 FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Liberation Mono", "monospace")
@@ -31,6 +32,7 @@ JOURNALS = {
 def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
     """The whole page. Raises AnnotationError when the data folder cannot be used."""
     annotations, waiting = open_annotations(settings.data_dir), Waiting(settings.data_dir / "pending")
+    who = Who(settings)
     waiting.keep_swept()
     say(f"Ratings are kept in {settings.data_dir} (journal: {JOURNALS[annotations.journal_mode()]})")
     with CheckedBlocks(title="Q-Scorer Studio", analytics_enabled=False, fill_width=True) as page:
@@ -42,17 +44,25 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
         with gr.Row(elem_classes="top"):
             gr.HTML(HEADER)
             header, picker = model_picker.build(session, settings, scorers, page)
+            if settings.sign_in:
+                gr.LoginButton(size="sm", scale=0, min_width=200, elem_id="sign-in")
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab("Score", id="score"):
-                score_tab.build(session, score_tab.ScoreTab(settings, scorers, annotations), rater, header, page)
+                score_tab.build(session, score_tab.ScoreTab(settings, scorers, annotations, who), rater, header, page)
             with gr.Tab("Compare", id="compare"):
                 compare_tab.build(session, settings, scorers, annotations, header)
             with gr.Tab("Rate", id="rate"):
-                rate_tab.build(session, remembered, rater, rate_tab.RateTab(scorers, annotations, waiting))
+                rate_tab.build(session, remembered, rater, rate_tab.RateTab(scorers, annotations, waiting), who)
             with gr.Tab("Adapt", id="adapt") as tab:
                 adapt_tab.build(session, adapt_tab.AdaptTab(settings, scorers, annotations), tab, header, picker)
         gr.HTML(ABOUT)
-        page.load(last_rater, remembered, rater, show_progress="hidden", api_visibility="private")
+
+        def name(remembered: object, request: gr.Request) -> str | dict | gr.Textbox:
+            if signed_in := who.shown_name(request):
+                return gr.Textbox(signed_in, interactive=False, label="You are signed in as")
+            return last_rater(remembered)
+
+        page.load(name, remembered, rater, show_progress="hidden", api_visibility="private")
     return page
 
 

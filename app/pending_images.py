@@ -19,18 +19,21 @@ KEPT = 23 * 3600  # seconds, after which they are not shown any more; what is sw
 SWEPT_EVERY = 3600
 MOST_IMAGES, MOST_BYTES = 500, 2**30  # of one browser
 MOST_BYTES_OF_ALL = 8 * 2**30
+SHARED = ".shared"
 INCOMING = "incoming-"
 
 
 class Waiting:
-    """Uploads by browser and sha256, as `FOLDER/BROWSER/SHA256/NAME`: what the file was called stays its name."""
+    """Uploads by browser and sha256, as `FOLDER/BROWSER/SHA256/NAME`: what the file was called stays its name. The folder of an image
+    that others may be shown is called `SHA256.shared`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
         self._lock = threading.Lock()
 
-    def add(self, browser: str, paths: Iterable[str]) -> list[Failure]:
-        """Let images wait; those that cannot be read, or for which there is no room, are returned instead.
+    def add(self, browser: str, paths: Iterable[str], shared: bool = True) -> list[Failure]:
+        """Let images wait; those that cannot be read, or for which there is no room, are returned instead. shared: once rated, they may be
+        shown to others.
 
         Raises Refused when the data folder cannot be written.
         """
@@ -39,7 +42,7 @@ class Waiting:
             try:
                 open_image(path)
                 with self._lock:
-                    self._keep(browser, path, path.read_bytes())
+                    self._keep(browser, path, path.read_bytes(), shared)
             except ImageError as error:
                 failures.append(Failure(file_name(path), str(error)))
             except OSError as error:
@@ -51,12 +54,16 @@ class Waiting:
         oldest = time.time() - KEPT
         with self._lock:
             mine = sorted((folder.stat().st_mtime_ns, folder) for folder in self._folders(browser))
-            return {folder.name: next(folder.iterdir()) for since, folder in mine if since > oldest * 1e9}
+            return {folder.name[:64]: next(folder.iterdir()) for since, folder in mine if since > oldest * 1e9}
+
+    def is_shared(self, browser: str, sha256: str) -> bool:
+        """Whether others may be shown an image; so it is for one that does not wait here."""
+        return not (self._folder / browser / sha256).exists()
 
     def remove(self, browser: str, sha256: str) -> None:
         """Let go of an image that is kept elsewhere now."""
         with self._lock:
-            if (folder := self._folder / browser / sha256).exists():
+            for folder in (self._folder / browser).glob(f"{sha256}*"):
                 shutil.rmtree(folder)
 
     def sweep(self) -> None:
@@ -83,10 +90,12 @@ class Waiting:
         thread.start()
         return thread
 
-    def _keep(self, browser: str, path: Path, data: bytes) -> None:
-        """Raises ImageError where there is no room."""
-        mine, folder = self._folders(browser), self._folder / browser / image_sha256(data)
-        if folder in mine:
+    def _keep(self, browser: str, path: Path, data: bytes, shared: bool) -> None:
+        """Raises ImageError where there is no room. What was said last of sharing an image is what holds."""
+        sha256 = image_sha256(data)
+        mine, folder = self._folders(browser), self._folder / browser / (f"{sha256}{SHARED}" if shared else sha256)
+        if known := next((place for place in mine if place.name[:64] == sha256), None):
+            known.rename(folder)
             return
         if len(mine) >= MOST_IMAGES:
             raise ImageError(f"{MOST_IMAGES} images of this browser wait already: rate some of them first")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from annotations import AnnotationError, Annotations, Rating, ShownScore, clean_name
+from annotations import DEFAULT_STUDY, AnnotationError, Annotations, Rating, ShownScore, clean_name
 from app import cards
 from app.browser import browser_of
 from app.environment import say
@@ -20,13 +20,14 @@ from app.session import Session, shown_score
 from app.settings import EXAMPLES
 from app.shown_images import example_files, image_uri
 from app.shown_names import file_name
+from app.who import Who
 from model.common.errors import ImageError, ModelError
 from model.images.decoding import open_image
 from model.images.formats import image_kind
 from model.scoring.assessment import Failure
 
 KEEPING = (
-    "An image that you add is kept only when somebody rates it, and is then shown to other raters. "
+    "An image that you add is kept only when you rate it, and shown to others only if you allow it above. "
     "Until then it is here for this browser only, and for a day at most."
 )
 NOTHING_LEFT = (
@@ -69,9 +70,9 @@ class RateTab:
     def __init__(self, scorers: Scorers, annotations: Annotations, waiting: Waiting) -> None:
         self.scorers, self.annotations, self.waiting = scorers, annotations, waiting
 
-    def add(self, paths: list[str], browser: str) -> list[str]:
-        """Let images wait for a rating; returns what cannot be read, and what waits."""
-        failures = self.waiting.add(browser, paths)
+    def add(self, paths: list[str], browser: str, shared: bool = True) -> list[str]:
+        """Let images wait for a rating; returns what cannot be read, and what waits. shared: other raters may be shown them."""
+        failures = self.waiting.add(browser, paths, shared)
         return [cards.problems(failures, "rated"), unrated_notice(self._unrated(self.waiting.images(browser)))]
 
     def present(self, rater: str, visitor: Session, browser: str) -> list:
@@ -85,7 +86,8 @@ class RateTab:
             visitor.presented = ""
             said = cards.empty(NOTHING_LEFT if total else NOTHING_YET)
             return [*top, *self._stage(_turn(said + note), "", voting=False)]
-        given = self.annotations.present(rater, sha256, browser=browser)
+        study = DEFAULT_STUDY if self.waiting.is_shared(browser, sha256) else None
+        given = self.annotations.present(rater, sha256, browser=browser, study=study)
         visitor.presented = given.key
         if given.seen == "score":
             note += cards.notice(SEEN)
@@ -191,7 +193,7 @@ class RateTab:
         ]
 
 
-def build(session: gr.State, remembered: gr.BrowserState, rater: gr.Textbox, tab: RateTab) -> None:
+def build(session: gr.State, remembered: gr.BrowserState, rater: gr.Textbox, tab: RateTab, who: Who) -> None:
     """Put the tab on the page. `rater` is the name's text box, made beforehand because other tabs follow it; `remembered` keeps the
     name in the browser."""
     with gr.Row(elem_classes="two-columns"):
@@ -209,14 +211,19 @@ def build(session: gr.State, remembered: gr.BrowserState, rater: gr.Textbox, tab
                 elem_id="rate-files",
                 elem_classes="intake",
             )
+            shared = gr.Checkbox(
+                label="Others may rate the images that I add",
+                value=not who.settings.public,
+                elem_id="rate-shared",
+            )
             examples = gr.Button("Add the example images", size="sm", elem_id="rate-examples")
             problems, unrated = gr.HTML(), gr.HTML(elem_id="rate-unrated")
             gr.HTML(f'<p class="small">{KEEPING}</p>')
         with gr.Column(scale=7, min_width=320):
             stage = _stage(unrated)
-    _wire_start(session, remembered, rater, tab, start, refused, stage)
-    _wire_images(tab, files, examples, problems, stage)
-    _wire_rating(session, tab, stage)
+    _wire_start(session, remembered, rater, tab, who, start, refused, stage)
+    _wire_images(tab, files, shared, examples, problems, stage)
+    _wire_rating(session, tab, who, stage)
 
 
 def _stage(unrated: gr.HTML) -> Stage:
@@ -239,11 +246,12 @@ def _stage(unrated: gr.HTML) -> Stage:
     return Stage(unrated, progress, image, key, vote, word, value, submit, reveal, following, said)
 
 
-def _wire_start(session, remembered, rater, tab: RateTab, start, refused: gr.HTML, stage: Stage) -> None:
+def _wire_start(session, remembered, rater, tab: RateTab, who: Who, start, refused: gr.HTML, stage: Stage) -> None:
     """A name, then the first image; what is wrong with the name is said beside it."""
 
     @says_beside(refused)
-    def begin(name: str, visitor: Session, request: gr.Request):
+    def begin(typed: str, visitor: Session, request: gr.Request):
+        name = who.rater(request, typed)
         return [{"rater": clean_name(name)}, *tab.present(name, visitor, browser_of(request)), ""]
 
     for event in (start.click, rater.submit):
@@ -256,31 +264,38 @@ def _wire_start(session, remembered, rater, tab: RateTab, start, refused: gr.HTM
         )
 
 
-def _wire_images(tab: RateTab, files: gr.File, examples: gr.Button, problems: gr.HTML, stage: Stage) -> None:
+def _wire_images(tab: RateTab, files: gr.File, shared: gr.Checkbox, examples, problems: gr.HTML, stage: Stage) -> None:
     """Images and examples that wait to be rated."""
 
     @says_errors
-    def add(paths: list[str] | None, request: gr.Request):
-        return tab.add(paths or [], browser_of(request))
+    def add(paths: list[str] | None, others_too: bool, request: gr.Request):
+        return tab.add(paths or [], browser_of(request), others_too)
 
     @says_errors
     def add_examples(request: gr.Request):
         return tab.add([str(path) for path in example_files(EXAMPLES)], browser_of(request))
 
     outputs = [problems, stage.unrated]
-    files.upload(add, files, outputs, api_visibility="private")
+    files.upload(add, [files, shared], outputs, api_visibility="private")
     examples.click(add_examples, None, outputs, api_visibility="private")
 
 
-def _wire_rating(session, tab: RateTab, stage: Stage) -> None:
-    """A rating, and on to the next image; what is missing is said beside the button."""
+def _wire_rating(session, tab: RateTab, who: Who, stage: Stage) -> None:
+    """A rating, and on to the next image; what is missing is said beside the button. A presentation's key is no proof of who rates: the
+    visitor has to be its rater still."""
+
+    def check(key: str, request: gr.Request) -> None:
+        if key:
+            who.check_rater(request, tab.annotations.presentation(key, browser=browser_of(request)).rater)
 
     @says_beside(stage.said)
     def submit(word: int | None, value: float, key: str, visitor: Session, request: gr.Request):
+        check(key, request)
         return tab.submit(word, value, key, visitor, browser_of(request))
 
     @says_beside(stage.said)
     def go_on(key: str, visitor: Session, request: gr.Request):
+        check(key, request)
         return tab.go_on(key, visitor, browser_of(request))
 
     common = {"outputs": stage.all(), "show_progress": "minimal", "api_visibility": "private"}

@@ -16,6 +16,7 @@ from app.session import Scored, Session, note_shown
 from app.settings import Settings
 from app.shown_images import THUMBNAIL_SIDE, file_uri, is_video
 from app.shown_names import short
+from app.who import Who
 from model.backbones.spec import QUALITY
 from model.scoring.assessment import Failure
 
@@ -30,6 +31,7 @@ class ScoreTab:
     settings: Settings
     scorers: Scorers
     annotations: Annotations
+    who: Who
 
     def offer(self, visitor: Session) -> list:
         """The file input's label and the choice of what is asked for, by what the model in use knows."""
@@ -125,7 +127,7 @@ def build(session: gr.State, tab: ScoreTab, rater: gr.Textbox, header: gr.HTML, 
             chart = gr.Plot(visible=False, show_label=False, elem_id="score-chart", elem_classes="chart")
             words = gr.HTML()
             on_screen = gr.Textbox(visible=False)  # the key of the result that the card shows
-            own = disagreement.build(session, tab.annotations, rater, on_screen)
+            own = disagreement.build(session, tab.annotations, tab.who, rater, on_screen)
 
     detail = [on_screen, card, chart, words, *own.all()]
     outputs = [alert, *notice, table, many, chosen, download, *detail]

@@ -16,13 +16,16 @@ from model.loading.known import SHIPPED
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "tests" / "images"  # the images that the tests and the README's commands use too
+ANYONE, SIGNED_IN, ORG = "anyone", "signed-in", "org:"  # who may rate
 MAX_UPLOAD = "256mb"  # a file: as much as model/images/decoding.py reads, and a minute of video from a phone
 
 
 @dataclass(frozen=True)
 class Settings:
     """`data_dir` is as it was given (commands on the page repeat it). `public`: visitors may come from elsewhere; they may only use
-    the `offered` models. `models`: those that the owner listed besides `model`. `hosts`: names under which a proxy serves the page."""
+    the `offered` models. `models`: those that the owner listed besides `model`. `hosts`: names under which a proxy serves the page.
+    `sign_in`: visitors can sign in with Hugging Face. `raters`: ANYONE, SIGNED_IN, or ORG and an organisation's name. `owners`: the
+    Hugging Face names of those who own a public page."""
 
     data_dir: Path
     host: str
@@ -35,6 +38,9 @@ class Settings:
     hosts: tuple[str, ...] = ()
     root_path: str = ""
     space: bool = False
+    sign_in: bool = False
+    raters: str = ANYONE
+    owners: tuple[str, ...] = ()
 
     @property
     def adapters(self) -> Path:
@@ -89,6 +95,10 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
         hosts=tuple(name.lower() for name in hosts),
         root_path=given.root_path,
         space=space,
+        sign_in=space
+        and bool(os.environ.get("OAUTH_CLIENT_ID")),  # a Space has it where its README says hf_oauth: true
+        raters=environment("QSCORER_RATERS", raters, SIGNED_IN if space else ANYONE),
+        owners=tuple(environment("QSCORER_OWNERS", listed, listed(os.environ.get("SPACE_AUTHOR_NAME", "")))),
     )
 
 
@@ -166,6 +176,13 @@ def root_path(text: str) -> str:
     if text and not text.startswith(("/", "http://", "https://")):
         raise argparse.ArgumentTypeError(f"'{text}' is neither a path such as /studio nor an address (https://…)")
     return text.rstrip("/")
+
+
+def raters(text: str) -> str:
+    """Who may rate."""
+    if text not in (ANYONE, SIGNED_IN) and not (text.startswith(ORG) and text.removeprefix(ORG).strip()):
+        raise argparse.ArgumentTypeError(f"'{text}' is none of {ANYONE}, {SIGNED_IN} and {ORG}NAME")
+    return text
 
 
 def listed(text: str) -> list[str]:

@@ -53,10 +53,10 @@ class Scorer:
     def __call__(self, images: Given | Sequence[Given]) -> Assessment | list[Assessment]:
         """Assess a path, a file's bytes, a PIL image or a numpy array, or a list of these, which gives a list. Raises ImageError for
         what cannot be read (`assess_files` goes on with the rest), ModelError for what cannot be scored."""
-        if isinstance(images, list | tuple):
-            names = [str(image) if isinstance(image, str | Path) else f"image {n}" for n, image in enumerate(images, 1)]
-            return self.assess([given_image(image) for image in images], names)
-        return self([images])[0]
+        several = list(images) if isinstance(images, list | tuple) else [images]
+        names = [str(image) if isinstance(image, str | Path) else f"image {n}" for n, image in enumerate(several, 1)]
+        assessed = self.assess([given_image(image) for image in several], names)
+        return assessed if isinstance(images, list | tuple) else assessed[0]
 
     def assess(
         self, images: Sequence[Image.Image], names: Sequence[str] | None = None, batch_size: int = 8
