@@ -67,12 +67,21 @@ def m004_studies_with_a_definition(db: Database) -> None:
 
 
 @migrations()
-def m005_withdrawals(db: Database) -> None:
-    """Images that whoever added them took back."""
+def m005_additions_and_withdrawals(db: Database) -> None:
+    """With which rating an image came, which says who added it; images that whoever added them took back. So far every image came with
+    its first rating."""
+    db.execute(
+        "CREATE TABLE additions (image TEXT PRIMARY KEY NOT NULL REFERENCES images (sha256), "
+        "rating INTEGER NOT NULL REFERENCES ratings (id), created_at TEXT NOT NULL) STRICT"
+    )
+    db.execute(
+        "INSERT INTO additions (image, rating, created_at) SELECT image, id, created_at FROM ratings "
+        "WHERE id IN (SELECT min(id) FROM ratings GROUP BY image)"
+    )
     db.execute(
         "CREATE TABLE withdrawals (image TEXT PRIMARY KEY NOT NULL REFERENCES images (sha256), created_at TEXT NOT NULL) STRICT"
     )
-    for statement in append_only_triggers({"withdrawals": "image = NEW.image"}):
+    for statement in append_only_triggers(dict.fromkeys(("additions", "withdrawals"), "image = NEW.image")):
         db.execute(statement)
     db.execute("PRAGMA user_version = 5")
 

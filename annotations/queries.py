@@ -111,9 +111,7 @@ def version_id(db: Database, study: int) -> int:
 
 def study_images(db: Database, name: str) -> list[str]:
     """The sha256 of a study's images in the order of its queue; raises AnnotationError for an unknown study."""
-    sql = (
-        "SELECT image FROM study_images WHERE version = ? AND image NOT IN (SELECT image FROM withdrawals) ORDER BY position"
-    )
+    sql = "SELECT image FROM study_images WHERE version = ? AND image NOT IN (SELECT image FROM withdrawals) ORDER BY position"
     return [row[0] for row in db.execute(sql, [version_id(db, study_id(db, name))])]
 
 

@@ -34,12 +34,12 @@ class Opinion:
     browser: str | None
 
 
-def record_image(db: Database, sha256: str, suffix: str, size: int, name: str | None) -> None:
-    """The row of an image file of `size` bytes that was called `name`, unless it is there."""
-    if not db.execute("SELECT 1 FROM images WHERE sha256 = ?", [sha256]).fetchone():
-        db["images"].insert(
-            {"sha256": sha256, "suffix": suffix, "bytes": size, "name": name, "created_at": timestamp()}
-        )
+def record_image(db: Database, sha256: str, suffix: str, size: int, name: str | None) -> bool:
+    """The row of an image file of `size` bytes that was called `name`; False where it is there already."""
+    if db.execute("SELECT 1 FROM images WHERE sha256 = ?", [sha256]).fetchone():
+        return False
+    db["images"].insert({"sha256": sha256, "suffix": suffix, "bytes": size, "name": name, "created_at": timestamp()})
+    return True
 
 
 def record_presentation(db: Database, rater: str, sha256: str, study: str | None, browser: str | None) -> Presentation:

@@ -22,7 +22,7 @@ from annotations.recording import (
 )
 from annotations.records import Counts, ImageProblem, ImageSummary, Presentation, Progress, Rating, ShownScore
 from annotations.scale import clean_value
-from annotations.withdrawals import added_by, check_not_withdrawn, withdraw, withdrawn
+from annotations.withdrawals import added_by, check_not_withdrawn, record_addition, withdraw, withdrawn
 
 
 def open_annotations(data_dir: str | Path) -> "Annotations":
@@ -129,8 +129,10 @@ class Annotations:
             # An image that came under another suffix before stays the one file it is.
             path = self._images / (queries.image_file(db, sha256) or relative_path(sha256, suffix))
             with kept_image(self._images, data, path):
-                record_image(db, sha256, suffix, len(data), name)
+                new = record_image(db, sha256, suffix, len(data), name)
                 rating = record(db)
+                if new:
+                    record_addition(db, sha256, rating.id)
                 db.commit()
         return rating
 

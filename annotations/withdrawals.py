@@ -9,16 +9,21 @@ from annotations.images import relative_path
 from annotations.raters import name_key
 from annotations.recording import timestamp
 
-# Whoever gave the first rating of an image added it: with that rating it was kept.
 ADDED = """
-    SELECT images.sha256, images.suffix FROM images
-    JOIN ratings ON ratings.id = (SELECT min(id) FROM ratings WHERE image = images.sha256)
+    SELECT images.sha256, images.suffix FROM additions
+    JOIN images ON images.sha256 = additions.image
+    JOIN ratings ON ratings.id = additions.rating
     JOIN presentations ON presentations.id = ratings.presentation
     JOIN raters ON raters.id = ratings.rater
     WHERE images.sha256 NOT IN (SELECT image FROM withdrawals)
       AND (presentations.browser = :browser OR raters.name_key = :rater)
     ORDER BY ratings.id DESC
 """
+
+
+def record_addition(db: Database, sha256: str, rating: int) -> None:
+    """That a new image came with a rating: its rater, or the browser in which it was given, added it."""
+    db["additions"].insert({"image": sha256, "rating": rating, "created_at": timestamp()})
 
 
 def added_by(db: Database, browser: str | None, rater: str | None) -> dict[str, Path]:

@@ -21,6 +21,7 @@ from app.score_files import MOST_FILES, score_files
 from app.session import Scored, note_shown
 from app.settings import Settings
 from app.shown_names import file_name
+from app.who import Who
 from model.backbones.spec import QUALITY
 from model.common.errors import ImageError
 from model.loading.known import KNOWN
@@ -32,8 +33,8 @@ ANY_ADDRESS = "An image is a file that was uploaded to this page, or a data: URL
 class Api:
     """The functions behind the endpoints. Each raises FAULTS; `build` makes them the caller's sentence."""
 
-    def __init__(self, settings: Settings, scorers: Scorers, annotations: Annotations) -> None:
-        self.settings, self.scorers, self.annotations = settings, scorers, annotations
+    def __init__(self, settings: Settings, scorers: Scorers, annotations: Annotations, who: Who) -> None:
+        self.settings, self.scorers, self.annotations, self.who = settings, scorers, annotations, who
 
     def score(self, request: gr.Request, image: FileData, model: str = "", task: str = QUALITY) -> dict:
         """Score one image: how good people would find it.
@@ -117,6 +118,7 @@ class Api:
         if len(images) > MOST_FILES:
             raise Refused(f"These are {len(images)} images, and at most {MOST_FILES} are scored at once.")
         paths = [image_path(image) for image in images]
+        self.who.allow(request, paths)
         scorer = self.scorers.get(model or self.settings.model)
         outcomes = list(score_files(scorer, list(map(str, paths)), task))
         if (browser := known_browser(request)) and task == QUALITY:

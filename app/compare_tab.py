@@ -20,6 +20,7 @@ from app.session import Session, note_shown
 from app.settings import Settings
 from app.shown_images import image_uri
 from app.shown_names import file_name, short, with_breaks
+from app.who import Who
 from model.images.decoding import open_image
 from model.scoring.assessment import Assessment, common_score
 
@@ -30,19 +31,21 @@ COMMON_SCALE = (
 )
 
 
-def build(session: gr.State, settings: Settings, scorers: Scorers, annotations: Annotations, header: gr.HTML) -> None:
+def build(
+    session: gr.State, settings: Settings, scorers: Scorers, annotations: Annotations, who: Who, header: gr.HTML
+) -> None:
     """Put the tab's parts on the page. `header` changes with the scorer in use."""
     with gr.Tabs(elem_classes="sub-tabs", overflow_behavior="wrap"):
         with gr.Tab("Two models, one image"):
-            _two_models(session, settings, scorers, annotations, header)
+            _two_models(session, settings, scorers, annotations, who, header)
         with gr.Tab("Two images, one model"):
-            _two_images(session, scorers, annotations, header)
+            _two_images(session, scorers, annotations, who, header)
         with gr.Tab("Why regress?"):
             conversion_error.build()
 
 
 def _two_models(
-    session: gr.State, settings: Settings, scorers: Scorers, annotations: Annotations, header: gr.HTML
+    session: gr.State, settings: Settings, scorers: Scorers, annotations: Annotations, who: Who, header: gr.HTML
 ) -> None:
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
@@ -71,6 +74,7 @@ def _two_models(
     def compare(path: str | None, spec: str, visitor: Session, request: gr.Request):
         if not path:
             return [gr.skip()] * len(shown)
+        who.allow(request, [path, path])
         note = partial(note_shown, annotations, "compare", browser_of(request))
         return [*compare_models(Path(path), spec, visitor, scorers, note), *outdated_result.notice("compare", visitor)]
 
@@ -111,7 +115,7 @@ def compare_models(path: Path, other: str, visitor: Session, scorers: Scorers, n
     ]
 
 
-def _two_images(session: gr.State, scorers: Scorers, annotations: Annotations, header: gr.HTML) -> None:
+def _two_images(session: gr.State, scorers: Scorers, annotations: Annotations, who: Who, header: gr.HTML) -> None:
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(min_width=300):
             left = image_input("First image", "compare-left")
@@ -126,6 +130,7 @@ def _two_images(session: gr.State, scorers: Scorers, annotations: Annotations, h
     def compare(first: str | None, second: str | None, visitor: Session, request: gr.Request):
         if not first or not second:
             return gr.skip()
+        who.allow(request, [first, second])
         note = partial(note_shown, annotations, "compare", browser_of(request))
         shown = compare_images(Path(first), Path(second), visitor, scorers, note)
         return [*shown, *outdated_result.notice("pair", visitor)]

@@ -34,9 +34,10 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
     annotations, waiting = open_annotations(settings.data_dir), Waiting(settings.data_dir / "pending")
     who = Who(settings)
     waiting.keep_swept()
+    annotations.finish_taking_back()
     say(f"Ratings are kept in {settings.data_dir} (journal: {JOURNALS[annotations.journal_mode()]})")
     with CheckedBlocks(title="Q-Scorer Studio", analytics_enabled=False, fill_width=True) as page:
-        api.build(api.Api(settings, scorers, annotations))
+        api.build(api.Api(settings, scorers, annotations, who))
         session = gr.State(Session(settings.model))
         # The key is no secret (the browser gets it with the page): it only has to stay the same when the server starts again.
         remembered = gr.BrowserState({}, storage_key="q-scorer-studio", secret="q-scorer-studio")
@@ -50,7 +51,7 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
             with gr.Tab("Score", id="score"):
                 score_tab.build(session, score_tab.ScoreTab(settings, scorers, annotations, who), rater, header, page)
             with gr.Tab("Compare", id="compare"):
-                compare_tab.build(session, settings, scorers, annotations, header)
+                compare_tab.build(session, settings, scorers, annotations, who, header)
             with gr.Tab("Rate", id="rate"):
                 rate_tab.build(session, remembered, rater, rate_tab.RateTab(scorers, annotations, waiting), who)
             with gr.Tab("Adapt", id="adapt") as tab:

@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from annotations import DEFAULT_STUDY, AnnotationError, Annotations, Rating, ShownScore, clean_name
-from app import cards
+from app import added_images, cards
 from app.browser import browser_of
 from app.environment import say
 from app.errors import Refused, says_beside, says_errors
@@ -73,7 +73,11 @@ class RateTab:
     def add(self, paths: list[str], browser: str, shared: bool = True) -> list[str]:
         """Let images wait for a rating; returns what cannot be read, and what waits. shared: other raters may be shown them."""
         failures = self.waiting.add(browser, paths, shared)
-        return [cards.problems(failures, "rated"), unrated_notice(self._unrated(self.waiting.images(browser)))]
+        return [cards.problems(failures, "rated"), self.unrated(browser)]
+
+    def unrated(self, browser: str) -> str:
+        """What of a browser's images nobody has rated, in words."""
+        return unrated_notice(self._unrated(self.waiting.images(browser)))
 
     def present(self, rater: str, visitor: Session, browser: str) -> list:
         """The next image of this rater, or that there is none. Raises AnnotationError for an unusable name."""
@@ -219,6 +223,8 @@ def build(session: gr.State, remembered: gr.BrowserState, rater: gr.Textbox, tab
             examples = gr.Button("Add the example images", size="sm", elem_id="rate-examples")
             problems, unrated = gr.HTML(), gr.HTML(elem_id="rate-unrated")
             gr.HTML(f'<p class="small">{KEEPING}</p>')
+            added = added_images.AddedImages(tab.annotations, tab.waiting, who)
+            added_images.build(added, lambda request: tab.unrated(browser_of(request)), unrated)
         with gr.Column(scale=7, min_width=320):
             stage = _stage(unrated)
     _wire_start(session, remembered, rater, tab, who, start, refused, stage)

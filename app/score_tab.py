@@ -145,6 +145,7 @@ def _wire_scoring(session, tab: ScoreTab, files, task, again: gr.Button, outputs
 
     def score(paths: list[str] | None, asked: str, visitor: Session, request: gr.Request, progress=gr.Progress()):
         try:
+            tab.who.allow(request, paths or [])
             return tab.score(paths or [], asked, visitor, browser_of(request), progress)
         except FAULTS as error:
             return {alert: cards.refusal(str(error)), row: gr.Row(visible=True), said: ""}

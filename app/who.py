@@ -4,11 +4,15 @@ Raters who signed in are called by their Hugging Face name with an @ before it, 
 """
 
 import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from app.browser import known_browser
 from app.errors import Refused
+from app.limits import Limits
 from app.settings import ANYONE, ORG, Settings
 
 SIGN_IN = (
@@ -24,7 +28,16 @@ class Who:
     """The rules of a page: who may rate (QSCORER_RATERS), who owns it (QSCORER_OWNERS)."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.settings, self.limits = settings, Limits()
+
+    def allow(self, request: gr.Request, paths: Iterable[str | Path]) -> None:
+        """Raises Refused when a visitor of a public page has had so many images scored lately that these files are too much."""
+        if not self.settings.public:
+            return
+        sizes = [path.stat().st_size for path in map(Path, paths) if path.is_file()]
+        address = f"address {request.client.host if request.client else ''}"
+        visitor = self.shown_name(request) or known_browser(request) or f"{address}, no cookie"
+        self.limits.take(visitor, address, len(sizes), sum(sizes))
 
     def rater(self, request: gr.Request, typed: str) -> str:
         """The name under which a visitor rates: that of their session, or what they typed where anyone may. Raises Refused."""

@@ -50,7 +50,7 @@ class Scorer:
             return self
         return Scorer(self.name, self.revision, self.backbone.for_task(task), self.turn)
 
-    def __call__(self, images: Given | Sequence[Given]) -> Assessment | list[Assessment]:
+    def __call__(self, images: Given | list[Given] | tuple[Given, ...]) -> Assessment | list[Assessment]:
         """Assess a path, a file's bytes, a PIL image or a numpy array, or a list of these, which gives a list. Raises ImageError for
         what cannot be read (`assess_files` goes on with the rest), ModelError for what cannot be scored."""
         several = list(images) if isinstance(images, list | tuple) else [images]

@@ -16,15 +16,18 @@ TABLES = [
     "ratings",
     "exposures",
     "image_problems",
+    "additions",
+    "withdrawals",
 ]
 
 
 @pytest.fixture
 def raw(store, data_dir: Path, shown):
     """A connection as any other program opens it: foreign keys and recursive triggers off."""
-    first = store.record_rating("Ann", b"one", 3.0, suffix="jpg")
+    first = store.record_rating("Ann", b"one", 3.0, suffix="jpg", browser="a browser")
     store.record_rating("Ann", b"one", 2.0, suffix="jpg", shown=shown)
     store.note_problem(first.sha256, "the file is gone")
+    store.take_back(first.sha256, browser="a browser")
     connection = sqlite3.connect(data_dir / "annotations.db")
     yield connection
     connection.close()

@@ -25,9 +25,7 @@ def command(name, *arguments):
 def everything(data_dir):
     """All rows of all tables, and all files but the database."""
     tables = [name for (name,) in query(data_dir, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-    rows = {
-        table: query(data_dir, f"SELECT * FROM {table} ORDER BY rowid") for table in tables if "sqlite" not in table
-    }
+    rows = {table: query(data_dir, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables if "sqlite" not in table}
     files = {path.relative_to(data_dir): path.read_bytes() for path in data_dir.rglob("*") if path.is_file()}
     return rows, {path: content for path, content in files.items() if not path.name.startswith("annotations.db")}
 

@@ -22,13 +22,14 @@ class Caller:
         self.components = {part["id"]: part["props"].get("elem_id") for part in self.config["components"]}
         self.outputs: dict[int, object] = {}
 
-    def event(self, element: str, event: str, **given) -> str:
+    def event(self, element: str, event: str, told: dict | None = None, **given) -> str:
         """Sends an event of the element with this id; inputs are those of the last outputs but for what is `given` by element or,
-        as `key`, for the hidden text box. Returns all that came back, as text."""
+        as `key`, for the hidden text box; `told` is the event's own data. Returns all that came back, as text."""
         found = [d for d in self.config["dependencies"] if any(self._is(t, element, event) for t in d["targets"])]
         (dependency,) = [d for d in found if d["backend_fn"]]
         data = [self._input(number, given) for number in dependency["inputs"]]
         body = {"data": data, "fn_index": dependency["id"], "session_hash": self.session, "trigger_id": None}
+        body |= {"event_data": told}
         self._open("gradio_api/queue/join", body).read()
         for line in self._open(f"gradio_api/queue/data?session_hash={self.session}"):
             said = json.loads(line.decode().removeprefix("data: ")) if line.startswith(b"data: ") else {}
