@@ -27,7 +27,7 @@ from model.paper.findings import Measurements, findings
 from model.paper.frozen_features import FrozenFeatures
 from model.paper.plan import ALL_ROWS, Run, Setup, plan, read_setup
 from model.paper.report import CLAIMS_FIGURE, LEVELS_FIGURE, report
-from model.paper.results import current, keep, read_all, read_folder, write_all
+from model.paper.results import current, keep, packed, read_folder, read_packed, unpacked
 from model.paper.runs import perform, settings
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -40,7 +40,7 @@ def reproduce(tables: list[str], seeds: int, data: Path, out: Path, docs: Path, 
     chosen = choose_device(device)
     features = FrozenFeatures(out, biq2021.all_images(data), chosen)
     folder, mine = out / "reproduction", settings(features.encoder)
-    there = current([*read_all(docs / RESULTS), *read_folder(folder)])
+    there = current([*read_packed(docs / RESULTS), *read_folder(folder)])
     wanted = dict.fromkeys(one for table in tables for one in plan(table, seeds))
     missing = [one for one in wanted if one not in there or there[one]["settings"] != mine]
     setups: dict[str, Setup] = {}
@@ -57,12 +57,14 @@ def by_seed(one: Run) -> int:
 
 def write_page(out: Path, docs: Path) -> Path:
     """Add the results in `out` to those in `docs`, and write the page there; its charts as HTML into `out`, of which
-    docs/reproduction_figures.py takes images. Raises DataError as report and write_all do."""
-    write_all(docs / RESULTS, current([*read_all(docs / RESULTS), *read_folder(out / "reproduction")]).values())
-    results = read_all(docs / RESULTS)
+    docs/reproduction_figures.py takes images. Raises DataError as `report` and `packed` do."""
+    file = packed(current([*read_packed(docs / RESULTS), *read_folder(out / "reproduction")]).values())
+    results = unpacked(file)
     measured = Measurements(results, read_json(docs / EARLIER) if (docs / EARLIER).exists() else None)
     found = findings(measured)
-    (docs / PAGE).write_text(report(results, measured, found), encoding="utf-8")
+    page = report(results, measured, found)
+    (docs / RESULTS).write_bytes(file)
+    (docs / PAGE).write_text(page, encoding="utf-8")
     out.mkdir(exist_ok=True)
     write_figure(claims_figure(found), out / f"{CLAIMS_FIGURE}.html")
     write_figure(levels_figure(measured), out / f"{LEVELS_FIGURE}.html")

@@ -46,8 +46,8 @@ def current(results: Iterable[Mapping]) -> dict[Run, Mapping]:
     return {run_of(one): one for one in results if one["losses"] == losses.get(one["system"])}
 
 
-def write_all(path: Path, results: Iterable[Mapping]) -> None:
-    """Results in one file. Raises DataError where they do not compare: of different settings, or of different images under one name."""
+def packed(results: Iterable[Mapping]) -> bytes:
+    """Results as one file. Raises DataError where they do not compare: of different settings, or of different images under one name."""
     head: dict = {"settings": None, "mos": {}}
     lines = []
     for one in results:
@@ -61,14 +61,17 @@ def write_all(path: Path, results: Iterable[Mapping]) -> None:
         scores = {name: [round(STEPS * score) for score in test["scores"]] for name, test in one["tests"].items()}
         lines.append({key: one[key] for key in OF_RUN} | {"scores": scores})
     text = "\n".join(map(json.dumps, (head, *lines)))
-    path.write_bytes(gzip.compress(text.encode(), mtime=0))
+    return gzip.compress(text.encode(), mtime=0)
 
 
-def read_all(path: Path) -> list[dict]:
-    """The results that write_all wrote; none where the file is not there."""
-    if not path.exists():
-        return []
-    head, *lines = map(json.loads, gzip.decompress(path.read_bytes()).decode().splitlines())
+def read_packed(path: Path) -> list[dict]:
+    """The results in a file; none where it is not there."""
+    return unpacked(path.read_bytes()) if path.exists() else []
+
+
+def unpacked(file: bytes) -> list[dict]:
+    """The results that `packed` made a file of."""
+    head, *lines = map(json.loads, gzip.decompress(file).decode().splitlines())
     results = []
     for line in lines:
         mos = head["mos"][line["setup"]]

@@ -21,7 +21,7 @@ from model.paper.findings import NO_DATA, NOT_RUN, Measurements, findings, paper
 from model.paper.frozen_features import FrozenFeatures, frozen_encoder, look
 from model.paper.plan import ALL_CLAIMS, ALL_ROWS, SHIFTED, Run, plan, read_setup, where
 from model.paper.report import SCORER, report
-from model.paper.results import read_all, write_all
+from model.paper.results import packed, read_packed, unpacked
 from model.paper.runs import perform
 from model.paper.systems import SYSTEMS
 from model.paper.verdicts import CONFIRMED, NOT_TESTABLE, OPEN, REFUTED
@@ -171,7 +171,7 @@ def test_the_page_is_what_the_command_writes_from_the_results(tmp_path):
         shutil.copy(reproduce.DOCS / name, tmp_path)
     written = reproduce.write_page(tmp_path / "no runs", tmp_path)
     assert written.read_text() == (reproduce.DOCS / reproduce.PAGE).read_text()
-    assert (tmp_path / reproduce.RESULTS).read_bytes() == (reproduce.DOCS / reproduce.RESULTS).read_bytes()
+    assert read_packed(tmp_path / reproduce.RESULTS) == read_packed(reproduce.DOCS / reproduce.RESULTS)
 
 
 def made_up(system: str, noise: float, seed: int, setup: str = "whole", epochs: int = 3, images: int = 300) -> dict:
@@ -225,6 +225,7 @@ def test_a_claim_is_judged_by_known_figures(noises, seeds, expected):
 def test_earlier_figures_stand_until_as_many_seeds_were_run_again():
     claim = claim_between("q-scorer-5", "words-common")
     earlier = {
+        "settings": None,
         "rows": {
             "q-scorer-5 whole 3 BIQ2021": {
                 "seeds": 3,
@@ -307,20 +308,23 @@ def test_a_scorer_that_ranks_backwards_is_worth_no_raters_in_the_report():
     assert both.count(" [0.0, ") == 8 and " 0.0 [" not in both and "1 of 2 seeds rank backwards" in both
 
 
-def test_results_are_kept_in_one_file_to_a_thousandth(tmp_path):
+def test_results_are_kept_in_one_file_to_a_thousandth():
     results = [made_up("deqa", 1.0, seed) for seed in range(2)]
-    write_all(tmp_path / "all.gz", results)
-    again = read_all(tmp_path / "all.gz")
-    for before, after in zip(results, again, strict=True):
+    for before, after in zip(results, unpacked(packed(results)), strict=True):
         scores = before["tests"]["BIQ2021"].pop("scores")
         assert after["tests"]["BIQ2021"].pop("scores") == pytest.approx(scores, abs=5e-4)
         assert after == before
-    assert read_all(tmp_path / "none.gz") == []
 
 
-def test_results_that_do_not_compare_are_refused(tmp_path):
+def test_results_that_do_not_compare_are_refused():
     first, other = made_up("deqa", 1.0, 0), made_up("deqa", 1.0, 1)
     with pytest.raises(DataError, match="different settings"):
-        write_all(tmp_path / "all.gz", [first, {**other, "settings": reproduction_runs.settings("another")}])
+        packed([first, {**other, "settings": reproduction_runs.settings("another")}])
     with pytest.raises(DataError, match="different images"):
-        write_all(tmp_path / "all.gz", [first, made_up("deqa", 1.0, 1, images=200)])
+        packed([first, made_up("deqa", 1.0, 1, images=200)])
+
+
+def test_a_page_of_nothing_is_refused_and_leaves_nothing(tmp_path):
+    with pytest.raises(DataError, match="no results"):
+        reproduce.write_page(tmp_path / "runs", tmp_path)
+    assert not list(tmp_path.iterdir())
