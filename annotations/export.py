@@ -1,18 +1,29 @@
-"""Mean opinion scores as CSV: `python -m annotations.export`."""
+"""Mean opinion scores as CSV, and studies in several formats: `python -m annotations.export`."""
 
 import argparse
 import csv
 import io
+import json
 import os
 import shutil
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
+from annotations import database
 from annotations.collect import MosRecord, collect_mos
 from annotations.command_line import add_data_dir, follow
 from annotations.csv_cells import guarded
 from annotations.errors import AnnotationError
+from annotations.images import relative_path
+from annotations.store import open_annotations
+from annotations.studies.answers import read_answers
+from annotations.studies.archive import write_archive
+from annotations.studies.export_formats import koniq_csv, mos_csv, ratings_csv, sureal_json
+from annotations.studies.report import make_report
+
+FORMATS = ("csv", "ratings", "koniq", "sureal-json", "zip")
 
 EPILOG = """\
 Columns: image, mos and std on the scale 1 (bad) to 5 (excellent), n (raters), name (what the file was called when it was
@@ -23,7 +34,15 @@ below the data folder, so that the file serves as labels:
   python -m model.evaluate --model nano --images data/images --labels labels.csv
 
 std is the sample standard deviation, empty where n is 1. Each rater counts once an image: with the latest blind vote,
-or with --include-revealed with the latest vote of all."""
+or with --include-revealed with the latest vote of all.
+
+With the name of a study it is that study's ratings, in one of these formats:
+
+  csv           MOS of each image as above, with its 95 % interval and the recovered MOS
+  ratings       each rating, and why it is left out
+  koniq         the columns of KonIQ-10k's table of scores and distributions
+  sureal-json   a data set of Netflix's sureal
+  zip           all of the above, the images and every event; `python -m annotations.study restore` reads it back"""
 
 
 def to_csv(records: list[MosRecord], images: Path) -> str:
@@ -46,7 +65,11 @@ def export(data_dir: Path, include_revealed: bool, out: Path | None) -> None:
         if not include_revealed and collect_mos(data_dir, include_revealed=True):
             raise AnnotationError(f"No blind ratings in {data_dir} yet: --include-revealed takes the others.")
         raise AnnotationError(f"No ratings in {data_dir} yet: rate images on the page, or name another --data-dir.")
-    text = to_csv(records, data_dir.absolute() / "images")
+    write(to_csv(records, data_dir.absolute() / "images"), out)
+
+
+def write(text: str, out: Path | None) -> None:
+    """The text to a file or to stdout."""
     if out is None:
         sys.stdout.write(text)
         return
@@ -70,6 +93,34 @@ def _write(text: str, out: Path) -> None:
         os.replace(whole, place)
 
 
+def export_study(data_dir: Path, name: str, kind: str, out: Path | None) -> None:
+    """Writes a study in one of FORMATS; raises AnnotationError when there is nothing to write or no way to."""
+    open_annotations(data_dir)
+    folder = data_dir.absolute()
+    report = make_report(folder, name)
+    with database.reading(folder / database.FILE_NAME) as db:
+        answers = read_answers(db, name)
+        names = {image.sha256: image.name for image in report.images}
+        paths = {row[0]: relative_path(*row).as_posix() for row in db.execute("SELECT sha256, suffix FROM images")}
+    if not report.used and kind != "zip":
+        raise AnnotationError(
+            f"The study {name!r} has no ratings that are used: `python -m annotations.study report {name}` says why."
+        )
+    writers = {
+        "csv": lambda: mos_csv(report, paths),
+        "ratings": lambda: ratings_csv(answers, names, paths),
+        "koniq": lambda: koniq_csv(report, answers),
+        "sureal-json": lambda: sureal_json(report, answers),
+    }
+    if kind != "zip":
+        write(writers[kind](), out)
+        return
+    if out is None:
+        raise AnnotationError("A zip is not written to the terminal: name a file with --out.")
+    texts = {"mos.csv": writers["csv"](), "ratings.csv": writers["ratings"]()}
+    write_archive(folder, name, out, texts | {"report.json": json.dumps(asdict(report), ensure_ascii=False)})
+
+
 def main() -> int:
     """The command; returns its exit status."""
     parser = argparse.ArgumentParser(
@@ -78,12 +129,29 @@ def main() -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "study", nargs="?", metavar="STUDY", help="a study (default: the ratings of the page's ready-made one)"
+    )
+    parser.add_argument("--format", choices=FORMATS, default="csv", help="of a study (default: csv)")
     add_data_dir(parser)
     parser.add_argument(
         "--include-revealed", action="store_true", help="count votes given after seeing the model's score too"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to stdout")
-    return follow(parser, lambda given: export(given.data_dir, given.include_revealed, given.out))
+    return follow(parser, _act)
+
+
+def _act(given: argparse.Namespace) -> None:
+    if given.study is None and given.format != "csv":
+        raise AnnotationError(f"--format {given.format} is for a study: give its name.")
+    if given.study is None:
+        export(given.data_dir, given.include_revealed, given.out)
+    elif given.include_revealed:
+        raise AnnotationError(
+            "A study says itself whether ratings given after the score count: leave out --include-revealed."
+        )
+    else:
+        export_study(given.data_dir, given.study, given.format, given.out)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from annotations.csv_cells import as_csv
 from annotations.errors import AnnotationError
 from annotations.store import open_annotations
 from annotations.studies.answers import Answer
+from annotations.studies.archive import restore_archive
 from annotations.studies.lifecycle import keep_study
 from annotations.studies.progress import study_progress
 from annotations.studies.report import ImageFigures, RaterFigures, make_report
@@ -73,6 +74,12 @@ def decision(arguments: argparse.Namespace) -> None:
     print(f"{study.name}: {what}: {'used' if arguments.command == 'use' else 'left out'}")
 
 
+def restore(arguments: argparse.Namespace) -> None:
+    """Reads a study's zip into an empty data folder."""
+    open_annotations(arguments.data_dir)
+    print(f"{restore_archive(arguments.data_dir.absolute(), arguments.file)}: restored")
+
+
 def _study(arguments: argparse.Namespace) -> Study:
     open_annotations(arguments.data_dir)
     return Study(arguments.data_dir.absolute(), arguments.name)
@@ -118,6 +125,9 @@ def main() -> int:
         one.add_argument("--rating", type=int, metavar="ID", help="only this one, by its id in the table left-out")
         one.add_argument("--reason", required=True, help="kept with the decision")
         one.set_defaults(act=decision)
+    one = commands.add_parser("restore", help="read a study's zip into an empty data folder")
+    one.add_argument("file", type=Path, metavar="FILE")
+    one.set_defaults(act=restore)
     for one in commands.choices.values():
         add_data_dir(one)
     return follow(parser, lambda arguments: arguments.act(arguments))

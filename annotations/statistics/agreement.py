@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from annotations.statistics.opinions import opinions
 from annotations.statistics.ratings import Ratings
@@ -111,6 +110,8 @@ class SplitHalf:
 
 def split_half(ratings: Ratings, splits: int = 200, seed: int = 0) -> SplitHalf | None:
     """Over the images that both halves rated; None where no split leaves three of them."""
+    from scipy.stats import rankdata  # takes a second to import
+
     rng, found = np.random.default_rng(seed), []
     present = np.unique(ratings.rater)
     for _ in range(splits):

@@ -14,6 +14,7 @@ from annotations.recording import insert, record_image
 from annotations.studies.definition import Definition, Special, parse
 from annotations.studies.places import count_places
 from annotations.studies.sources import Source, find_sources
+from annotations.withdrawals import check_not_withdrawn
 
 STATES = ("draft", "open", "paused", "closed")
 BATCH = 50  # image files that are kept in one transaction: raters of other studies wait for no more
@@ -133,6 +134,7 @@ def _keep_images(data_dir: Path, some: list[tuple[Source, str, Special | None]])
     with database.writing(data_dir / database.FILE_NAME) as db:
         for data, (source, kind, special) in zip(files, some, strict=True):
             sha256, suffix = image_sha256(data), clean_suffix(source.suffix)
+            check_not_withdrawn(db, sha256)
             with kept_image(folder, data, folder / (image_file(db, sha256) or relative_path(sha256, suffix))):
                 record_image(db, sha256, suffix, len(data), clean_file_name(source.name))
             accept, explanation = (special.accept, special.explanation) if special else (None, None)
