@@ -8,7 +8,7 @@ import random
 from sqlite_utils import Database
 
 LEASE = 30 * 60.0  # seconds for which a place is held for a rater who was shown the image
-FEW = 500  # images: so many are looked at one by one
+FEW = 200  # images: so many are looked at one by one
 
 
 def count_places(db: Database, study: int, version: int) -> None:
@@ -61,9 +61,10 @@ def has_place(db: Database, version: int, image: str, needed: int, showing: int)
 
 
 def choose_image(db: Database, version: int, needed: int, seen: set[str], rng: random.Random) -> str | None:
-    """A test image with a free place that is not in `seen`: one of those with the fewest places taken, each equally likely.
+    """A test image with a free place that is not in `seen`: one of those with the fewest places taken.
 
-    None where there is none. A hundred thousand images take a few milliseconds: no list of them is made.
+    None where there is none. Among more than FEW images it is one of a stretch of the index that starts at a random sha256: no list of a
+    hundred thousand is made, and since hashes lie evenly, each is about equally likely.
     """
     taken = -1
     while True:
@@ -71,17 +72,13 @@ def choose_image(db: Database, version: int, needed: int, seen: set[str], rng: r
         taken = db.execute(sql, [version, taken, needed]).fetchone()[0]
         if taken is None:
             return None
-        count = db.execute("SELECT count(*) FROM places WHERE version = ? AND taken = ?", [version, taken]).fetchone()[
-            0
-        ]
-        ordered = "SELECT image FROM places WHERE version = ? AND taken = ? ORDER BY image"
-        if count <= max(FEW, 2 * len(seen)):
-            unseen = [row[0] for row in db.execute(ordered, [version, taken]) if row[0] not in seen]
-            if unseen:
-                return rng.choice(unseen)
-            continue
-        while True:  # more than half of them are unseen
-            one = f"{ordered} LIMIT 1 OFFSET ?"
-            image = db.execute(one, [version, taken, rng.randrange(count)]).fetchone()[0]
-            if image not in seen:
-                return image
+        stretch = "SELECT image FROM places WHERE version = ? AND taken = ? AND image >= ? ORDER BY image LIMIT ?"
+        most = FEW + len(seen)
+        found = [row[0] for row in db.execute(stretch, [version, taken, "", most])]
+        unseen = [image for image in found if image not in seen]
+        if len(found) == most:
+            start = f"{rng.getrandbits(256):064x}"
+            further = db.execute(stretch, [version, taken, start, most])
+            unseen = [row[0] for row in further if row[0] not in seen] or unseen
+        if unseen:
+            return rng.choice(unseen)
