@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What the collected modules have imported stays: a garbage collection, which every fine-tuning asks for, then takes a tenth."""
+    """What the collected modules have imported stays: garbage collections, which every fine-tuning asks for, need not look at it."""
     gc.collect()
     gc.freeze()
 

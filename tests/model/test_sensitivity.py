@@ -42,7 +42,7 @@ def told(*arguments):
 @pytest.mark.slow
 def test_nano_notices_blur_and_sees_the_undamaged_image_alike_in_each_kind(tmp_path):
     with Image.open(Path(__file__).parents[1] / "images" / "forest_pristine.jpg") as image:
-        image.resize((96, 72)).save(tmp_path / "forest.png")
+        image.resize((256, 192)).save(tmp_path / "forest.png")
     found = json.loads(told(tmp_path, "--format", "json").stdout)
     scores = {row["kind"]: row["scores"] for row in found["damage"]}
     assert found["images"] == 1 and list(scores) == list(KINDS)
