@@ -17,6 +17,7 @@ from app.rated_scores import RatedScores, SoFar
 from app.session import Session
 from app.settings import Settings
 from app.shown_names import short, with_breaks
+from app.who import Who
 from model.backbones.adapter_card import AdapterCard, BrokenAdapter
 from model.common.errors import ModelError
 from model.finetune import CHANCE, FEW
@@ -37,7 +38,7 @@ class AdaptTab:
         self.settings, self.scorers, self.annotations = settings, scorers, annotations
         self._scores = RatedScores()
 
-    def show(self, include_revealed: bool, visitor: Session) -> list:
+    def show(self, include_revealed: bool, visitor: Session, owner: bool = True) -> list:
         """Counts, chart and its words, and whether to look again soon: the chart is drawn when all rated images are scored. Raises
         AnnotationError."""
         spec, summaries = visitor.spec, self.annotations.summaries(include_revealed)
@@ -53,7 +54,8 @@ class AdaptTab:
             said += left_out_in_words(so_far.failed)
         visitor.drawn["adapt"] = spec
         return [
-            counts_card(self.annotations.counts(), include_revealed) + unshown_card(self.annotations.problems()),
+            counts_card(self.annotations.counts(), include_revealed)
+            + (unshown_card(self.annotations.problems()) if owner else ""),  # names of files are nobody else's business
             gr.Plot(figures.opinions_against_scores(points, short(spec)) if points else None, visible=bool(points)),
             said,
             gr.Timer(active=to_come > 0),
@@ -233,7 +235,7 @@ def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}".replace("-", "−")
 
 
-def build(session: gr.State, bench: AdaptTab, tab: gr.Tab, header: gr.HTML, picker: gr.Dropdown) -> None:
+def build(session: gr.State, bench: AdaptTab, who: Who, tab: gr.Tab, header: gr.HTML, picker: gr.Dropdown) -> None:
     """Put the tab on the page; it fills when it is opened. `header` and `picker` say everywhere which scorer is in use."""
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=5, min_width=320):
@@ -248,7 +250,7 @@ def build(session: gr.State, bench: AdaptTab, tab: gr.Tab, header: gr.HTML, pick
             gr.HTML("<h3>Fine-tune on it</h3>")
             how = gr.HTML(elem_id="adapt-how")
             to_run = gr.Code(
-                command(bench.settings, bench.settings.model),
+                "" if bench.settings.public else command(bench.settings, bench.settings.model),
                 language="shell",
                 show_label=False,
                 interactive=False,
@@ -268,10 +270,12 @@ def build(session: gr.State, bench: AdaptTab, tab: gr.Tab, header: gr.HTML, pick
             refresh = gr.Button("Refresh", size="sm", elem_id="adapt-refresh")
 
     @says_errors
-    def show(include_revealed: bool, visitor: Session):
-        return bench.show(include_revealed, visitor)
+    def show(include_revealed: bool, visitor: Session, request: gr.Request):
+        return bench.show(include_revealed, visitor, who.is_owner(request))
 
-    def how_to_tune(visitor: Session):
+    def how_to_tune(visitor: Session, request: gr.Request):
+        if not who.is_owner(request):
+            return [gr.Code(visible=False), cards.notice("Whoever owns this page fine-tunes its models.")]
         return bench.how_to_tune(visitor.spec)
 
     def use(spec: str, visitor: Session, progress=gr.Progress()) -> list:

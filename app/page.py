@@ -55,7 +55,7 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
             with gr.Tab("Rate", id="rate"):
                 rate_tab.build(session, remembered, rater, rate_tab.RateTab(scorers, annotations, waiting), who)
             with gr.Tab("Adapt", id="adapt") as tab:
-                adapt_tab.build(session, adapt_tab.AdaptTab(settings, scorers, annotations), tab, header, picker)
+                adapt_tab.build(session, adapt_tab.AdaptTab(settings, scorers, annotations), who, tab, header, picker)
         gr.HTML(ABOUT)
 
         def name(remembered: object, request: gr.Request) -> str | dict | gr.Textbox:

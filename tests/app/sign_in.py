@@ -66,6 +66,7 @@ def provider() -> Iterator[str]:
 def as_a_space(patch: pytest.MonkeyPatch, address: str) -> None:
     """The environment of a Space whose README says hf_oauth: true."""
     patch.setenv("SPACE_ID", "somebody/studio")
+    patch.setenv("SPACE_AUTHOR_NAME", "somebody")
     patch.setenv("SYSTEM", "spaces")
     patch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")  # the provider is here, without TLS
     for name, value in {"CLIENT_ID": CLIENT, "CLIENT_SECRET": "a secret", "SCOPES": "openid profile"}.items():

@@ -67,6 +67,12 @@ class Visitor(Caller):
             else said + self.event("rate-submit", "click", key=self.key(), rate_word=4, rate_value=4)
         )
 
+    def tuning(self) -> str:
+        """What the Adapt tab says on how to fine-tune."""
+        command = next(number for number, element in self.components.items() if element == "adapt-command")
+        event = next(d for d in self.config["dependencies"] if command in d["outputs"])
+        return self.send(event, [None])
+
     def call(self, endpoint: str, *data) -> str:
         answer = httpx.post(
             f"{self.url}gradio_api/run/{endpoint}",
@@ -173,6 +179,13 @@ def test_no_model_is_loaded_that_the_owner_did_not_list(eve):
         assert "is not offered on this page" in eve.call("score", image, spec)
         assert "is not offered on this page" in eve.call("score_batch", [image], spec)
         assert "is not offered on this page" in eve.call("compare", image, ["nano", spec])
+
+
+def test_how_to_fine_tune_is_shown_to_owners_alone(page, eve):
+    owner = Visitor(page, "bob", sign_in(page.url.rstrip("/"), "somebody"))
+    for visitor, said in ((owner, "python -m model.finetune"), (eve, "Whoever owns this page")):
+        assert said in visitor.tuning()
+    assert "model.finetune" not in json.dumps(eve.config)
 
 
 def test_a_visitor_has_a_bounded_number_of_images_scored_in_a_minute(page, stranger):
