@@ -15,7 +15,6 @@ from torch import nn
 from model import load_scorer
 from model.backbones.adapting import make_trainable
 from model.backbones.contract import Answered, Backbone, Options, Pixels
-from model.backbones.weight_files import count_numbers
 from model.common.json_files import write_json
 from model.common.scale import Scale
 from model.loading.opening import KINDS
@@ -92,10 +91,6 @@ def load(spec, device, dtype, trainable=False, progress=None) -> ToyBackbone:
 
 def check_adaptable(spec, dtype) -> None:
     """Every toy can be."""
-
-
-def count_parameters(spec) -> float:
-    return count_numbers(spec.base)
 
 
 def write_toy(folder: Path) -> Path:

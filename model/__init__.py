@@ -1,19 +1,19 @@
 """Images in, assessments out; training. Knows nothing of the interface or of the database.
 
-For Python, this is all that other programs need (examples/ has a program for each use):
+The public interface for Python (examples/ has a program for each use):
 
     load_scorer(spec, device="auto", dtype="auto", adapters=None, task="quality") -> Scorer
-        What SPEC names: a name of `python -m model.registry`, a folder, a hub id, or one of these with an adapter.
+        spec: a name listed by `python -m model.registry`, a folder or a hub id, optionally with an adapter.
     Scorer(image) -> Assessment, Scorer([image, ...]) -> list[Assessment]
         Of a path, a file's bytes, a PIL image or a numpy array.
     Scorer.assess(images) -> list[Assessment]
-        Of PIL images. Scorer.assess_files(paths) -> Iterator[Assessment | Failure], lazily and in order.
+        For PIL images. Scorer.assess_files(paths) -> Iterator[Assessment | Failure], lazily and in order.
     fine_tune(rated, spec, out) -> AdapterCard
-        An adapter of a model from RatedImages: image, MOS, std, number of ratings, scale.
+        Trains an adapter on RatedImages: image, MOS, std, number of ratings, scale.
     Backbone
-        What a multimodal LLM has to offer to be scored and trained with: model/backbones/contract.py.
+        The interface that a multimodal LLM must implement: model/backbones/contract.py.
 
-Nothing heavy is imported until one of these is used.
+Heavy packages are imported on first use.
 """
 
 import logging
@@ -23,8 +23,8 @@ from model.common import threads
 
 threads.set_up()  # before torch is imported
 
-# PEFT imports bitsandbytes wherever it is installed, and that then advises on packages and dtypes nobody here chose: a missing `kernels`
-# on processors with AVX512-BF16, float16 at every layer.
+# PEFT imports bitsandbytes if it is installed, which then prints irrelevant advice: to install `kernels` on some processors, and
+# about float16 at every layer.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 _PLACES = {

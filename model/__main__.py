@@ -1,4 +1,4 @@
-"""The commands of Q-Scorer Studio, a line each: `python -m model`. Each explains itself with --help."""
+"""Lists the commands: `python -m model`. Each has --help."""
 
 import argparse
 import sys
@@ -7,22 +7,22 @@ from model.common.command_line import run
 
 COMMANDS = {
     "score": "score images, folders and videos",
-    "evaluate": "how well a model agrees with labelled images, and whether another does better",
+    "evaluate": "how well a model's scores agree with labels, and whether another model is better",
     "finetune": "train an adapter from the ratings in a data folder",
-    "registry": "the models that have a name: method, size, memory, scale, training data, licence",
+    "registry": "the named models: method, size, memory, scale, training data, licence",
     "datasets": "what a data set holds, and its labels as other programs' training files",
     "bench": "how fast a model is on this machine",
-    "percentiles": "the table by which a score's percentile among photographs is told",
-    "precision": "what fewer bits do to scores",
+    "percentiles": "the table for a score's percentile among photographs",
+    "precision": "how much scores change with fewer bits",
     "sensitivity": "how a score falls as images are damaged, kind by kind",
     "convert": "a published mPLUG-Owl2 folder in safetensors",
     "train": "train nano from scratch",
     "soup": "the mean of several trainings' weights",
     "compare": "the systems that were trained together, side by side on a test part",
-    "conversion_error": "what labels of Q-Align and DeQA-Score lose of an opinion",
+    "conversion_error": "how much of a MOS the labels of Q-Align and DeQA-Score lose",
     "reproduce": "the tables of the Q-Scorer paper at nano's scale",
     "near_duplicates": "near-duplicates among images, by perceptual hash",
-    "label_noise": "how far two images of one scene have one MOS",
+    "label_noise": "how similar the MOS of two images of one scene are",
 }
 
 
@@ -31,7 +31,7 @@ def main() -> int:
 
     def program() -> int:
         parser.parse_args()
-        print("python -m model.NAME --help explains a command:\n")
+        print("Commands (python -m model.NAME --help explains each):\n")
         for name, summary in COMMANDS.items():
             print(f"  {name:<17} {summary}")
         return 0

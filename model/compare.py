@@ -1,12 +1,11 @@
-"""How the systems that were trained together do on BIQ2021's test part, and whether nano is better than the others by more than luck.
+"""Compare the systems that were trained together on BIQ2021's test part, and test whether nano is significantly better.
 
     python -m model.compare --data BIQ2021 --out runs
 
-Takes what `python -m model.train` left in `--out`. Prints a JSON object for each system and part: the figures of
-model.evaluation.metrics.figures on
-the test part "without near-duplicates", and on the "official" one, which flatters, but is what others report; then on each subset that the
-training left out, all of its images in the official training part. nano comes first; the others' objects have `against_nano`: the
-paired comparison (model/evaluation/paired.py) in which nano is `second`.
+--out is the folder that `python -m model.train` wrote. Prints one JSON object for each system and part, with the figures of
+model.evaluation.metrics.figures. The parts are the test part "without near-duplicates"; the "official" one, which is optimistic but is
+what others report; and each subset that the training left out, with its images in the official training part. nano comes first; the
+other systems have `against_nano`: the paired comparison (model/evaluation/paired.py) in which nano is `second`.
 """
 
 import argparse
@@ -28,7 +27,7 @@ from model.training.run import TRAINING, best_of, predict
 
 
 def read_parts(data: Path, without: Sequence[str]) -> tuple[list[RatedImage], dict[str, list[bool]]]:
-    """The images to test on, and by name the parts of them, each saying which images are in it."""
+    """The test images, and by name the parts, each as a list of bools over the images."""
     official, kept = biq2021.read_part(data, "Test"), set(biq2021.test_part(data))
     left_out = [item for item in biq2021.read_part(data, "Train") if item.part in without]
     test = [*official, *left_out]

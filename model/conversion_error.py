@@ -1,12 +1,11 @@
-"""Conversion error: what is lost between a MOS and the score of a model that learns its labels perfectly (paper section 3.1, appendix B).
+"""Conversion error: the difference between a MOS and the score of a model that has learned its label perfectly (paper section 3.1,
+appendix B).
 
     python -m model.conversion_error labels.csv [--out error.html]
     python -m model.conversion_error koniq10k
 
-The columns of a CSV file are mos and, where there is one, std, of which cells may be empty; a published data set's folder and a meta JSON
-are read as python -m model.evaluate reads them. model/paper/conversions.py counts the errors and says what they are;
-model/paper/conversion_chart.py
-draws them.
+A CSV file has the column mos and optionally std, whose cells may be empty. Folders of published data sets and meta JSON files are read as
+by python -m model.evaluate. model/paper/conversions.py defines and computes the errors; model/paper/conversion_chart.py draws them.
 """
 
 import argparse
@@ -26,8 +25,8 @@ from model.paper.conversions import Opinions, conversion_errors, left_out
 
 
 def read_opinions(path: Path, scale: Scale | None = None) -> Opinions:
-    """The columns mos and std of a CSV file. Raises DataError naming file and line for what is missing or no number, and for a std that no
-    ratings on the scale, if it is given, can have."""
+    """The columns mos and std of a CSV file. Raises DataError, naming file and line, for missing and invalid numbers, and for a std that is
+    impossible on the scale, if it is given."""
     rows = read_table(path, ["mos"])
     if not rows:
         raise DataError(f"{path} has no rows below its first line")
@@ -41,7 +40,7 @@ def read_opinions(path: Path, scale: Scale | None = None) -> Opinions:
 
 
 def read_labels_of(path: Path, scale: Scale | None) -> tuple[Opinions, Scale | None]:
-    """What a CSV file, a data set's folder or a meta JSON says of its images, and its scale where it has one or `scale` gives it. Raises
+    """The labels in a CSV file, a data set's folder or a meta JSON, and their scale: `scale` or the data set's own, else None. Raises
     DataError."""
     if not path.is_dir() and path.suffix.lower() != ".json":
         return read_opinions(path, scale), scale
@@ -53,8 +52,8 @@ def read_labels_of(path: Path, scale: Scale | None) -> tuple[Opinions, Scale | N
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.conversion_error",
-        description="What Q-Align, DeQA-Score and regression lose between the MOS of a data set and the score of a model that has learned "
-        "their labels perfectly; in units of the MOS.",
+        description="The error, in units of the MOS, of a model that has perfectly learned the labels which Q-Align, DeQA-Score or "
+        "regression make of a data set's MOS.",
         epilog=LEGEND,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -66,10 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_scale_option(
         parser,
-        "ends of the scale, as 1 5 (default: the data set's own, or the least and the largest MOS, between which Q-Align and DeQA-Score "
-        "cut their levels)",
+        "ends of the scale, such as 1 5 (default: the data set's own, or the minimum and maximum MOS, between which Q-Align and DeQA-Score "
+        "divide their levels)",
     )
-    parser.add_argument("--std", type=_std, metavar="STD", help="of every image for which the file has no std")
+    parser.add_argument("--std", type=_std, metavar="STD", help="std of images for which the file has none")
     parser.add_argument("--format", choices=["table", "json"], default="table")
     parser.add_argument("--out", type=Path, metavar="FILE", help="draw the figure: .html, or .png or .svg with kaleido")
     return run(lambda: _report(parser.parse_args(arguments)))
@@ -89,11 +88,13 @@ def _report(options: argparse.Namespace) -> int:
     opinions, known = read_labels_of(options.labels, options.scale)
     scale = known or (min(opinions.mos), max(opinions.mos))
     if scale[0] == scale[1]:
-        raise DataError(f"{options.labels}: all MOS are {scale[0]:g}, a scale of no width; give its ends by --scale")
+        raise DataError(
+            f"{options.labels}: all MOS are {scale[0]:g}, so the scale is unknown: give its ends by --scale"
+        )
     outside = [m for m in opinions.mos if not scale[0] <= m <= scale[1]]
     if outside:
         raise DataError(
-            f"{options.labels}: a mos of {outside[0]:g} lies outside of the scale {scale[0]:g} to {scale[1]:g}"
+            f"{options.labels}: a mos of {outside[0]:g} is outside the scale {scale[0]:g} to {scale[1]:g}: correct it or --scale"
         )
     if options.std is not None:
         sentence = why_no_std(options.std, None, scale, "--std")
@@ -105,8 +106,8 @@ def _report(options: argparse.Namespace) -> int:
     notes = left_out(opinions.mos, opinions.stds, scale)
     if not known:
         print(
-            f"no --scale was given: the levels are cut between the least and the largest MOS, {scale[0]:g} and {scale[1]:g}. "
-            "For opinions from 1 to 5 give --scale 1 5.",
+            f"no --scale was given: the levels are between the minimum and maximum MOS, {scale[0]:g} and {scale[1]:g}. "
+            "For ratings from 1 to 5 give --scale 1 5.",
             file=sys.stderr,
         )
     if options.format == "json":
@@ -124,13 +125,13 @@ def _report(options: argparse.Namespace) -> int:
 
 
 LEGEND = """\
-label RMSE     from the mean that a method's label stands for to the MOS
-restored RMSE  from the score of a model that repeats this label exactly to the MOS; mean and worst: of the same errors, without sign
-RMSE of std    of the standard deviation that such a model predicts, where the file has one
-PLCC, SRCC     of the restored scores with the MOS: no model that learned these labels exactly can do better
-theory         the restored RMSE by formula, for MOS spread evenly over the scale; of the raw label an upper bound of its label RMSE
-RealQA         teaches the number written out with two decimals
-bfloat16       labels rounded to 8 binary digits, as the released Q-Scorer's trainer does"""
+label RMSE     of the mean of a method's label against the MOS
+restored RMSE  of the score of a model that outputs this label exactly against the MOS; mean and worst: of the absolute errors
+RMSE of std    of the std that such a model predicts, if the file has std
+PLCC, SRCC     of the restored scores with the MOS: the maximum for a model that has learned these labels exactly
+theory         the restored RMSE by formula, for uniformly distributed MOS; for the raw label an upper bound of its label RMSE
+RealQA         labels are numbers with two decimals
+bfloat16       labels rounded to 8 bits of precision, as in the released Q-Scorer's trainer"""
 HEADINGS = {
     "method": "method",
     "label_rmse": "label RMSE",

@@ -1,8 +1,8 @@
-"""`python -m model.convert IN OUT [--base BASE]`: write a published mPLUG-Owl2 folder in our own layout.
+"""Convert a published mPLUG-Owl2 folder to safetensors: `python -m model.convert IN OUT [--base BASE]`
 
-A whole model becomes a folder of safetensors that loads as it is, position tables included. A LoRA becomes an adapter of what its base does
-not hold: the LoRA, the rows of the score tokens, the regressor, and every other tensor that differs from the base. The published Q-Scorer
-LoRA comes with a dump of all parameters, 16 GB, of which most are the base's.
+A complete model becomes a folder of safetensors, position tables included. A LoRA becomes an adapter with only the differences from its
+base: the LoRA, the rows of the score tokens, the regressor, and all other tensors that differ. The published Q-Scorer LoRA comes with a
+dump of all parameters, 16 GB, most of which equal the base's.
 """
 
 import argparse
@@ -17,10 +17,10 @@ from model.common.command_line import run
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.convert",
-        description="Write a published folder (mplug-owl2-llama2-7b, one-align, DeQA-Score, Q-Scorer; whole or LoRA) as safetensors.",
+        description="Convert a published folder (mplug-owl2-llama2-7b, one-align, DeQA-Score, Q-Scorer; complete or LoRA) to safetensors.",
     )
     parser.add_argument("source", metavar="IN", type=Path, help="the published folder")
-    parser.add_argument("out", metavar="OUT", type=Path, help="a folder to make; it must not exist")
+    parser.add_argument("out", metavar="OUT", type=Path, help="a new folder; it must not exist")
     parser.add_argument("--base", type=Path, help="for a LoRA: the folder of its base, published or converted")
 
     def program() -> int:

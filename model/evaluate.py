@@ -1,23 +1,23 @@
-"""Score labelled images and say how well the scores agree with the opinion scores.
+"""Score labelled images and measure how well the scores agree with the labels.
 
     python -m model.evaluate --model nano --images DIR --labels labels.csv
     python -m model.evaluate --model nano --data koniq10k
     python -m model.evaluate --model nano --data koniq10k --against pyiqa:niqe --gallery misses
 
 Prints one JSON object to stdout: model, revision, readout, scale, mos_range, the figures of model.evaluation.metrics.figures (n, srcc,
-plcc, srcc_fitted, plcc_fitted, krcc, krcc_fitted, rmse, intervals, notes), rmse_raw, and unreadable, the images that could not be
-read, each {"image", "error"}. They are left out of n. rmse is taken after the logistic fit, in units of the labels;
-rmse_raw is without a fit, and null where the labels came without a scale and do not lie in the scores'.
+plcc, srcc_fitted, plcc_fitted, krcc, krcc_fitted, rmse, intervals, notes), rmse_raw, and unreadable, a list of {"image", "error"}.
+Unreadable images are not counted in n. rmse is after the logistic fit, in units of the labels; rmse_raw is without a fit, and null if the
+labels have no scale and exceed the scores'.
 
---data reads a published data set's folder, a CSV file or a meta JSON (model/datasets/). These add to the object: dataset, split,
-label_scale (null where the labels came without), and, each only where there is something to say:
+--data reads a published data set's folder, a CSV file or a meta JSON (model/datasets/). It adds dataset, split, label_scale (null if the
+labels have none), and, where applicable:
 
 * parts: the figures and rmse_raw, without intervals, of each named part, such as a kind of degradation.
 * without_near_duplicates: the same on BIQ2021's test images that have no near-duplicate in the training part.
-* raters: how many raters' mean the scorer is worth (model/evaluation/raters.py), where the labels have std; after the
-  logistic fit, but nobody's where the raw SRCC is not above 0, which a note then says.
+* raters: the equivalent number of raters (model/evaluation/raters.py), if the labels have std; after the logistic fit, but 0, with a
+  note, if the raw SRCC is not above 0.
 * against: with --against SPEC, that system's name, figures, rmse_raw and unreadable images, and the paired comparison on the images
-  that both could read (model/evaluation/paired.py), in which `first` is --model. Where that system could not be loaded: {"model", "error"}.
+  that both could read (model/evaluation/paired.py), in which `first` is --model. {"model", "error"} if that system could not be loaded.
 """
 
 import argparse
@@ -41,22 +41,22 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Score labelled images and print one JSON object with these figures, and more:
 
-  n                       images that could be read
-  srcc, plcc, krcc        correlations of the scores, as they are, with the labels
+  n                       readable images
+  srcc, plcc, krcc        correlations of the raw scores with the labels
   srcc_fitted, plcc_fitted, krcc_fitted
-                          the same after a 4-parameter logistic has put the scores on the labels' scale
-  rmse                    after that fit too, in units of the labels
-  rmse_raw                without a fit; null where the labels' scale is not known and not the scores'
-  intervals               bootstrap 95 % intervals of all these but rmse_raw, from 10 images on
+                          the same after a 4-parameter logistic fit of the scores to the labels
+  rmse                    after that fit, in units of the labels
+  rmse_raw                without a fit; null if the labels' scale is unknown and not the scores'
+  intervals               bootstrap 95 % intervals of all these but rmse_raw, for at least 10 images
   notes                   why a figure is null, and what the fit hides
-  unreadable              the images that could not be read, and why
+  unreadable              images that could not be read, and why
 
---model and --against also take pyiqa:NAME, a metric of the package pyiqa where that is installed."""
-PYIQA = "pyiqa:"  # before the name of a metric of that package
+--model and --against also accept pyiqa:NAME, a metric of the package pyiqa if that is installed."""
+PYIQA = "pyiqa:"  # prefix of a metric of that package
 
 
 def check_specs(specs: Sequence[str]) -> None:
-    """Raises ModelLoadError for a model, or a metric of pyiqa, that is not there; before anything is loaded, and without holding two."""
+    """Raises ModelLoadError for a model or a metric of pyiqa that does not exist, before anything is loaded."""
     for spec in specs:
         if not spec.startswith(PYIQA):
             check_spec(spec, data_dir() / "adapters")
@@ -100,15 +100,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--images",
         type=Path,
         metavar="DIR",
-        help="folder that names in a CSV or JSON file start from (default: its own)",
+        help="folder of the images named in a CSV or JSON file (default: the file's own)",
     )
-    add_scale_option(parser, "scale of a CSV or JSON file's figures")
+    add_scale_option(parser, "scale of the MOS in a CSV or JSON file")
     parser.add_argument(
-        "--split", choices=[*SPLITS, "all"], help="of a published data set (default: test where there is one, else all)"
+        "--split", choices=[*SPLITS, "all"], help="of a published data set (default: test if there is one, else all)"
     )
     parser.add_argument("--against", metavar="SPEC", help="compare with this model on the same images")
     parser.add_argument(
-        "--gallery", type=Path, metavar="DIR", help="write a page with the worst misses into this folder"
+        "--gallery", type=Path, metavar="DIR", help="write a page with the largest errors to this folder"
     )
     add_model_options(parser)
     return run(lambda: _report(parser.parse_args(arguments)))
@@ -131,7 +131,7 @@ def _report(options: argparse.Namespace) -> int:
     if options.against:
         try:
             report["against"] = compared(first, evaluation(options.against), rated)
-        except ModelError as error:  # hours of scoring lie behind: they are printed first
+        except ModelError as error:  # the first model's report, which may have taken hours, is printed first
             report["against"], failed = {"model": options.against, "error": str(error)}, error
     print(json.dumps(report, allow_nan=False), flush=True)
     if options.gallery:

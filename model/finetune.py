@@ -1,16 +1,16 @@
 """Fine-tune a scorer on the ratings in a data folder: `python -m model.finetune --data-dir data --model nano --out NAME`
 
-Builds a MOS for every rated image, learns from them, and prints PLCC, SRCC and RMSE before and after on images that were left out, with
-a verdict: is the result better than chance explains? It goes to DATA_DIR/adapters/NAME, and --model nano+NAME uses it.
+Computes the MOS of every rated image, trains on them, and prints PLCC, SRCC and RMSE before and after on images that were left out, with
+a verdict: is the improvement significant? The adapter is written to DATA_DIR/adapters/NAME, and --model nano+NAME uses it.
 
-What is learned depends on how many images are rated; --rung chooses:
+The method depends on the number of rated images; --rung chooses another:
 
   recalibrate   an affine map of the score: from 8 images, in seconds
   head          that, and a kernel regression on the frozen model's features: from 30 images, in seconds
   lora          a LoRA of the language model, with score tokens and regressor: from some hundred images, by training
 
-recalibrate and head learn from all images; their figures come from 10-fold cross-validation. lora holds a fifth of the images out.
---model nano+OTHER --rung lora continues a LoRA. Models that were taught to rate quality keep their readout: nano, qscorer, one-align,
+recalibrate and head use all images; their figures come from 10-fold cross-validation. lora holds out a fifth of the images.
+--model nano+OTHER --rung lora resumes from a LoRA. Models that were trained to rate quality keep their readout: nano, qscorer, one-align,
 deqa-score, q-realign, and folders of such models. Any other vision-language model, and the mplug-owl2-llama2-7b base, learns five score
 tokens and a regressor.
 """
@@ -32,7 +32,7 @@ from model.finetuning.material import MIN_IMAGES, check_enough
 from model.loading.known import KNOWN, check_spec
 from model.loading.opening import check_training_dtype
 
-FEW = 10  # held-out images under which a correlation says little
+FEW = 10  # held-out images; with fewer, correlations are unreliable
 CHANCE = f"Correlations of fewer than {FEW} images are mostly chance."
 HEAD_FROM = 30  # images, for --rung auto
 
@@ -54,13 +54,13 @@ def parser() -> argparse.ArgumentParser:
         "--rung",
         choices=["auto", *RUNGS],
         default="auto",
-        help="what is learned (default: auto, by the number of rated images)",
+        help="the method (default: auto, by the number of rated images)",
     )
     options.add_argument(
-        "--include-revealed", action="store_true", help="count ratings given after seeing the model's score too"
+        "--include-revealed", action="store_true", help="include ratings given after seeing the model's score"
     )
     options.add_argument(
-        "--seed", type=int, default=0, help="lora: of the starting values and the order of the images (default: 0)"
+        "--seed", type=int, default=0, help="lora: of initial weights and the order of the images (default: 0)"
     )
     return options
 
@@ -76,7 +76,7 @@ def rated_images(data_dir: Path, include_revealed: bool) -> list[RatedImage]:
         ):
             raise DataError(
                 f"{len(records)} images rated blind are too few to learn from: rate at least {MIN_IMAGES} on the Rate tab, "
-                "or add --include-revealed to count the ratings given after seeing the score."
+                "or add --include-revealed to include the ratings given after seeing the score."
             )
     except AnnotationError as error:
         raise DataError(str(error)) from error
@@ -85,13 +85,13 @@ def rated_images(data_dir: Path, include_revealed: bool) -> list[RatedImage]:
 
 
 def base_of(spec: str) -> str:
-    """What stands before the adapter in SPEC; of the name of an adapter, its base."""
+    """The base in SPEC; for a named adapter, its base."""
     base = spec.partition("+")[0]
     return (KNOWN[base].base or base) if base in KNOWN else base
 
 
 def report(card: "AdapterCard", folder: Path, base: str) -> str:
-    """What the command prints at the end: counts, figures before and after, and how to use the adapter on its `base`."""
+    """The command's output: counts, figures before and after, and how to use the adapter with its `base`."""
 
     def line(title: str, before: float | None, after: float | None) -> str:
         return f"{title:<24}" + "".join(f"{'—' if value is None else f'{value:.3f}':>8}" for value in (before, after))

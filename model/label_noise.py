@@ -1,17 +1,17 @@
-"""How far BIQ2021's MOS can be trusted, subset by subset: whether two photographs that look alike have MOS that are alike.
+"""Estimate the label noise of BIQ2021, subset by subset: whether two similar photographs have similar MOS.
 
     python -m model.label_noise --data BIQ2021 --out runs
 
-Pairs are two images of a subset of which each is the other's nearest, by the cosine of their standardised features (those of
-model/paper/frozen_features.py, whose encoder has seen no MOS), and the cosine is within ALIKE: rather another shot of a scene than a
-copy or another scene. Prints a JSON object for each subset:
+A pair is two images of a subset that are each other's nearest neighbours, by the cosine of their standardised features (those of
+model/paper/frozen_features.py, whose encoder was not trained on MOS), with a cosine within ALIKE: more likely two shots of a scene than
+copies or different scenes. Prints one JSON object for each subset:
 
-* pairs, correlation (of the two MOS, each pair taken both ways round), interval (95 %, bootstrap over pairs) and difference: the root mean
-  square between the two MOS.
-* std: of the subset's MOS. A difference of 1.41 std is that of two images taken at random.
+* pairs, correlation (of the two MOS, with each pair in both orders), interval (95 %, bootstrap over pairs) and difference (the root mean
+  square difference of the two MOS).
+* std: of the subset's MOS. Two random images differ by 1.41 std.
 
-Were the two of a pair equally good, the correlation would be the reliability of the MOS, and its square root the highest PLCC that a
-scorer can have with them but by luck (Lord & Novick 1968). They are not quite, so both are lower bounds: compare the subsets.
+If the images of a pair had equal quality, the correlation would be the reliability of the MOS, and its square root the highest PLCC that a
+scorer can reach except by chance (Lord & Novick 1968). They do not quite, so both are lower bounds, useful to compare the subsets.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from model.datasets.rated import RatedImage
 from model.evaluation.bootstrap import FEWEST_FOR_INTERVALS, interval, pearson, resample
 from model.paper.frozen_features import FrozenFeatures
 
-ALIKE = (0.65, 0.95)  # cosine from, and below which
+ALIKE = (0.65, 0.95)  # cosine: at least, and less than
 
 
 def look_alikes(features: np.ndarray) -> np.ndarray:
-    """Rows [P, 2] of features [N, F] that are each other's nearest, and alike. Each pair once."""
+    """Pairs [P, 2] of rows of features [N, F] that are mutual nearest neighbours with a cosine within ALIKE; each pair once."""
     unit = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-6)
     similarity = unit @ unit.T
     np.fill_diagonal(similarity, -1)
@@ -43,12 +43,12 @@ def look_alikes(features: np.ndarray) -> np.ndarray:
 
 
 def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Of pairs' values [B, P] and [B, P] whose order means nothing: [B]."""
+    """Correlations [B] of unordered pairs' values [B, P] and [B, P]."""
     return pearson(np.concatenate([first, second], 1), np.concatenate([second, first], 1))
 
 
 def agreement(mos: np.ndarray, pairs: np.ndarray) -> dict:
-    """The object of MOS [N] and pairs [P, 2] of them; correlation and interval are None for fewer than FEWEST_FOR_INTERVALS pairs."""
+    """The JSON object for MOS [N] and pairs [P, 2]; correlation and interval are None for fewer than FEWEST_FOR_INTERVALS pairs."""
     first, second = mos[pairs].T
     found, bounds = None, None
     if len(pairs) >= FEWEST_FOR_INTERVALS:

@@ -1,22 +1,20 @@
-"""Near-duplicates by perceptual hash, and the list of BIQ2021's test images that have one in its training part.
+"""Find near-duplicates by perceptual hash, and list BIQ2021's test images that have one in the training part.
 
     python -m model.near_duplicates --data DIR
 
-BIQ2021 (nisarahmedrana/BIQ2021) was split at random although it holds copies of the same photograph, and series of one scene
-taken with other exposure, focus or colour. A model has seen the scene of such a test image, so its answer proves little.
-This command finds them and writes two files beside itself:
+BIQ2021 (nisarahmedrana/BIQ2021) was split at random, although it contains copies of photographs, and series of one scene with different
+exposure, focus or colour. Such test images show scenes that a model was trained on, so they bias its figures. Writes two files:
 
-* biq2021_near_duplicates.csv: the test images to drop, each with its nearest training image and the distance (bits).
-* biq2021_train_groups.csv: the training images that belong together, with a group number: a validation part drawn from the
-  training part must take a group whole or leave it.
+* biq2021_near_duplicates.csv: the test images to exclude, each with its nearest training image and the distance (bits).
+* biq2021_train_groups.csv: near-duplicates within the training part, with a group number: a validation part must include or exclude a
+  group as a whole.
 
-The hash is the 64-bit pHash of the package imagehash (a development dependency: `pip install imagehash`; what the command
-wrote is part of the repository, so training does not need it).
+The hash is the 64-bit pHash of the package imagehash (`pip install imagehash`). The two files are part of the repository, so training
+does not need it.
 
-THRESHOLD was chosen by looking at pairs of test and training images. All 90 pairs looked at of distance 8 or less (65 of
-them at 6 or 8) showed the same scene; at 10, 11 of 35 were unrelated images; at 12, 27 of 35. The training image's
-MOS tells as much: its rank correlation with the test image's is .97 at distance 0, .79 at 2, .71 at 4, .36 at 6 and 8,
-.34 at 10, .22 at 12 and .00 at 16, where pairs are random.
+THRESHOLD was chosen by inspecting pairs of test and training images. All 90 inspected pairs with a distance of at most 8 (65 of them at 6
+or 8) showed the same scene; at 10, 11 of 35 were unrelated; at 12, 27 of 35. The rank correlation of the two images' MOS agrees: .97 at
+distance 0, .79 at 2, .71 at 4, .36 at 6 and 8, .34 at 10, .22 at 12, and .00 at 16, where pairs are random.
 """
 
 import argparse
@@ -26,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from model.common.command_line import run
@@ -40,7 +40,7 @@ THRESHOLD = 8
 
 
 def perceptual_hash(image: Image.Image) -> int:
-    """The image's 64-bit pHash: the signs of the lowest 8x8 DCT coefficients of its 32x32 luminance against their median."""
+    """The image's 64-bit pHash: whether each of the lowest 8x8 DCT coefficients of its 32x32 luminance exceeds their median."""
     try:
         import imagehash
     except ImportError as error:
@@ -49,13 +49,13 @@ def perceptual_hash(image: Image.Image) -> int:
 
 
 def hash_files(paths: Sequence[str | Path]) -> np.ndarray:
-    """Hash the files, with a progress bar on stderr: uint64 [N]. Raises DataError for a file that cannot be read."""
+    """The files' hashes, uint64 [N], with a progress bar on stderr. Raises DataError for an unreadable file."""
     progress = tqdm(paths, desc="hashing", unit="img", file=sys.stderr, disable=None)
     return np.array([perceptual_hash(open_named(path)) for path in progress], dtype=np.uint64)
 
 
 def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each query hash [Q] the index of the nearest reference hash [R] (the first of several) and their distance in bits."""
+    """For each query hash [Q] the index of the nearest reference hash [R] (the first if tied) and their distance in bits."""
     rows = [np.bitwise_count(references ^ query) for query in queries]
     index = np.array([row.argmin() for row in rows], dtype=int)
     distance = np.array([row.min() for row in rows], dtype=int)
@@ -63,18 +63,17 @@ def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np
 
 
 def group_hashes(hashes: np.ndarray, threshold: int = THRESHOLD) -> list[set[int]]:
-    """Group the indices of hashes [N] that are linked by steps of at most threshold bits.
+    """Groups of indices of hashes [N] that are connected by distances of at most threshold bits.
 
     Only groups of two or more, ordered by their smallest index.
     """
-    leader = np.arange(len(hashes))  # the smallest known index of each one's group
-    for i, value in enumerate(hashes):
-        linked = leader[i + np.flatnonzero(np.bitwise_count(hashes[i:] ^ value) <= threshold)]
-        leader[np.isin(leader, linked)] = linked.min()
+    near = [np.flatnonzero(np.bitwise_count(hashes ^ value) <= threshold) for value in hashes]
+    ends = np.cumsum([0, *map(len, near)])
+    links = csr_array((np.ones(ends[-1], bool), np.concatenate([[], *near]).astype(int), ends), (len(hashes),) * 2)
     groups: dict[int, set[int]] = {}
-    for i, first in enumerate(leader):
-        groups.setdefault(int(first), set()).add(i)
-    return [group for _, group in sorted(groups.items()) if len(group) > 1]
+    for i, label in enumerate(connected_components(links, directed=False)[1]):
+        groups.setdefault(label, set()).add(i)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
@@ -93,10 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--data", type=Path, required=True, metavar="DIR", help="a copy of github.com/nisarahmedrana/BIQ2021"
     )
     parser.add_argument(
-        "--threshold", type=int, default=THRESHOLD, help="largest distance in bits of 64 (default: %(default)s)"
+        "--threshold", type=int, default=THRESHOLD, help="maximum distance in bits of 64 (default: %(default)s)"
     )
     parser.add_argument(
-        "--out", type=Path, default=HERE, metavar="DIR", help="folder to write the two CSV files to (default: model/)"
+        "--out", type=Path, default=HERE, metavar="DIR", help="folder for the two CSV files (default: model/datasets)"
     )
     return run(lambda: _write_lists(parser.parse_args(arguments)))
 
@@ -113,7 +112,7 @@ def _write_lists(options: argparse.Namespace) -> int:
     members = [(train[i], number) for number, group in enumerate(groups) for i in sorted(group)]
     _write(options.out / TRAIN_GROUPS, ("image", "group"), members)
     print(
-        f"{len(dropped)} of {len(test)} test images have a near-duplicate in train, {len(test) - len(dropped)} are left; "
+        f"{len(dropped)} of {len(test)} test images have a near-duplicate in train, {len(test) - len(dropped)} do not; "
         f"{len(members)} of {len(train)} training images form {len(groups)} groups, the largest of {max(map(len, groups), default=0)}"
     )
     return 0

@@ -1,8 +1,8 @@
-"""What fewer bits do to scores: `python -m model.precision [--model SPEC] PATH...`
+"""Measure how scores change with fewer bits: `python -m model.precision [--model SPEC] PATH...`
 
-Scores the images once in float32 and once in each other --dtype, and prints one JSON object a line: bytes of the weights, and the
-mean and the largest difference of the scores from float32, in points of the model's scale. What the model or the machine cannot
-do gives its error instead.
+Scores the images in float32 and in each other --dtype. Prints one JSON object per line: size of the weights, and the mean and maximum
+absolute difference of the scores from float32, in units of the model's scale; or the error, if the model or the machine does not support
+the dtype.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def precision(arguments: argparse.Namespace) -> int:
 
 
 def measured(arguments: argparse.Namespace, dtype: str, paths: list[Path]) -> dict:
-    """One line of the table, with the scores. Raises ModelError for what cannot be loaded and for an image that cannot be read."""
+    """One line of the output, with the scores. Raises ModelError if the model cannot be loaded or an image cannot be read."""
     from model.scoring.assessment import Failure
     from model.scoring.scorer import load_scorer
 

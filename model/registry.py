@@ -1,4 +1,4 @@
-"""The models that have a name: `python -m model.registry` lists method, size, memory, scale, training data and licence of each."""
+"""List the named models: `python -m model.registry` prints method, size, memory, scale, training data and licence of each."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from model.loading.known import KNOWN
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m model.registry", description="List the models that have a name, one a line."
+        prog="python -m model.registry", description="List the named models, one per line."
     )
 
     def program() -> int:

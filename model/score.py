@@ -1,10 +1,9 @@
 """Score images: `python -m model.score [--model SPEC] PATH...`
 
-The table says the score and its scale, the token (or word) that the model finds likeliest and its probability among the tokens.
+The table shows the score and its scale, and the most probable token (or word) with its probability among the tokens.
 
-PATHs are files and folders; videos for --task video. With --format json stdout carries one JSON object a line and nothing
-else; progress and messages go to stderr. A file that cannot be read gives its error, the rest are scored, and the exit
-status is 1.
+PATHs are files and folders; videos for --task video. With --format json, stdout has one JSON object per line and nothing else; progress
+and messages go to stderr. For a file that cannot be read its error is printed, the others are scored, and the exit status is 1.
 """
 
 import argparse
@@ -32,35 +31,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image files, and folders that are searched for them")
     add_model_options(parser)
-    parser.add_argument(
-        "--task", default="quality", help="what is asked: quality (default); one-align also knows aesthetics and video"
-    )
+    parser.add_argument("--task", default="quality", help="quality (default); one-align also has aesthetics and video")
     parser.add_argument(
         "--check-steps",
         action="store_true",
-        help="take the published Q-Scorer's two greedy steps too, and name the images where its first word is another",
+        help="also run the published Q-Scorer's two greedy steps, and list the images for which its first step outputs another word",
     )
     parser.add_argument("--format", choices=PRINTERS, default="table")
     return run(lambda: score(parser.parse_args(arguments)))
 
 
 def find_files(given: Sequence[str], task: str) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """find_images of images or, for the task video, of videos; a folder that holds only the other kind says how that is scored."""
+    """find_images for images or, for the task video, for videos; the message for a folder with only the other kind says how to score it."""
     from model.images.video import SUFFIXES as VIDEOS
 
     if task == "video":
         wanted, others, nothing = VIDEOS, IMAGES, "no videos in this folder"
-        hint = "but images: leave --task video out to score them"
+        hint = "but images: omit --task video to score them"
     else:
         wanted, others, nothing = IMAGES, VIDEOS, NOTHING
-        hint = "but videos: add --task video, with a model that knows it, to score them"
+        hint = "but videos: add --task video, with a model that supports it, to score them"
     paths, problems = find_images(given, wanted)
-    said = []
-    for path, sentence in problems:
+    for n, (path, sentence) in enumerate(problems):
         if sentence == NOTHING:
-            sentence = f"{nothing}, {hint}" if find_images([path], others)[0] else nothing
-        said.append((path, sentence))
-    return paths, said
+            problems[n] = (path, f"{nothing}, {hint}" if find_images([path], others)[0] else nothing)
+    return paths, problems
 
 
 def score(arguments: argparse.Namespace) -> int:
@@ -89,7 +84,7 @@ def score(arguments: argparse.Namespace) -> int:
     if arguments.check_steps:
         for path, word in scorer.check_steps(paths):
             print(
-                f"check-steps: {printable(str(path))}: the model would have begun its answer with '{word}'",
+                f"check-steps: {printable(str(path))}: the model's first step outputs '{word}'",
                 file=sys.stderr,
             )
     return 1 if failed else 0

@@ -1,16 +1,15 @@
-"""What a model notices: how its score falls as images are damaged on purpose, kind by kind.
+"""Measure how a model's score falls as images are damaged, kind by kind.
 
     python -m model.sensitivity photos --model nano
 
-Each image is scored as it is and with each kind of damage (model/images/damage.py) at four severities. Prints the mean scores, and
+Each image is scored undamaged and with each kind of damage (model/images/damage.py) at four severities. Prints the mean scores, and
 
-* noticed: the share of images that score lower when ruined than as they are; half is chance.
-* SRCC: of severity and score within each image, from 0 (as it is) to 1 (ruined), turned over so that 1 is a score that falls at every
-  step; the mean over the images.
+* noticed: the share of images that score lower at severity 1 than undamaged; 50 % is chance.
+* SRCC: minus the rank correlation of severity and score within each image, so that 1 means a score that falls at every step; the mean
+  over the images.
 
-The shipped models were taught all kinds but those of UNTAUGHT, which come last. The images should be good ones: what is ruined
-already has nothing to lose.
---format json prints one JSON object.
+The shipped models were trained on all kinds but those of UNTAUGHT, which come last. Use images of good quality, since damage hardly
+lowers the score of bad ones. --format json prints one JSON object.
 """
 
 import argparse
@@ -37,7 +36,7 @@ SEVERITIES = (0.25, 0.5, 0.75, 1.0)
 
 
 def damaged_scores(scorer: "Scorer", path: Path, seed: int, batch_size: int) -> dict[str, list[float]]:
-    """An image's scores by kind: undamaged, then at each of SEVERITIES. seed: of the damage."""
+    """An image's scores by kind of damage: undamaged, then at each of SEVERITIES. seed: of the damage."""
     image = open_named(path)
     shown = [image, *(degrade(image, kind, severity, seed) for kind in KINDS for severity in SEVERITIES)]
     whole, *rest = (found.score for found in scorer.assess(shown, batch_size=batch_size))
@@ -46,7 +45,7 @@ def damaged_scores(scorer: "Scorer", path: Path, seed: int, batch_size: int) -> 
 
 
 def summarise(scores: Sequence[dict[str, list[float]]]) -> Iterator[dict]:
-    """One object a kind: kind, mean scores by severity, noticed and srcc."""
+    """One dictionary for each kind: kind, mean scores by severity, noticed and srcc."""
     for kind in KINDS:
         found = np.array([of_image[kind] for of_image in scores])
         falls = [0.0 if np.ptp(row) == 0 else -spearmanr((0, *SEVERITIES), row).statistic for row in found]

@@ -1,10 +1,9 @@
-"""The mean of several trainings' weights: three systems that are as fast as those of one training (model soups, Wortsman et al. 2022,
-arXiv 2203.05482).
+"""Average the weights of several trainings (model soups, Wortsman et al. 2022, arXiv 2203.05482).
 
     python -m model.soup runs-on-all runs-without-ss02 --out runs
 
-Trainings that began from the same weights end near each other, and their mean often does better on images of another kind than any of
-them. `--out` then holds what python -m model.train leaves, and python -m model.compare reads it.
+Trainings that start from the same weights end near each other, and their average often generalises better than any of them, at no cost in
+speed. --out has the same files as that of python -m model.train, and can be read by python -m model.compare.
 """
 
 import argparse
@@ -23,7 +22,7 @@ from model.training.trio import Trio
 
 
 def mean_of(folders: Sequence[Path]) -> Trio:
-    """The systems with the mean of the weights that each training chose. Raises DataError when one was not trained."""
+    """The systems with the mean of each training's best weights. Raises DataError when a training is missing."""
     average = AveragedModel(best_of(folders[0]), use_buffers=True)
     for folder in folders:
         average.update_parameters(best_of(folder))
@@ -31,10 +30,10 @@ def mean_of(folders: Sequence[Path]) -> Trio:
 
 
 def make_soup(folders: Sequence[Path], out: Path) -> list[Path]:
-    """Write the mean of the trainings into a new folder, and return those of nano and nano-qalign in it. What no training was shown counts
-    as left out. Raises DataError for fewer than two trainings, one that is given twice, and a folder that is there already."""
+    """Write the average to a new folder, and return the folders of nano and nano-qalign in it. Parts of the data that all trainings left
+    out are recorded as left out. Raises DataError for fewer than two trainings, duplicates, and an existing folder."""
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
-        raise DataError("the mean is taken of two trainings or more: give their folders, each once.")
+        raise DataError("a mean needs at least two trainings: give their folders, each once.")
     trio = mean_of(folders)
     left_out = set.intersection(*(set(read_json(folder / TRAINING)["without"]) for folder in folders))
     with new_folder(out, DataError, "free some space, or choose another --out") as folder:

@@ -1,1 +1,1 @@
-"""Multimodal LLMs that a scorer can stand on, one a file."""
+"""Multimodal LLMs for scorers: one folder for each kind, and what they share."""

@@ -1,11 +1,11 @@
-"""Adapters: what fine-tuning produces, a folder that plain PEFT loads, with a card that says what it came from and how well it did.
+"""Adapters, the output of fine-tuning: a folder that plain PEFT loads, with a card that states origin and measured figures.
 
-    adapter_config.json, adapter_model.safetensors    PEFT's own files; none where scores are only corrected
+    adapter_config.json, adapter_model.safetensors    PEFT's files; none if scores are only corrected
     correction.safetensors                            the correction of scores, if any (model/readouts/correction.py)
     card.json                                         AdapterCard, for programs
     README.md                                         the same for people
 
-Listing and reading cards needs no torch; the rest does.
+Imports no torch.
 """
 
 import json
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from model.common.errors import DataError, ModelLoadError
+from model.common.json_files import read_json
 from model.common.scale import Scale
 
 CARD = "card.json"
@@ -25,15 +26,15 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True)
 class AdapterCard:
-    """What an adapter came from and how well it did.
+    """An adapter's origin and measured figures.
 
-    base, base_revision: the model it belongs on. parent: {"name", "revision"} of the adapter it continues, or None. scale: of the scores.
-    data_sha256: over images and MOS. ratings, images, trained, held_out: counts. before, after: {"plcc", "srcc", "rmse"} on the held-out
-    part, None where not defined; note says why, else "". rmse is in units of the scale. before_trained, after_trained: the same on the
-    images trained on: how far it fits the ratings, not how well it predicts. date: ISO 8601, UTC. options: of the training.
-    trained_on: SHA-256 of the images trained on. left_out: {"image", "error"} of rated images that could not be read. rung: how it was
-    learned, one of RUNGS. cross_validated: the figures are of scores that each image got while it was left out; then all were trained on.
-    better: whether the gate found it better than before; verdict: the gate's sentence (model/finetuning/gate.py).
+    base, base_revision: the model that it was trained on. parent: {"name", "revision"} of the adapter that training resumed from, or None.
+    scale: of the scores. data_sha256: over images and MOS. ratings, images, trained, held_out: counts. before, after: {"plcc", "srcc",
+    "rmse"} on the held-out images; if one is undefined it is None, and note says why (else ""). rmse is in units of the scale.
+    before_trained, after_trained: the same on the training images, which measure fit, not prediction. date: ISO 8601, UTC. options: of the
+    training. trained_on: SHA-256 of the training images. left_out: {"image", "error"} of rated images that could not be read. rung: the
+    method, one of RUNGS. cross_validated: the figures come from cross-validation, and the adapter was then trained on all images.
+    better: whether the gate found an improvement; verdict: the gate's sentence (model/finetuning/gate.py).
     """
 
     name: str
@@ -69,40 +70,39 @@ class AdapterCard:
 
 @dataclass(frozen=True)
 class BrokenAdapter:
-    """A folder among the adapters that cannot be used, and why, in one sentence."""
+    """An adapter folder that cannot be used, and the reason in one sentence."""
 
     name: str
     error: str
 
 
 def check_name(name: str) -> str:
-    """The name as it is. Raises DataError for one that is not a plain folder name."""
+    """The name, unchanged. Raises DataError for an invalid one."""
     if not NAME.fullmatch(name):
         raise DataError(
-            f"'{name}' cannot name an adapter: use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first."
+            f"'{name}' is not a valid adapter name: use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first."
         )
     return name
 
 
 def read_card(folder: Path) -> AdapterCard:
-    """The card of the adapter in `folder`, under the name that the folder has now. Raises ModelLoadError naming the file that is missing or
-    unreadable."""
+    """The card of the adapter in `folder`, with the folder's current name. Raises ModelLoadError, naming the file that is missing or
+    invalid."""
     for name in (CARD,) if corrects(folder) else (CONFIG, WEIGHTS, CARD):
         if not (folder / name).is_file():
             if any(folder.glob("non_lora_trainables.*")):
                 raise ModelLoadError(
-                    f"{folder} is an adapter for mPLUG-Owl2 (it has non_lora_trainables): give it on the mplug-owl2-llama2-7b weights."
+                    f"{folder} is an adapter for mPLUG-Owl2 (it has non_lora_trainables): use it with the mplug-owl2-llama2-7b weights."
                 )
             raise ModelLoadError(f"{folder} lacks {name}: copy the adapter's whole folder again.")
+    content = read_json(folder / CARD)
     try:
-        content = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        card = AdapterCard(**content | {"name": folder.name, "scale": Scale(*content["scale"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return AdapterCard(**content | {"name": folder.name, "scale": Scale(*content["scale"])})
+    except (TypeError, KeyError) as error:
         keys = ", ".join(field.name for field in fields(AdapterCard)[:4])
         raise ModelLoadError(
             f"{folder / CARD} is not an adapter's card (JSON with {keys}, ...): copy the adapter's whole folder again."
         ) from error
-    return card
 
 
 def corrects(folder: Path) -> bool:
@@ -111,8 +111,8 @@ def corrects(folder: Path) -> bool:
 
 
 def list_adapters(folder: Path) -> list[AdapterCard | BrokenAdapter]:
-    """The adapters in `folder`, by name; what is broken comes with its sentence. Empty where there is no such folder. Hidden folders are
-    unfinished work and not listed. Raises ModelLoadError when the folder cannot be read."""
+    """The adapters in `folder`, by name, including broken ones; empty if the folder does not exist. Hidden folders, which are unfinished,
+    are skipped. Raises ModelLoadError when the folder cannot be read."""
     try:
         places = sorted(place for place in folder.iterdir() if place.is_dir() and not place.name.startswith("."))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The adapter card for people: README.md in the layout of PEFT's model cards, from what AdapterCard says."""
+"""The README.md of an adapter, in the layout of PEFT's model cards, from its AdapterCard."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ base_model: {card.base}
 
 # {card.name}
 
-An adapter for the image-quality scorer `{card.base}` (revision {card.base_revision}), fine-tuned on people's ratings.
+An adapter for the image-quality scorer `{card.base}` (revision {card.base_revision}), fine-tuned on human ratings.
 
 ## Model Details
 
@@ -42,12 +42,12 @@ An adapter for the image-quality scorer `{card.base}` (revision {card.base_revis
 | learned from | before | {trained_before} |
 | learned from | after | {trained_after} |
 
-RMSE is in units of the scale. The last two lines say how far the adapter fits the ratings it has seen, not how well it predicts others.
+RMSE is in units of the scale. The last two rows measure how well the adapter fits its training data, not how well it predicts.
 {card.verdict} {card.note}
 """
 
 BY_PEFT = """
-or by plain PEFT, with the base's folder in place of BASE and this one in place of FOLDER:
+or with plain PEFT, where BASE is the base's folder and FOLDER is this one:
 
 {plain_peft}
 """
@@ -59,13 +59,13 @@ LEARNED = {
 
 
 def cells(figures: dict[str, float | None]) -> str:
-    """PLCC, SRCC and RMSE as cells of a Markdown row; a dash where not defined."""
+    """PLCC, SRCC and RMSE as cells of a Markdown row; a dash if undefined."""
     return " | ".join("—" if figures[name] is None else f"{figures[name]:.3f}" for name in ("plcc", "srcc", "rmse"))
 
 
 def readme(card: "AdapterCard", plain_peft: str) -> str:
-    """The text of the adapter's README.md. plain_peft: the lines by which PEFT loads it."""
-    parent = f"\n- **Continues:** {card.parent['name']}, revision {card.parent['revision']}" if card.parent else ""
+    """The text of the adapter's README.md. plain_peft: code that loads the adapter with PEFT."""
+    parent = f"\n- **Resumed from:** {card.parent['name']}, revision {card.parent['revision']}" if card.parent else ""
     return (
         TEMPLATE.format(
             card=card,

@@ -1,11 +1,11 @@
-"""The contract of a backbone: what a multimodal LLM with its readout offers to all that stands on it.
+"""The contract of a backbone: the interface of a multimodal LLM with its readout.
 
-    prepare(image) -> ask(batch)                       scoring: hidden state and logits where the score is read
-    encode(image)  -> answer(batch, tokens)            training: the same along a given answer, by teacher forcing
-    adapt(rank), save_adapter(folder, ...)             fine-tuning: an adapter attached, and written
+    prepare(image) -> ask(batch)                       scoring: hidden state and logits at the position that is read
+    encode(image)  -> answer(batch, tokens)            training: the same at all positions of a given answer (teacher forcing)
+    adapt(rank), save_adapter(folder, ...)             fine-tuning: attach an adapter, and write it
 
-Each kind is a folder beside this file whose `loading` module has the three functions of `Loading`; model/loading/opening.py names them
-in one table. Nothing here needs torch until it is used.
+Each kind is a folder beside this file. Its `loading` module has the three functions of `Loading`, and is listed in
+model/loading/opening.py. Nothing here imports torch.
 """
 
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from model.backbones.spec import QUALITY, Spec
 from model.common.errors import ImageError, ModelError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Prepared(Protocol):
-    """An image as a backbone takes it. Those with equal shape_key may share a batch, and each gets what it would get alone."""
+    """An image as input of a backbone. Images of equal shape_key may share a batch, which does not change their results."""
 
     @property
     def shape_key(self) -> object: ...
@@ -39,12 +39,15 @@ class Prepared(Protocol):
 
     @property
     def length(self) -> int:
-        """How many positions of the LLM it takes, or a bound on that."""
+        """The number of positions of the LLM that it takes, or an upper bound."""
+
+
+PreparedT = TypeVar("PreparedT", bound=Prepared)
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """An image or the frames of a clip as one tensor; length: of the rows that a decoder sees."""
+    """An image or the frames of a clip as one tensor; length: in positions of the LLM."""
 
     pixels: "torch.Tensor"
     length: int
@@ -60,7 +63,7 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Encoded:
-    """An image behind a frozen encoder, as rows [R, D] of the LLM's input: encoded once and not in every step of a training."""
+    """The output of a frozen image encoder, as rows [R, D] of the LLM's input: computed once per image, not in every training step."""
 
     rows: "torch.Tensor"
 
@@ -79,8 +82,8 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Answered:
-    """What a backbone makes of B given answers of A taught tokens each: hidden [B, A, D] and logits [B, A, V] at the positions that predict
-    their ids [B, A]. read_at: which of the A is the token from whose position the score is read."""
+    """A backbone's output for B given answers of A supervised tokens each: hidden [B, A, D] and logits [B, A, V] at the positions that
+    predict their ids [B, A]. read_at: the index within A of the token from whose position the score is read."""
 
     hidden: "torch.Tensor"
     logits: "torch.Tensor"
@@ -90,8 +93,8 @@ class Answered:
 
 @dataclass(frozen=True)
 class Steps:
-    """What the two greedy steps of a published program say about one image, as words; its score is regressed from the second step's hidden
-    state. agrees: the first word is the one that the single forward takes for granted, which then gives the same score."""
+    """The output of a published program's two greedy steps on one image. The score is regressed from the second step's hidden state.
+    agrees: the first output is the token that the single forward pass assumes; then both give the same score."""
 
     first: str
     second: str
@@ -101,10 +104,10 @@ class Steps:
 
 @dataclass(frozen=True)
 class Options:
-    """How an adapter is trained: LoRA's rank (alpha is twice that; an adapter that is resumed keeps its own), Adam's peak learning rate,
-    passes over the images, images a step, and the fewest steps: a handful of images is passed over more often.
+    """Training options of an adapter: LoRA's rank (alpha is twice the rank; a resumed adapter keeps its own), Adam's peak learning rate,
+    epochs, images per step, and the minimum number of steps, which means more epochs for few images.
 
-    The number of passes is fixed beforehand: choosing the best by the held-out part would make its figures too good.
+    The number of epochs is fixed: choosing the best epoch on the held-out part would bias its figures.
     """
 
     rank: int = 8
@@ -114,11 +117,11 @@ class Options:
     min_steps: int = 20
 
 
-class Backbone(ABC):
-    """A multimodal LLM with its readout and the task that it is asked.
+class Backbone(ABC, Generic[PreparedT]):
+    """A multimodal LLM with its readout and current task. PreparedT: the type of its prepared images.
 
-    tasks: all that it can be asked. options, losses: how it is fine-tuned where nobody says; weights by the names in
-    model/readouts/objective.py. plain_peft: lines of Python by which plain PEFT loads its adapters. correction: of quality scores, where an
+    tasks: those that it supports. options, losses: defaults of fine-tuning; losses are weights by the names in
+    model/readouts/objective.py. plain_peft: Python code that loads its adapters with plain PEFT. correction: of quality scores, if an
     adapter has one.
     """
 
@@ -141,40 +144,40 @@ class Backbone(ABC):
 
     @property
     def engine(self) -> str:
-        """What computes most of the model while it scores: torch, or an engine that stands in for it and gives the same scores."""
+        """The engine that computes most of the model during scoring: torch, or another that gives the same scores."""
         return "torch"
 
     @contextmanager
     def on_torch(self) -> Iterator[None]:
-        """While it is entered, torch computes all of the model."""
+        """Within this context, torch computes the whole model."""
         yield
 
     @property
     def tasks(self) -> tuple[str, ...]:
         return (QUALITY,)
 
-    def for_task(self, task: str) -> "Backbone":
-        """The same model asked for another of its tasks; no weights are loaded again. Raises ModelError for one that it does not know."""
+    def for_task(self, task: str) -> "Backbone[PreparedT]":
+        """The same model for another of its tasks, with shared weights. Raises ModelError for an unsupported task."""
         if task not in self.tasks:
-            raise ModelError(f"this model cannot be asked for '{task}': it knows {', '.join(self.tasks)}.")
+            raise ModelError(f"this model does not support the task '{task}': choose one of {', '.join(self.tasks)}.")
         return self
 
     @abstractmethod
-    def prepare(self, image: "Image.Image") -> Prepared:
-        """An RGB image; the work that needs no model. Raises ImageError for one that the model does not take."""
+    def prepare(self, image: "Image.Image") -> PreparedT:
+        """Preprocess an RGB image, without the model. Raises ImageError for an image that the model does not accept."""
 
     @abstractmethod
-    def ask(self, batch: Sequence[Prepared]) -> "tuple[torch.Tensor, torch.Tensor]":
-        """Hidden states [B, D] after the final norm and logits [B, V] where score token or level word is predicted. One shape_key."""
+    def ask(self, batch: Sequence[PreparedT]) -> "tuple[torch.Tensor, torch.Tensor]":
+        """Hidden states [B, D] after the final norm and logits [B, V] at the position that predicts the score token or level word, for
+        images of equal shape_key."""
 
-    def ask_with_features(self, batch: Sequence[Prepared]) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-        """`ask`, and the features [B, F] of the frozen model from which a correction is learned: the hidden states, or what a kind has
-        that says more."""
+    def ask_with_features(self, batch: Sequence[PreparedT]) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+        """`ask`, and the frozen model's features [B, F] for learning a correction: by default the hidden states."""
         hidden, logits = self.ask(batch)
         return hidden, logits, hidden.float()
 
-    def read(self, batch: Sequence[Prepared]) -> "Reading":
-        """What the readout says of a batch of one shape_key, its score corrected where the adapter corrects."""
+    def read(self, batch: Sequence[PreparedT]) -> "Reading":
+        """The readout's reading of a batch of equal shape_key, with the score corrected if the adapter has a correction."""
         if self.correction is None or self.task != QUALITY:
             return self.readout.read(*self.ask(batch))
         hidden, logits, features = self.ask_with_features(batch)
@@ -182,23 +185,21 @@ class Backbone(ABC):
         return replace(reading, score=self.corrected(reading.score, features))
 
     def corrected(self, scores: "torch.Tensor", features: "torch.Tensor") -> "torch.Tensor":
-        """Quality scores [B] as the adapter corrects them, by features [B, F]."""
+        """Quality scores [B], corrected by features [B, F] if the adapter has a correction."""
         return self.correction(scores, features).clamp(*self.readout.scale) if self.correction else scores
 
     @property
     def most_frames(self) -> int:
-        """How many frames of a clip the model takes; 0 where it takes no videos."""
+        """The maximum number of frames of a clip; 0 for a model without video."""
         return 0
 
-    def prepare_frames(self, frames: "Iterable[Image.Image]") -> Prepared:
-        """The RGB frames of one clip, in order. Raises ImageError where the model takes none."""
-        raise ImageError("this model takes no videos: choose one whose tasks include video, such as one-align")
+    def prepare_frames(self, frames: "Iterable[Image.Image]") -> PreparedT:
+        """Preprocess the RGB frames of one clip, in order. Raises ImageError for a model without video."""
+        raise ImageError("this model does not support video: choose one whose tasks include video, such as one-align")
 
-    def check_steps(self, batch: Sequence[Prepared]) -> list[Steps]:
-        """What the original program's two greedy steps would have said. Raises ModelError for a model whose original takes one step."""
-        raise ModelError(
-            "the original program of this model takes one step, as this one does: leave --check-steps out."
-        )
+    def check_steps(self, batch: Sequence[PreparedT]) -> list[Steps]:
+        """The output of the original program's two greedy steps. Raises ModelError for a model whose original takes one step."""
+        raise ModelError("the original program of this model takes one step, as this one does: omit --check-steps.")
 
     # Training
 
@@ -208,29 +209,30 @@ class Backbone(ABC):
 
     @abstractmethod
     def answer(
-        self, batch: Sequence[Prepared], tokens: Sequence[str], questions: Sequence[str] | None = None
+        self, batch: Sequence[PreparedT], tokens: Sequence[str], questions: Sequence[str] | None = None
     ) -> Answered:
-        """The right answer to each image of one shape_key, `tokens` [B] of the readout standing in it, as its training puts it.
+        """Teacher forcing: the output along the right answer to each image of equal shape_key, with the training prompt. tokens [B]:
+        the readout's tokens in these answers.
 
-        questions [B]: asked in the place of the backbone's own. Raises ModelError where it can be asked nothing else.
+        questions [B]: in place of the backbone's own. Raises ModelError for a backbone with a fixed question.
         """
 
-    def encode(self, image: "Image.Image") -> Prepared:
-        """As `prepare`, and as far through the model as nothing is trained."""
+    def encode(self, image: "Image.Image") -> PreparedT:
+        """`prepare`, and the frozen first part of the model, if it has one."""
         return self.prepare(image)
 
     @abstractmethod
     def adapt(self, rank: int) -> int:
-        """Attach a new adapter, unless one is attached already, and let its weights be trainable, in float32. A model that was taught no
-        readout gets Q-Scorer's score tokens and regressor, and its `readout` changes. Returns the adapter's rank."""
+        """Attach a new adapter, unless one is attached, and make its weights trainable, in float32. A model that was not trained with a
+        readout gets Q-Scorer's score tokens and regressor as its new `readout`. Returns the adapter's rank."""
 
     @abstractmethod
     def save_adapter(self, folder: Path, base: str, base_revision: str) -> None:
-        """Write the adapter, all but its card. base: the name by which others know the model that it belongs on."""
+        """Write the adapter without its card. base: the public name of its base model."""
 
 
 class Loading(Protocol):
-    """What the module `loading` of each kind of backbone offers."""
+    """The interface of each backbone's `loading` module."""
 
     def load(
         self,
@@ -240,14 +242,11 @@ class Loading(Protocol):
         trainable: bool = False,
         progress: "Progress | None" = None,
     ) -> Backbone:
-        """The backbone in the folders of `spec`, its adapter merged or, when trainable, attached.
+        """The backbone in the folders of `spec`, with its adapter merged or, if trainable, attached.
 
-        dtype: a word of model/common/devices.py; auto is what suits the kind and the device. Raises ModelError for a dtype that the kind
-        does not know, TooLittleMemory before loading what does not fit, ModelLoadError for what is missing or broken.
+        dtype: a key of model/common/devices.py, or auto: the kind's default for the device. Raises ModelError for an unsupported dtype,
+        TooLittleMemory (before loading) for a model that does not fit, ModelLoadError for missing or invalid files.
         """
 
     def check_adaptable(self, spec: Spec, dtype: str) -> None:
-        """Raises DataError where no adapter can be trained for `spec`, or not in `dtype`."""
-
-    def count_parameters(self, spec: Spec) -> float:
-        """How many numbers the weights in the folders of `spec` are, found without loading them."""
+        """Raises DataError if no adapter can be trained for `spec`, or not in `dtype`."""

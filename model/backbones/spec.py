@@ -1,18 +1,18 @@
-"""What a model is loaded from: the folders of base and adapter, and the revision that tells its weights from others."""
+"""The folders that a model is loaded from, and the revision that identifies its weights."""
 
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-DECIDING = {".safetensors", ".bin", ".model"}  # with the settings named in `revision`, the files that decide the scores
+DECIDING = {".safetensors", ".bin", ".model"}  # files that affect scores, besides the settings named in `revision`
 
-QUALITY = "quality"  # the task that every model knows
+QUALITY = "quality"  # the task that every model supports
 
 
 @dataclass(frozen=True)
 class Spec:
-    """Where a scorer's base lies, the adapter on top of it, if any, and the preset of its readout, if it needs one."""
+    """The folders of a scorer's base and adapter (if any), and the preset of its readout (if it needs one)."""
 
     name: str
     base: Path
@@ -21,7 +21,7 @@ class Spec:
 
 
 def revision(found: Spec) -> str:
-    """Twelve hex digits that tell these weights from others: of the SHA-256 over the files that decide the scores."""
+    """Twelve hex digits that identify the weights: of the SHA-256 over the files that affect scores."""
     digest = hashlib.sha256()
     for folder in filter(None, (found.base, found.adapter)):
         for path in sorted(folder.iterdir()):
@@ -33,6 +33,6 @@ def revision(found: Spec) -> str:
 
 @lru_cache(1024)
 def file_digest(path: Path, size: int, changed: int) -> bytes:
-    """The SHA-256 of a file, computed once for each size and time of change: gigabytes take a minute."""
+    """The SHA-256 of a file, cached by size and modification time: gigabytes take a minute."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()

@@ -1,7 +1,7 @@
 """How fast a model is on this machine: `python -m model.bench [--model SPEC | --random-init 7b|0.8b|mid|nano]`
 
---random-init needs no weights: they are drawn at random, in the shape of a published model (see model/bench/random_models.py).
-Prints one JSON object; docs/performance.md says what its numbers mean.
+--random-init measures random weights in the shape of a published model (see model/bench/random_models.py).
+Prints one JSON object; docs/performance.md explains its numbers.
 """
 
 import argparse
@@ -16,19 +16,19 @@ SHAPES = ("7b", "0.8b", "mid", "nano")
 
 
 def load(arguments: argparse.Namespace):
-    """The scorer that the arguments ask for."""
+    """The scorer for the arguments."""
     from model.common.devices import BITS, BYTES, choose_device, torch_dtype
     from model.scoring.scorer import Scorer, load_scorer
 
     if not arguments.random_init:
         return load_scorer(arguments.model or "nano", arguments.device, arguments.dtype, data_dir() / "adapters")
     if arguments.dtype in BITS:
-        raise ModelError(f"--random-init draws no weights in {arguments.dtype}: use --dtype bfloat16.")
+        raise ModelError(f"--random-init does not support {arguments.dtype}: use --dtype bfloat16.")
     from model.bench.random_models import RANDOM
     from model.common.allocator import keep_freed_memory
 
     if arguments.random_init == "nano":
-        keep_freed_memory()  # as the loader of the real one does
+        keep_freed_memory()  # as nano's loader does
     backbone = RANDOM[arguments.random_init](
         choose_device(arguments.device), torch_dtype(arguments.dtype) if arguments.dtype in BYTES else None
     )
@@ -62,7 +62,7 @@ def main() -> int:
         type=sizes,
         default=[1, 2, 4, 8],
         metavar="N,N,...",
-        help="how many images go through the model together (default: 1,2,4,8)",
+        help="images per forward pass (default: 1,2,4,8)",
     )
     return run(lambda: bench(parser.parse_args()))
 

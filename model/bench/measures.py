@@ -1,4 +1,4 @@
-"""What the bench measures with: time, peak memory, counted floating-point operations, and how fast matrices can be multiplied."""
+"""Measuring time, peak memory, floating-point operations, and the speed of matrix products."""
 
 import statistics
 import time
@@ -9,16 +9,16 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-MOST, LEAST, SECONDS = 15, 3, 6.0  # repeats: up to MOST within SECONDS, and at least so many
-MATRIX = {"cpu": 2048}  # side of the matrices that are multiplied
+MOST, LEAST, SECONDS = 15, 3, 6.0  # repeats: at most MOST within SECONDS, at least LEAST
+MATRIX = {"cpu": 2048}  # side of the multiplied matrices
 LARGE_MATRIX = 8192  # on GPUs
 PROCESS = Path("/proc/self")
 
 
 def timed(*works: Callable[[], object], least: int = LEAST) -> list[list[float]]:
-    """Seconds that each of `works` takes, once a repeat and in turn, so that what disturbs the machine disturbs all of them.
+    """Seconds of each of `works`, interleaved so that other load on the machine affects all of them.
 
-    A first repeat warms up and is left out. Each work must end when its result is there, on a GPU too.
+    The first repeat is a warm-up and not counted. On a GPU, each work must synchronize before it returns.
     """
     rows: list[list[float]] = []
     begun = time.perf_counter()
@@ -43,20 +43,20 @@ def milliseconds(times: Sequence[float]) -> float:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was asked."""
+    """Wait until the device has finished."""
     if device.type != "cpu":
         getattr(torch, device.type).synchronize()
 
 
 class StageClock:
-    """Milliseconds that a scorer's model spends in vision (all before the language model), in the language model, and in the
-    head (lm_head, regressor and readout, up to the finished assessment)."""
+    """Milliseconds in a model's vision part (everything before the language model), in the language model, and in the head (lm_head,
+    regressor and readout, up to the finished assessment)."""
 
     def __init__(self, language_model: nn.Module, device: torch.device):
         self.language_model, self.device = language_model, device
 
     def stages(self, work: Callable[[], object]) -> dict[str, float]:
-        """Medians over repeats of `work`, which asks the language model once."""
+        """Medians over repeats of `work`, which must call the language model once."""
         marks: list[float] = []
 
         def mark(*_) -> None:
@@ -74,17 +74,17 @@ class StageClock:
         finally:
             for hook in hooks:
                 hook.remove()
-        steps = [marks[n : n + 4] for n in range(4, len(marks), 4)]  # the first is the one that warms up
+        steps = [marks[n : n + 4] for n in range(4, len(marks), 4)]  # without the warm-up
         names = ("vision_ms", "llm_ms", "head_ms")
         return {name: milliseconds([step[n + 1] - step[n] for step in steps]) for n, name in enumerate(names)}
 
 
 def count_flops(work: Callable[[], object]) -> int:
-    """Floating-point operations of matrix products, convolutions and attention, a multiplication and an addition being two.
+    """Floating-point operations of matrix products, convolutions and attention; a multiply-add counts as two.
 
-    Attention counts in full, the masked half of a causal one too.
+    Attention is counted in full, including the masked half of causal attention.
     """
-    kernels = [  # of attention, which torch does not count by itself
+    kernels = [  # of attention, which torch does not count by default
         getattr(torch.ops.aten, name)
         for name in ("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_attention_math_for_mps")
         if hasattr(torch.ops.aten, name)
@@ -100,7 +100,7 @@ def attention_flops(query, key, value, *rest, out_shape=None, **named) -> int:
 
 
 def matrix_product(device: torch.device, dtype: torch.dtype) -> tuple[Callable[[], object], int]:
-    """A product of two square matrices, and its floating-point operations: the most that this device does in a second."""
+    """A product of two square matrices, and its floating-point operations: an estimate of the device's peak speed."""
     side = MATRIX.get(device.type, LARGE_MATRIX)
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
 
@@ -112,8 +112,7 @@ def matrix_product(device: torch.device, dtype: torch.dtype) -> tuple[Callable[[
 
 
 class PeakMemory:
-    """The most memory in use since it was made: of the GPU's tensors, or of the whole process on the CPU. In MB; None where
-    the system does not say."""
+    """Peak memory in MB since construction: of tensors on the GPU, or of the whole process on the CPU. None if unknown."""
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -131,7 +130,7 @@ class PeakMemory:
 
 
 def begin_anew() -> bool:
-    """Let Linux count the most memory that this process had from now on; False where it is no Linux or does not allow it."""
+    """Reset Linux's peak memory counter of this process; False if that is not possible."""
     try:
         (PROCESS / "clear_refs").write_text("5")
     except OSError:

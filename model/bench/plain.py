@@ -1,9 +1,9 @@
-"""The upstream baseline: how the original programs come to a score, on the same weights, to measure the single forward against.
+"""The upstream baseline: how the original programs compute a score, on the same weights, as a comparison for the single forward pass.
 
-Q-Scorer's program takes two greedy steps, each a whole forward without a cache: image through the vision encoder, prompt
-through the LLM, lm_head over the whole vocabulary at every position. The first step says the last token of the prompt (the
-bare prefix, on mPLUG-Owl2), the second gives the hidden state that the regressor reads. Q-Align's program takes one such step.
-Layers and attention are those of the single forward, faster than upstream's own: what is compared is the number of forwards, not the code.
+Q-Scorer's program takes two greedy steps, each a full forward pass without a cache: the image through the vision encoder, the prompt
+through the LLM, lm_head at every position. The first step outputs the last token of the prompt (the bare prefix, on mPLUG-Owl2), the
+second computes the hidden state for the regressor. Q-Align's program takes one such step. Layers and attention are ours, which are faster
+than upstream's: the comparison is between numbers of forward passes, not between implementations.
 """
 
 from collections.abc import Sequence
@@ -21,27 +21,27 @@ from model.readouts.reading import Reading
 
 
 def forwards(backbone: Backbone) -> int:
-    """How many steps the upstream program of this readout takes."""
+    """The number of steps in the upstream program for this readout."""
     return 2 if backbone.readout.regressor is not None else 1
 
 
 @torch.inference_mode()
 def read_as_upstream(backbone: Backbone, batch: Sequence) -> Reading:
-    """What the upstream baseline makes of prepared images of one shape_key and, for VLMs, prompts of one length.
+    """The upstream baseline's reading of prepared images of equal shape_key and, for VLMs, equal prompt length.
 
-    The second step follows the prompt's last token whatever the first step said: a trained model says it, random weights do not.
+    The second step continues from the prompt's last token whatever the first step's output: random weights do not output it.
     """
     if forwards(backbone) == 2:
         _, logits = whole_forward(backbone, batch, 1)
-        logits.argmax(-1).tolist()  # upstream looks at it before it goes on
+        logits.argmax(-1).tolist()  # upstream waits for this result
     return backbone.readout.read(*whole_forward(backbone, batch, 0))
 
 
 @singledispatch
 def whole_forward(backbone: Backbone, batch: Sequence, without: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Hidden states [B, D] and logits [B, V] at the last position, after lm_head has run at all of them. The prompt's last
-    `without` tokens are left out."""
-    raise TypeError(f"no upstream baseline is known for {type(backbone).__name__}")
+    """Hidden states [B, D] and logits [B, V] at the last position, with lm_head computed at all positions. The prompt's last `without`
+    tokens are omitted."""
+    raise TypeError(f"there is no upstream baseline for {type(backbone).__name__}")
 
 
 @whole_forward.register

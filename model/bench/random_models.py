@@ -1,10 +1,10 @@
-"""Models with random weights in the shapes of published ones, so that speed can be measured where no weights are.
+"""Models with random weights in the shapes of published ones, to measure speed without the weights.
 
-nano   the nano that ships (model/backbones/nano/network.py)
+nano   the shape of the shipped nano (model/backbones/nano/network.py)
 mid    Q-Scorer on a small mPLUG-Owl2: ViT 12 x 512 at 448 pixels, LLM 8 x 1024
-7b     Q-Scorer on mPLUG-Owl2 in full: ViT 24 x 1024 at 448 pixels, LLM 32 x 4096, 8.2 billion numbers
-0.8b   Q-ReAlign on a Qwen3.5 of 0.8 billion numbers: about Q-ReAlign Mini. Images beyond a megapixel are made smaller,
-       and its tokenizer knows a handful of words, so that its prompt is some tokens longer than the real one
+7b     Q-Scorer on the full mPLUG-Owl2: ViT 24 x 1024 at 448 pixels, LLM 32 x 4096, 8.2 billion parameters
+0.8b   Q-ReAlign on a Qwen3.5 of 0.8 billion parameters, similar to Q-ReAlign Mini. Images of more than a megapixel are downscaled. Its
+       tokenizer has a vocabulary of few words, so its prompt is some tokens longer than the real one
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from model.backbones.vlm.settings import Q_REALIGN
 from model.common.devices import large_dtype
 from model.common.memory import check_numbers
 
-# What the published LLaMA tokenizer makes of prompt_text("quality"), and its ids of the piece before a score token and of these.
+# Of the published LLaMA tokenizer: the ids of prompt_text("quality"), of the piece before a score token, and of the score tokens.
 PROMPT_IDS = (
     *(1, 3148, 1001, 29901, 1128, 723, 366, 6554, 278, 11029, 310, 445, 1967, 29973, 13),
     IMAGE_ID,
@@ -94,11 +94,11 @@ CHATML = (
 
 
 class PublishedIds(MplugOwl2Pixels):
-    """Stands in for mPLUG-Owl2's processor where there is no tokenizer.model: the ids of one published prompt, hard-coded."""
+    """Replaces mPLUG-Owl2's processor where there is no tokenizer.model: the ids of one published prompt, hard-coded."""
 
     def ids(self, text: str) -> list[int]:
         if text != prompt_text("quality"):
-            raise ValueError("only the prompt about quality, with a newline, is known without a tokenizer.model")
+            raise ValueError("without a tokenizer.model, only the quality prompt with a newline is available")
         return list(PROMPT_IDS)
 
     def token_id(self, name: str) -> int:
@@ -109,7 +109,7 @@ class PublishedIds(MplugOwl2Pixels):
 
 
 def random_nano(device: torch.device, dtype: torch.dtype | None) -> NanoBackbone:
-    """The shape of the nano that ships."""
+    """A nano in the shape of the shipped one."""
     processor = NanoProcessor(build_tokenizer())
     readout = {"kind": "score_token", "tokens": list(SCORE_TOKENS), "scale": [1.0, 5.0]}
     config = NanoConfig(vocab_size=len(processor.tokenizer), regressor_widths=(128, 64), readout=readout)
@@ -121,7 +121,7 @@ def random_nano(device: torch.device, dtype: torch.dtype | None) -> NanoBackbone
 
 
 def random_owl(config: MplugOwl2Config, device: torch.device, dtype: torch.dtype | None) -> MplugOwl2Backbone:
-    """A Q-Scorer of the sizes in `config`. Raises TooLittleMemory where it does not fit into memory."""
+    """A Q-Scorer of the sizes in `config`. Raises TooLittleMemory if it does not fit into memory."""
     dtype = dtype or large_dtype(device)
     with torch.device("meta"):
         model = MplugOwl2Model(config).to(dtype)
@@ -135,12 +135,12 @@ def random_owl(config: MplugOwl2Config, device: torch.device, dtype: torch.dtype
         if isinstance(module, AbstractorAttention):
             for name, table in module.computed_positions().items():
                 getattr(module, name).copy_(table)
-    nn.init.constant_(model.deepmlp.output_layer.bias, sum(SCORE_SCALE) / 2)
+    nn.init.constant_(model.deepmlp.output_layer.bias, SCORE_SCALE.middle)
     return MplugOwl2Backbone(model, PublishedIds(config.vision.image_size))
 
 
 def random_vlm(text: dict, vision: dict, pixels: dict, device: torch.device, dtype: torch.dtype | None) -> VlmBackbone:
-    """A Qwen3.5 of these sizes, embeddings tied, read as Q-ReAlign is. Raises TooLittleMemory where it does not fit into memory."""
+    """A Qwen3.5 of these sizes with tied embeddings and Q-ReAlign's readout. Raises TooLittleMemory if it does not fit into memory."""
     from transformers import AutoModelForImageTextToText, Qwen3_5Config, Qwen3VLProcessor
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -159,7 +159,7 @@ def random_vlm(text: dict, vision: dict, pixels: dict, device: torch.device, dty
     )
     with torch.device("meta"):
         check_room(AutoModelForImageTextToText.from_config(config), dtype, device)
-    torch.manual_seed(0)  # the biases that `draw` leaves as they are
+    torch.manual_seed(0)  # for the biases, which `draw` does not set
     with torch.device(device):
         model = AutoModelForImageTextToText.from_config(config, dtype=dtype)
     draw(model)
@@ -168,7 +168,7 @@ def random_vlm(text: dict, vision: dict, pixels: dict, device: torch.device, dty
 
 
 def few_words():
-    """A byte-level tokenizer that knows the words of the prompt and the level words, with a plain chat template."""
+    """A byte-level tokenizer trained on the prompt and the level words, with a simple chat template."""
     from transformers import PreTrainedTokenizerFast
 
     core = Tokenizer(tokenizer_models.BPE())
@@ -185,13 +185,13 @@ def few_words():
 
 
 def check_room(model: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
-    """Raises TooLittleMemory when the weights of `model` (on the meta device) do not fit into what the device has free."""
+    """Raises TooLittleMemory if the weights of `model` (on the meta device) exceed the device's free memory."""
     check_numbers("this shape", sum(p.numel() for p in model.parameters()), dtype, device)
 
 
 @torch.no_grad()
 def draw(model: nn.Module) -> None:
-    """Weights so wide that an image's content reaches the scores: with those that a fresh model has they hardly differ."""
+    """Set random weights with a std large enough that scores depend on the image; with the default initialisation they hardly do."""
     torch.manual_seed(0)
     for parameter in model.parameters():
         if parameter.dim() > 1:

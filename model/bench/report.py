@@ -1,6 +1,6 @@
-"""What `python -m model.bench` reports of a scorer: one image's stages, batches against the upstream baseline, images from files.
+"""The report of `python -m model.bench`: the stages of one image, batches against the upstream baseline, and images from files.
 
-The images are made on the spot, in the sizes of JPEG photographs: 512 x 512 and 12 megapixels.
+The images are generated, in the sizes of photographs: 512 x 512 and 12 megapixels, as JPEG.
 """
 
 import os
@@ -23,13 +23,13 @@ from model.images.decoding import open_image
 from model.scoring.scorer import Scorer
 
 SIZES = {"512x512": (512, 512), "12 megapixels": (4000, 3000)}
-FILE_SECONDS, MOST_FILES = 4.0, 128  # how long one pass over files should take, and of how many files at most
+FILE_SECONDS, MOST_FILES = 4.0, 128  # target duration of one pass over files, and its maximum number of files
 
 
 def report(scorer: Scorer, batch_sizes: Sequence[int]) -> dict:
     """The JSON object; progress goes to stderr. All of it is torch's, but for `engine`, where the scorer has one beside torch."""
     found = machine(scorer)
-    # torch's counter of operations follows gradients where there may be any.
+    # torch's counter of operations would include the backward pass.
     scorer.backbone.model.requires_grad_(False)
     with tempfile.TemporaryDirectory() as name:
         with scorer.backbone.on_torch():
@@ -59,7 +59,7 @@ def progress(steps, words: str):
 
 
 def machine(scorer: Scorer) -> dict:
-    """What is measured, and on what."""
+    """The model and the machine."""
     device = scorer.backbone.device
     return {
         "model": scorer.name,
@@ -75,7 +75,7 @@ def machine(scorer: Scorer) -> dict:
 
 
 def processor() -> str:
-    """The processor's name; Linux tells it in a file of its own."""
+    """The processor's name, on Linux from /proc/cpuinfo."""
     known = Path("/proc/cpuinfo")
     lines = known.read_text().splitlines() if known.is_file() else []
     name = platform.processor() or platform.machine()
@@ -83,7 +83,7 @@ def processor() -> str:
 
 
 def write_images(folder: Path, size: tuple[int, int], count: int) -> list[Path]:
-    """Smooth colours with grain, as JPEG: about as many bytes as a photograph of that size."""
+    """Smooth colours with noise, as JPEG files of about a photograph's size."""
     random = np.random.default_rng(0)
     paths = []
     for n in range(count):
@@ -97,7 +97,7 @@ def write_images(folder: Path, size: tuple[int, int], count: int) -> list[Path]:
 
 
 def one_image(scorer: Scorer, path: Path) -> dict[str, float]:
-    """Milliseconds of each stage from file to score, and of the whole."""
+    """Milliseconds of each stage from file to score, and in total."""
     image = open_image(path)
     prepared = scorer.backbone.prepare(image)
     return {
@@ -114,7 +114,7 @@ def stages(scorer: Scorer, batch: Sequence) -> dict[str, float]:
 
 
 def scores(scorer: Scorer, batch: Sequence) -> list[float]:
-    """By the single forward, with everything that a command gets of it."""
+    """Scores by the single forward pass, including the whole assessment."""
     assessed = scorer.assess_prepared(batch, [""] * len(batch), len(batch))
     return [assessment.score for assessment in assessed]
 
@@ -124,7 +124,7 @@ def plain_scores(scorer: Scorer, batch: Sequence) -> list[float]:
 
 
 def operations(scorer: Scorer, one: Sequence) -> dict[str, float]:
-    """GFLOP that one image of 512 x 512 takes, here and by the upstream baseline."""
+    """GFLOP per image of 512 x 512, by the single forward pass and by the upstream baseline."""
     return {
         "gflop_per_image": round(count_flops(lambda: scores(scorer, one)) / 1e9, 3),
         "plain_gflop_per_image": round(count_flops(lambda: plain_scores(scorer, one)) / 1e9, 3),
@@ -132,9 +132,9 @@ def operations(scorer: Scorer, one: Sequence) -> dict[str, float]:
 
 
 def batch(scorer: Scorer, prepared: Sequence, known: dict) -> dict:
-    """Single forward, upstream baseline and matrix product in turn, so that their ratios hold on a machine that has other work too.
+    """Single forward pass, upstream baseline and matrix product, interleaved so that their ratios are valid on a busy machine.
 
-    speedup: median of the repeats' ratios, and the smallest and largest of these.
+    speedup: the median of the repeats' ratios; speedup_range: their minimum and maximum.
     """
     backbone, size = scorer.backbone, len(prepared)
     peak = PeakMemory(backbone.device)
@@ -164,7 +164,7 @@ def batch(scorer: Scorer, prepared: Sequence, known: dict) -> dict:
 
 
 def from_files(scorer: Scorer, folder: Path, batch_size: int, rate: float) -> dict:
-    """Images a second from files of 512 x 512, decoding included: the median of three passes."""
+    """Images per second from files of 512 x 512, including decoding: the median of three passes."""
     count = min(MOST_FILES, max(batch_size, round(rate * FILE_SECONDS)))
     paths = write_images(folder, SIZES["512x512"], count)
     passes = [seconds(lambda: list(scorer.assess_files(paths, batch_size))) for _ in progress(range(3), "files")]

@@ -1,1 +1,1 @@
-"""What every room of model/ may use: errors, files, memory, devices, the command line."""
+"""Shared by all of model/: errors, files, memory, devices, the command line."""

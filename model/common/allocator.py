@@ -1,12 +1,11 @@
-"""Memory of malloc: what a model on the CPU needs for each image is kept between images, and what a load or a model that was let go
-of leaves behind is given back."""
+"""glibc's malloc: keeps freed memory between images on the CPU, and returns it to the system after a model was loaded or deleted."""
 
 import ctypes
 import platform
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.h of glibc
-KEEP, AHEAD = 1 << 29, 1 << 26  # bytes: kept when free, and asked for at a time
-ARENAS = 2  # heaps that threads share
+KEEP, AHEAD = 1 << 29, 1 << 26  # bytes: kept when free, and requested at a time
+ARENAS = 2  # heaps shared by all threads
 
 
 def glibc() -> ctypes.CDLL | None:
@@ -14,21 +13,21 @@ def glibc() -> ctypes.CDLL | None:
 
 
 def give_back_freed_memory() -> None:
-    """Let glibc's malloc return to the system every page that it holds and nobody uses. Does nothing where there is no glibc.
+    """Return all unused pages of glibc's heap to the system. Does nothing without glibc.
 
-    Tensors of up to 32 MB lie on its heap: without this, what was freed between those still in use counts as taken, after
-    loading with an adapter as much as half of the model.
+    Tensors of up to 32 MB are allocated on the heap. Without this call, freed tensors between live ones still count as used memory:
+    after loading a model with an adapter, as much as half of the model's size.
     """
     if libc := glibc():
         libc.malloc_trim(0)
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc's malloc to hold on to up to 512 MB of freed memory. Does nothing where there is no glibc.
+    """Let glibc's malloc keep up to 512 MB of freed memory, on two heaps for all threads. Does nothing without glibc.
 
-    By default every activation of more than 32 MB is a mapping of its own, and the kernel clears its pages anew each
-    time: on two cores a third of nano's time went there. Two heaps for all threads: by default there are up to eight a core, and
-    each holds on to what its threads have freed. Call it before there are many threads, since a thread keeps its heap.
+    By default every activation of more than 32 MB is a separate mapping, whose pages the kernel clears each time: a third of nano's
+    time on two cores. Also by default there are up to eight heaps per core, and each keeps the memory that its threads freed. Call
+    this before many threads exist, since a thread never changes its heap.
     """
     if libc := glibc():
         for option, value in (

@@ -1,4 +1,4 @@
-"""What the commands have in common: the options that choose a model, and how a command ends."""
+"""Shared by all commands: the options that choose a model, and how a command ends."""
 
 import argparse
 import io
@@ -57,12 +57,12 @@ def add_batch_size_option(parser: argparse.ArgumentParser, default: int) -> None
 
 
 class ScaleAction(argparse.Action):
-    """Takes LOW and HIGH for a tuple, and refuses what is no scale."""
+    """Stores LOW and HIGH as a Scale, and rejects invalid ones."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         low, high = values
         if not -math.inf < low < high < math.inf:
-            raise argparse.ArgumentError(self, f"LOW must be below HIGH, and they are {low:g} and {high:g}")
+            raise argparse.ArgumentError(self, f"LOW must be less than HIGH, both finite (given: {low:g} {high:g})")
         setattr(namespace, self.dest, Scale(low, high))
 
 
@@ -78,10 +78,10 @@ def positive(text: str) -> int:
 
 
 def progress_bars() -> Progress:
-    """Shows on stderr how far a model's download and its loading are; nothing where that is not a terminal."""
+    """Progress bars on stderr for downloading and loading a model; none where stderr is not a terminal."""
     bars: dict[str, tqdm] = {}
 
-    def told(stage: str, done: int, total: int) -> None:
+    def update(stage: str, done: int, total: int) -> None:
         if stage not in bars:
             unit = (
                 {"unit": "B", "unit_scale": True}
@@ -93,23 +93,23 @@ def progress_bars() -> Progress:
         if done >= total:
             bars.pop(stage).close()
 
-    return told
+    return update
 
 
 def data_dir() -> Path:
-    """The folder that a running app keeps everything in, where no --data-dir says otherwise."""
+    """The app's data folder where --data-dir is not given."""
     return Path(os.environ.get("QSCORER_DATA") or "data")
 
 
 def run(program: Callable[[], int]) -> int:
-    """Run a command, its options' parsing included, and return its exit status: 0, 1 where some images failed, 2 where it was refused.
+    """Run a command, option parsing included, and return its exit status: 0, 1 (some images failed), or 2 (refused).
 
-    A ModelError, and what the file system refuses, becomes one sentence on stderr. Ctrl-C is quiet, and so is a closed pipe. What the
-    stream's encoding cannot spell is spelled with backslashes.
+    A ModelError or an error of the file system becomes one sentence on stderr. Ctrl-C and a closed pipe print nothing. Characters that
+    the stream's encoding lacks are printed as backslash escapes.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # closed by whoever started the command
+        if stream is None:  # closed by the parent process
             setattr(sys, name, open(os.devnull, "w"))
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -118,16 +118,16 @@ def run(program: Callable[[], int]) -> int:
             try:
                 return program()
             finally:
-                sys.stdout.flush()  # what the disk refuses only now is said as well
+                sys.stdout.flush()  # so that a full disk is reported, too
         except ModelError as error:
             return _refused(str(error))
         except KeyboardInterrupt:
             return 128 + signal.SIGINT
         except BrokenPipeError:
             _give_up_stdout()
-            return 128 + 13  # SIGPIPE, which Windows has no name for
+            return 128 + 13  # SIGPIPE, which Windows does not define
         except OSError as error:
-            if error.errno is None:  # of a library's own making
+            if error.errno is None:  # raised by a library, not by the system
                 raise
             _give_up_stdout()
             what = f"{error.filename} cannot be read or written" if error.filename else "the output cannot be written"
@@ -140,29 +140,29 @@ def _refused(sentence: str) -> int:
 
 
 def _give_up_stdout() -> None:
-    """Let what is still to be printed go nowhere: Python flushes stdout again at exit."""
+    """Discard all further output: Python flushes stdout again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def printable(text: str) -> str:
-    """Text for a terminal: what it would act upon, such as escape sequences and line ends in a file's name, is spelled out."""
+    """Text that is safe to print on a terminal: control characters, such as escape sequences and line ends in a file name, are escaped."""
     return "".join(letter.encode("unicode_escape").decode() if _acts(letter) else letter for letter in text)
 
 
 def _acts(letter: str) -> bool:
-    # Cc: control characters; Cf: among them those that turn the direction of writing; Zl, Zp: line ends of Unicode.
+    # Cc: control characters; Cf: format characters, such as changes of writing direction; Zl, Zp: Unicode line ends.
     return unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp") and letter not in JOINERS
 
 
 @contextmanager
 def unwound_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the program as Ctrl-C does, and what is unfinished is cleared away; one that is ignored (nohup) stays so."""
+    """SIGINT, SIGTERM and SIGHUP raise SystemExit, so that unfinished files are removed. Ignored signals (nohup) stay ignored."""
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
     taken = [number for number, handler in before.items() if handler != signal.SIG_IGN]
 
     def unwind(number: int, frame: object) -> None:
-        for other in taken:  # a second one does not cut the clearing short
+        for other in taken:  # a second signal does not interrupt the clean-up
             signal.signal(other, signal.SIG_IGN)
         raise SystemExit(128 + number)
 

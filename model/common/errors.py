@@ -1,12 +1,12 @@
-"""The errors of model/: each message is one clear sentence that names the thing and the remedy."""
+"""The errors of model/. Each message is one sentence: what is wrong, where, and what to do."""
 
 
 class ModelError(Exception):
-    """Anything that model/ refuses; str(error) is the sentence shown to the user."""
+    """The base class; str(error) is shown to the user."""
 
 
 class ImageError(ModelError):
-    """An image that cannot be read or is refused. The sentence leaves out the file's name: the caller adds it."""
+    """An image that cannot be read or is refused. The message omits the file name, which the caller adds."""
 
 
 class ModelLoadError(ModelError):
@@ -14,7 +14,7 @@ class ModelLoadError(ModelError):
 
 
 class TooLittleMemory(ModelLoadError):
-    """A model that does not fit into what is free now: it lacks so many bytes."""
+    """A model that does not fit into free memory. lacking: the missing bytes."""
 
     def __init__(self, sentence: str, lacking: float) -> None:
         super().__init__(sentence)
@@ -22,11 +22,11 @@ class TooLittleMemory(ModelLoadError):
 
 
 class ScoringFailed(ModelError):
-    """A model that could not compute the scores of some images. Others, or fewer at once, may succeed."""
+    """A model failed on some images. Other images, or smaller batches, may succeed."""
 
 
 class OutOfMemory(ScoringFailed):
-    """Memory was too little for so many images at once."""
+    """A batch was too large for the memory."""
 
 
 class DataError(ModelError):
@@ -34,10 +34,10 @@ class DataError(ModelError):
 
 
 def first_line(error: Exception) -> str:
-    """The first line of a library's error, to be quoted within a sentence."""
+    """The first line of a library's error, without a full stop, to be quoted in a message."""
     return (str(error) or type(error).__name__).strip().splitlines()[0].rstrip(".")
 
 
 def reason_of(error: OSError) -> str:
-    """Why the operating system refused, in lower case, to stand inside a sentence."""
+    """The operating system's reason in lower case, to be quoted in a message."""
     return (error.strerror or str(error) or type(error).__name__).lower()

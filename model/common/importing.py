@@ -1,6 +1,6 @@
-"""The lock under which a program with several threads imports transformers and peft, and modules of ours that do so at their top.
+"""A lock for importing transformers and peft, and our modules that import them, in programs with several threads.
 
-transformers imports itself piece by piece, and breaks when two threads make it do so at once.
+transformers imports its submodules lazily, and fails when two threads trigger that at once.
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""JSON objects in files, with errors that name the file."""
+"""Reading and writing JSON objects, with errors that name the file."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from model.common.lfs import check_no_pointer
 
 
 def read_json(path: Path) -> dict:
-    """The object in a JSON file. Raises ModelLoadError when it is missing or broken."""
+    """The object in a JSON file. Raises ModelLoadError when the file is missing or invalid."""
     try:
         text = path.read_bytes()
         check_no_pointer(text, path, ModelLoadError)
@@ -16,11 +16,9 @@ def read_json(path: Path) -> dict:
     except FileNotFoundError as error:
         raise ModelLoadError(f"{path.parent} lacks {path.name}: copy the whole folder again.") from error
     except (OSError, ValueError) as error:
-        raise ModelLoadError(
-            f"{path} is not readable JSON, perhaps a part of a download: download this file again."
-        ) from error
+        raise ModelLoadError(f"{path} is not readable JSON; it may be truncated: download this file again.") from error
     if not isinstance(content, dict):
-        raise ModelLoadError(f"{path} holds no JSON object: download this file again.")
+        raise ModelLoadError(f"{path} is not a JSON object: download this file again.")
     return content
 
 

@@ -1,4 +1,4 @@
-"""Git LFS pointers: what `git clone` leaves in the place of a large file where Git LFS is not installed."""
+"""Git LFS pointers: the small files that `git clone` writes in place of large ones where Git LFS is not installed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +11,12 @@ _LONGEST = 1024  # bytes of a pointer, by its specification
 
 
 def is_pointer(content: bytes) -> bool:
-    """Whether a file that begins with these bytes (the first 40 or more) is a pointer."""
+    """Whether a file is a pointer, by its first 40 or more bytes."""
     return content.startswith(_START)
 
 
 def check_no_pointer(content: bytes, path: Path, error: type[ModelError]) -> None:
-    """Raises `error` where the file that begins with these bytes is a pointer."""
+    """Raises `error` if the file at `path`, whose first bytes are `content`, is a pointer."""
     if is_pointer(content):
         raise error(
             f"{path} is a Git LFS pointer, not the file: run 'git lfs pull' in its folder, or download the file itself."
@@ -25,8 +25,10 @@ def check_no_pointer(content: bytes, path: Path, error: type[ModelError]) -> Non
 
 @contextmanager
 def pointers_named(*folders: Path | None) -> Iterator[None]:
-    """Where a model cannot be loaded within, and its folders hold a pointer, that is the reason: raises ModelLoadError with the pointer's
-    name. Only then are they looked for, since a repository may hold files, and pointers, that no model is loaded from."""
+    """Replaces a ModelLoadError of the block by one that names a pointer, if the folders hold one.
+
+    Pointers are searched for only after a failure, since a repository may hold pointers for files that no model needs.
+    """
     try:
         yield
     except TooLittleMemory:

@@ -1,18 +1,23 @@
-"""Whether a model fits into memory: said before it is loaded, with what would fit."""
+"""Checks before loading whether a model fits into memory, and names a dtype that would."""
 
 import gc
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 from model.common.allocator import give_back_freed_memory
 from model.common.devices import BYTES
 from model.common.errors import TooLittleMemory
 from model.common.progress import LOADING, Progress
 
-WORKING = 1.1  # what a model needs of memory, of its weights' size: a tensor on its way, and what one image needs
+WORKING = (
+    1.1  # memory that a model needs, relative to its weights: one tensor in transit, and the activations of one image
+)
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +28,10 @@ _LOADS = threading.Lock()
 
 @contextmanager
 def load_in_turn(progress: Progress | None = None) -> Iterator[None]:
-    """Load a large model when no other is being loaded: memory that was free when one was checked is taken when the next one is.
-    progress is told of the wait, and ends it by raising."""
+    """Load large models one at a time, so that each check of free memory sees the models loaded before.
+
+    progress is called while waiting; an exception that it raises ends the wait.
+    """
     while not _LOADS.acquire(timeout=ASK_EVERY):
         if progress:
             progress(LOADING, 0, 1)
@@ -35,22 +42,18 @@ def load_in_turn(progress: Progress | None = None) -> Iterator[None]:
 
 
 def check_numbers(name: str, numbers: float, dtype: "torch.dtype", device: "str | torch.device") -> None:
-    """Raises TooLittleMemory when so many numbers in `dtype`, one of BYTES, do not fit into what is free on the device."""
+    """Raises TooLittleMemory when a model of so many parameters in `dtype` (a key of BYTES) exceeds the device's free memory."""
     sizes = {word: numbers * size for word, size in BYTES.items()}
-    check_memory(name, sizes, _word(dtype), free_memory(device), str(device))
+    check_memory(name, sizes, str(dtype).removeprefix("torch."), free_memory(device), str(device))
 
 
-def _word(dtype: "torch.dtype") -> str:
-    return str(dtype).removeprefix("torch.")
+def check_memory(name: str, sizes: dict[str, float], wanted: str, free: float, device: str) -> None:
+    """Raises TooLittleMemory when weights of `sizes[wanted]` bytes do not fit into `free` bytes.
 
-
-def check_memory(name: str, sizes: dict[str, float], wanted: str, free: float | None, device: str) -> None:
-    """Raises TooLittleMemory when weights of `sizes[wanted]` bytes do not fit into `free`; free None means that nobody knows.
-
-    sizes: what the model may be loaded as, largest first; the first that fits is recommended.
+    sizes: bytes by --dtype, largest first; the first that fits is recommended.
     """
     needed = {choice: WORKING * size for choice, size in sizes.items()}
-    if free is None or needed[wanted] <= free:
+    if needed[wanted] <= free:
         return
     fits = [choice for choice, size in needed.items() if size <= free]
     remedy = "free some, or choose another device or a smaller model"
@@ -62,12 +65,12 @@ def check_memory(name: str, sizes: dict[str, float], wanted: str, free: float | 
     )
 
 
-# What torch says where it raises a plain RuntimeError: its allocators on the CPU (Linux, Windows) and on Apple's GPU, and cuBLAS.
+# Messages of plain RuntimeErrors: of torch's allocators on the CPU (Linux, Windows) and on Apple's GPU, and of cuBLAS.
 LACKING = ("can't allocate memory", "not enough memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a computation failed for lack of memory, on the CPU or a GPU, and for nothing else."""
+    """Whether a computation failed for lack of memory, on the CPU or a GPU."""
     import torch
 
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
@@ -76,7 +79,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def give_back_memory() -> None:
-    """Let what nothing refers to any more count as free: to Python, to malloc, and to CUDA's allocator."""
+    """Free unreferenced memory: Python's garbage, malloc's heap and CUDA's cache."""
     import torch
 
     gc.collect()
@@ -85,8 +88,8 @@ def give_back_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def free_memory(device: "str | torch.device") -> float | None:
-    """Bytes that a model may still take on a device; None where the system does not say."""
+def free_memory(device: "str | torch.device") -> float:
+    """Free bytes on a device, swap not counted; on the CPU within the container's limit."""
     import torch
 
     device = torch.device(device)
@@ -95,21 +98,11 @@ def free_memory(device: "str | torch.device") -> float | None:
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     give_back_freed_memory()
-    known = [free for free in (free_in_system(), free_in_group()) if free is not None]
-    return min(known, default=None)
+    return min(float(psutil.virtual_memory().available), free_in_group())
 
 
-def free_in_system() -> float | None:
-    """What Linux says is available, without swap."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
-
-
-def free_in_group() -> float | None:
-    """What a container's limit (cgroup 2) leaves; None where there is none."""
+def free_in_group() -> float:
+    """Free bytes within a container's limit (cgroup 2); infinite without one."""
     group = Path("/sys/fs/cgroup")
     try:
         limit, used = (group / "memory.max").read_text().strip(), int((group / "memory.current").read_text())
@@ -119,5 +112,5 @@ def free_in_group() -> float | None:
             if line.startswith("inactive_file ")
         )
     except (OSError, StopIteration):
-        return None
-    return None if limit == "max" else float(int(limit) - used + cached)
+        return math.inf
+    return math.inf if limit == "max" else float(int(limit) - used + cached)

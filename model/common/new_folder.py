@@ -1,4 +1,4 @@
-"""A folder of weights that is there in whole or not at all."""
+"""Writing a folder of weights atomically."""
 
 import secrets
 import shutil
@@ -17,10 +17,10 @@ PREFIX = ".unfinished-"
 
 @contextmanager
 def new_folder(out: Path, error: type[ModelError], remedy: str) -> Iterator[Path]:
-    """A hidden folder beside `out` that becomes `out` when all went well, and is gone when not. What a process that was killed left beside
-    `out` is removed first.
+    """A hidden folder beside `out`, which is renamed to `out` at the end of the block, or removed if the block raises. Leftovers of killed
+    processes beside `out` are removed first.
 
-    Raises `error` when `out` exists or cannot be written; remedy: what to do where the disk is full or refuses.
+    Raises `error` when `out` exists or cannot be written; remedy: what to do when the disk is full or read-only.
     """
     if out.exists():
         raise error(f"{out} exists already: choose another name, or remove that folder first.")
@@ -39,18 +39,18 @@ def new_folder(out: Path, error: type[ModelError], remedy: str) -> Iterator[Path
 
 
 def clear_unfinished(parent: Path) -> None:
-    """Remove the unfinished folders that nobody works in any more: their processes were killed, and with them went their locks."""
+    """Remove unfinished folders whose process was killed, which released the lock."""
     for folder in parent.glob(f"{PREFIX}*/"):
         try:
             with _locked(folder):
-                shutil.rmtree(folder, ignore_errors=True)  # what another user owns stays
+                shutil.rmtree(folder, ignore_errors=True)  # another user's files stay
         except (Timeout, PermissionError):
             continue
 
 
 @contextmanager
 def _unfinished(parent: Path) -> Iterator[Path]:
-    """A new hidden folder, locked from before it is made until it is removed."""
+    """A new hidden folder, locked for its whole lifetime."""
     folder = parent / f"{PREFIX}{secrets.token_hex(4)}"
     with _locked(folder):
         folder.mkdir()
@@ -62,19 +62,19 @@ def _unfinished(parent: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Raises Timeout where another process holds the lock, a file beside the folder that is removed with it."""
+    """Hold the folder's lock, a file beside it that is removed at the end. Raises Timeout if another process holds it."""
     file = folder.with_name(f"{folder.name}.lock")
     lock = FileLock(file, timeout=0)
     lock.acquire()
     try:
         yield
     finally:
-        lock.release()  # before the file goes: Windows removes none that is open
+        lock.release()  # before removing the file: Windows cannot remove an open one
         file.unlink(missing_ok=True)
 
 
 def share(folder: Path) -> None:
-    """Give the safetensors files in a folder the permissions of the JSON files beside them: as written they are for their owner alone."""
+    """Give safetensors files the permissions of the JSON files beside them: they are written readable by their owner only."""
     usual = next(folder.glob("*.json")).stat().st_mode
     for file in folder.glob("*.safetensors"):
         file.chmod(stat.S_IMODE(usual))

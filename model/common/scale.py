@@ -1,10 +1,10 @@
-"""A scale: the lowest and the highest score, higher is better, and the straight lines from one scale to another."""
+"""A scale (lowest and highest score; higher is better), and linear maps between scales."""
 
 from typing import NamedTuple
 
 
 class Scale(NamedTuple):
-    """(low, high), as JSON a list of the two. Values may be numbers, arrays or tensors."""
+    """(low, high); in JSON a list of the two. The methods take numbers, arrays or tensors."""
 
     low: float
     high: float
@@ -18,11 +18,11 @@ class Scale(NamedTuple):
         return (self.low + self.high) / 2
 
     def share(self, value):
-        """Where a value lies: 0 at the low end, 1 at the high end."""
+        """The value's position: 0 at the low end, 1 at the high end."""
         return (value - self.low) / self.width
 
     def onto(self, other: "Scale", value):
-        """A value of this scale, put linearly onto another."""
+        """A value of this scale, mapped linearly onto another."""
         return other.low + self.share(value) * other.width
 
     def std_onto(self, other: "Scale", std):

@@ -1,1 +1,1 @@
-"""How well scores agree with opinions."""
+"""How well scores agree with human ratings."""

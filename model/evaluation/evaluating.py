@@ -1,9 +1,10 @@
-"""A scorer against labelled images: what it scores, how well that agrees, and what could not be read."""
+"""Evaluates a scorer on labelled images: scores, agreement with the labels, and unreadable images."""
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a scorer said of rated images: the report that the command prints, and the score of each position that could be read."""
+    """The report that the command prints, and the scores by position of the readable images."""
 
     report: dict
     scores: dict[int, float]
@@ -39,10 +40,10 @@ def evaluate(
     batch_size: int = 8,
     progress: bool = False,
 ) -> Evaluation:
-    """Score every rated image and compare with its MOS.
+    """Score all rated images and compare the scores with their MOS.
 
-    An image that is absent or cannot be read is listed in unreadable, by its path below `root`, and left out of the figures.
-    progress draws a bar on stderr. Raises DataError when there are no images.
+    Missing and unreadable images are listed in `unreadable`, by their path below `root`, and excluded from the figures.
+    progress: show a bar on stderr. Raises DataError when there are no images.
     """
     if not rated:
         raise DataError("there are no labels to evaluate against")
@@ -76,36 +77,33 @@ def evaluate(
 
 
 def raw_rmse(scores: Sequence[float], rated: Sequence[RatedImage], scale: Scale | None) -> float | None:
-    """RMSE without a fit, in units of the labels; scores of another scale than the labels' are put on it by a straight line.
+    """RMSE without a fit, in units of the labels; scores are mapped linearly onto the labels' scale.
 
-    Labels that came without a scale count as being on the scorer's when they lie in it, and have no RMSE otherwise; nor have
-    scores without a scale, labels of several scales, and no images.
+    Labels without a scale are assumed to be on the scorer's if they all lie within it. Otherwise None, as for scores without a scale,
+    labels on several scales, and no images.
     """
     scales = {image.scale for image in rated}
     if scale is None or len(scales) != 1:
         return None
-    low, high = scale
     mos = [image.mos for image in rated]
     (label_scale,) = scales
     if label_scale is None:
-        return rmse(scores, mos) if low <= min(mos) and max(mos) <= high else None
-    bottom, top = label_scale
-    return rmse([bottom + (score - low) / (high - low) * (top - bottom) for score in scores], mos)
+        return rmse(scores, mos) if scale.low <= min(mos) and max(mos) <= scale.high else None
+    return rmse([scale.onto(label_scale, score) for score in scores], mos)
 
 
 def more_figures(rated: Sequence[RatedImage], scores: Sequence[float], scale: Scale | None) -> dict:
-    """scale: the scores'. The keys of the report that are there only where there is something to say: see this module's docstring."""
+    """The optional keys of the report (model/evaluate.py describes them). scale: of the scores."""
     more: dict = {}
     parts = sorted({image.part for image in rated} - {""})
     if len(parts) > 1:
         more["parts"] = {
-            part: some_figures(rated, scores, scale, lambda image, part=part: image.part == part) for part in parts
+            part: some_figures(rated, scores, scale, [image.part == part for image in rated]) for part in parts
         }
     if rated and {(image.dataset, image.split) for image in rated} == {(biq2021.NAME, "test")}:
         twins = biq2021.near_duplicates()
-        more["without_near_duplicates"] = some_figures(
-            rated, scores, scale, lambda image: image.image.name not in twins
-        )
+        chosen = [image.image.name not in twins for image in rated]
+        more["without_near_duplicates"] = some_figures(rated, scores, scale, chosen)
     if rated and all(image.std is not None for image in rated):
         more["raters"] = _raters(rated, scores)
     return more
@@ -115,26 +113,27 @@ def some_figures(
     rated: Sequence[RatedImage],
     scores: Sequence[float],
     scale: Scale | None,
-    chosen: Callable[[RatedImage], bool],
+    chosen: Sequence[bool],
 ) -> dict:
-    """The figures and rmse_raw, without intervals, of the images for which chosen(image) holds."""
-    pairs = [(score, image) for score, image in zip(scores, rated, strict=True) if chosen(image)]
-    kept, images = [score for score, _ in pairs], [image for _, image in pairs]
+    """The figures and rmse_raw, without intervals, on the chosen images."""
+    kept, images = list(compress(scores, chosen)), list(compress(rated, chosen))
     found = point_figures(kept, [image.mos for image in images])
     return {key: found[key] for key in ("n", *FIGURES)} | {"rmse_raw": raw_rmse(kept, images, scale)}
 
 
 def _raters(rated: Sequence[RatedImage], scores: Sequence[float]) -> dict:
-    counts = [image.n for image in rated]
-    n = None if None in counts else counts
+    stds = [image.std for image in rated if image.std is not None]
+    counts = [image.n for image in rated if image.n is not None]
     try:
-        return scorers_worth(scores, [image.mos for image in rated], [image.std for image in rated], n)
+        return scorers_worth(
+            scores, [image.mos for image in rated], stds, counts if len(counts) == len(rated) else None
+        )
     except DataError as error:
         return {"note": str(error)}
 
 
 def compared(first: Evaluation, second: Evaluation, rated: Sequence[RatedImage]) -> dict:
-    """The report's key `against`: the second system's figures, and the paired comparison on the images that both could read."""
+    """The report's key `against`: the second system's figures, and the paired comparison on the images that both systems scored."""
     both = [n for n in first.scores if n in second.scores]
     kept = ("model", "revision", "n", *FIGURES, "rmse_raw", "intervals", "unreadable")
     return {key: second.report[key] for key in kept} | {
@@ -145,15 +144,13 @@ def compared(first: Evaluation, second: Evaluation, rated: Sequence[RatedImage])
 
 
 def check_found(rated: Sequence[RatedImage], source: Path) -> None:
-    """Raises DataError when not one of the images is there, as where their folder was not given."""
+    """Raises DataError when none of the images exists, as when their folder was not given."""
     if not any(os.path.exists(image.image) for image in rated):
         more = f", nor any of {len(rated) - 1} others" if len(rated) > 1 else ""
-        remedy = (
-            "copy the images there" if is_published(source) else "say by --images which folder the names start from"
-        )
+        remedy = "copy the images there" if is_published(source) else "use --images to name the folder of the images"
         raise DataError(f"{source}: there is no image {rated[0].image}{more}: {remedy}")
 
 
 def name_below(root: str | Path, path: Path) -> str:
-    """The path as the labels give it, below root; whole where it lies elsewhere."""
+    """The path relative to root, as in the labels; the full path if it is elsewhere."""
     return path.relative_to(root).as_posix() if root and path.is_relative_to(root) else str(path)

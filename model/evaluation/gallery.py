@@ -1,6 +1,6 @@
-"""What an evaluation looks like: a page with the worst misses as images, and a scatter plot with the logistic curve.
+"""An HTML page for an evaluation: the images with the largest errors, and a scatter plot with the logistic curve.
 
-The page is a folder that opens without a network: index.html, thumbnails, and plotly's script beside it.
+The page is a folder that works offline: index.html, thumbnails and plotly's script.
 """
 
 import os
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+import jinja2
 import numpy as np
 
 from model.common.errors import DataError
@@ -24,34 +25,40 @@ PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
+<title>Worst misses of {{ report.model }}</title>
 <style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }}
-ul {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.5rem; list-style: none; padding: 0; }}
-img {{ width: 100%; height: 11rem; object-fit: contain; background: #8882; }}
-.name {{ overflow-wrap: anywhere; font-size: .85rem; opacity: .8; }}
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+ul { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.5rem; list-style: none; padding: 0; }
+img { width: 100%; height: 11rem; object-fit: contain; background: #8882; }
+.name { overflow-wrap: anywhere; font-size: .85rem; opacity: .8; }
 </style>
-<h1>{title}</h1>
-<p>{summary}</p>
-{against}{plot}
-<h2>Rated too high by the model</h2>
+<h1>Worst misses of {{ report.model }}</h1>
+<p>{{ summary }}</p>
+{% if against %}<p>{{ against }}</p>
+{% endif %}{{ plot | safe }}
+{% for side in sides %}
+<h2>Rated too {{ side.word }} by the model</h2>
 <ul>
-{high}
+{% for miss in side.misses %}
+<li><img src="images/{{ miss.number }}.jpg" alt="{{ miss.image.name }}" loading="lazy">
+<div><strong>too {{ side.word }} by {{ "%.2f" % miss.by }}</strong><br>
+score {{ "%.2f" % miss.image.score }}{% if fit %}, fitted {{ "%.2f" % miss.fitted }}{% endif %}<br>
+MOS {{ "%.2f" % miss.image.mos }}{% if miss.image.std is not none %} (raters' std {{ "%.2f" % miss.image.std }}){% endif %}</div>
+<div class="name">{{ miss.image.name }}</div></li>
+{% else %}
+<li>none</li>
+{% endfor %}
 </ul>
-<h2>Rated too low by the model</h2>
-<ul>
-{low}
-</ul>
+{% endfor %}
 </html>
 """
 PAGE_NAME = "index.html"
-NONE = "<li>none</li>"
 
 
 @dataclass(frozen=True)
 class RatedScore:
-    """An image with its score as the model gave it, and its MOS (and the raters' std, where it is known)."""
+    """An image with its raw score, its MOS and, if known, the raters' std."""
 
     name: str
     path: Path
@@ -61,16 +68,15 @@ class RatedScore:
 
 
 def fitted_scores(scored: Sequence[RatedScore]) -> tuple[np.ndarray, np.ndarray | None]:
-    """The scores put on the labels' scale by the 4-parameter logistic, and its parameters; as they are, and None, where the fit
-    fails."""
+    """(scores mapped to the labels' scale by the 4-parameter logistic, its parameters); (raw scores, None) if the fit fails."""
     scores = np.array([image.score for image in scored])
     parameters = fit_logistic(scores, np.array([image.mos for image in scored]))
     return (scores if parameters is None else logistic(scores, *parameters)), parameters
 
 
 def worst_misses(scored: Sequence[RatedScore]) -> tuple[list[int], list[int]]:
-    """Positions of the images that the model rates furthest too high, and too low, after the fit; the furthest first, at most
-    MISSES each, and only of the half that is furthest off: of few images not all are misses."""
+    """Positions of the images with the largest positive and the largest negative errors after the fit, largest first; at most
+    MISSES each, and only errors of at least the median size."""
     errors = fitted_scores(scored)[0] - np.array([image.mos for image in scored])
     order = np.argsort(-errors, kind="stable")
     usual = float(np.median(np.abs(errors)))
@@ -80,7 +86,7 @@ def worst_misses(scored: Sequence[RatedScore]) -> tuple[list[int], list[int]]:
 
 
 def scatter(scored: Sequence[RatedScore], report: dict):
-    """A plotly figure: each image's score and MOS, and the fitted logistic where there is one; with the report's scales."""
+    """A plotly figure: each image's score and MOS, and the fitted logistic if there is one."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -120,51 +126,58 @@ def on(scale: Sequence[float] | None) -> str:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises DataError where a gallery cannot be written into the folder: it holds other things, or cannot be one."""
+    """Raises DataError when a gallery cannot be written to the folder: it has other contents, or cannot be created."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
         raise DataError(f"{folder} cannot be written ({there} is not a folder): name another folder")
     if not os.access(there, os.W_OK):
         raise DataError(f"{folder} cannot be written (permission denied): name another folder")
     if there == folder and any(folder.iterdir()) and not (folder / PAGE_NAME).exists():
-        raise DataError(f"{folder} holds other things already: name a new folder for the gallery")
+        raise DataError(f"{folder} is not empty and not a gallery: name a new folder for the gallery")
 
 
 def write_gallery(folder: Path, scored: Sequence[RatedScore], report: dict) -> Path:
-    """Write the page of an evaluation's `report` into `folder` and return its index.html.
+    """Write the page of an evaluation's `report` to `folder` and return its index.html.
 
-    Raises DataError when there are no images, or the folder cannot be written or holds other things already.
+    Raises DataError when there are no images, or the folder cannot be written or has other contents.
     """
     if not scored:
         raise DataError("no image could be scored: there is nothing to show in a gallery")
     check_folder(folder)
     page = folder / PAGE_NAME
+    fitted, parameters = fitted_scores(scored)
+    sides: list[dict] = [
+        {"word": word, "misses": [_miss(scored[n], float(fitted[n]), n) for n in misses]}
+        for word, misses in zip(("high", "low"), worst_misses(scored), strict=True)
+    ]
+    text = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined).from_string(PAGE)
     try:
         thumbnails = folder / "images"
         thumbnails.mkdir(parents=True, exist_ok=True)
-        fitted, parameters = fitted_scores(scored)
-        high, low = (
-            "\n".join(_card(scored[n], float(fitted[n]), parameters is not None, thumbnails, n) for n in side)
-            for side in worst_misses(scored)
-        )
+        for miss in (miss for side in sides for miss in side["misses"]):
+            thumbnail = open_image(miss["image"].path)
+            thumbnail.thumbnail((SIDE, SIDE))
+            thumbnail.save(thumbnails / f"{miss['number']}.jpg", quality=88)
         (folder / "plotly.min.js").write_text(_plotly_script(), encoding="utf-8")
-        title = f"Worst misses of {escape(str(report['model']))}"
-        plot = scatter(scored, report).to_html(full_html=False, include_plotlyjs="directory")
         page.write_text(
-            PAGE.format(
-                title=title,
-                summary=escape(_summary(report, parameters is not None)),
+            text.render(
+                report=report,
+                summary=_summary(report, parameters is not None),
                 against=_against(report["against"]) if "against" in report else "",
-                plot=plot,
-                high=high or NONE,
-                low=low or NONE,
+                plot=scatter(scored, report).to_html(full_html=False, include_plotlyjs="directory"),
+                sides=sides,
+                fit=parameters is not None,
             ),
             encoding="utf-8",
-            errors="backslashreplace",  # a file's name may be no Unicode
+            errors="backslashreplace",  # file names may be invalid Unicode
         )
     except OSError as error:
         raise DataError(f"{folder} cannot be written ({error.strerror}): name another folder") from error
     return page
+
+
+def _miss(image: RatedScore, fitted: float, number: int) -> dict:
+    return {"image": image, "fitted": fitted, "by": abs(fitted - image.mos), "number": number}
 
 
 def _plotly_script() -> str:
@@ -182,41 +195,26 @@ def _summary(report: dict, with_fit: bool) -> str:
         f"RMSE {shown('rmse_raw')}; after the 4-parameter logistic fit "
         f"SRCC {shown('srcc_fitted')}, PLCC {shown('plcc_fitted')}, KRCC {shown('krcc_fitted')}, RMSE {shown('rmse')}. "
         + (
-            "Misses are counted after the fit, on the scale of the labels."
+            "Errors are computed after the fit, on the scale of the labels."
             if with_fit
-            else "There is no fit, so that misses are counted from the scores as they are."
+            else "The fit failed, so errors are computed from the raw scores."
         )
-        + f" At most {MISSES} on each side are shown, of the half of the images that is furthest off."
+        + f" At most {MISSES} on each side are shown, of the half of the images with the largest errors."
         + "".join(f" Note: {note}." for note in report["notes"])
     )
 
 
 def _against(against: dict) -> str:
-    """What the comparison with another system says, as a paragraph; the misses are the first system's."""
+    """The comparison with another system in one sentence; the misses are the first system's."""
     if "error" in against:
-        return f"<p>Not compared with {escape(against['model'])}: {escape(against['error'])}</p>\n"
+        return f"Not compared with {against['model']}: {against['error']}"
     lines = []
     for name in ("srcc", "plcc"):
         found = against["paired"][name]
         if found["difference"] is not None:
-            luck = "" if not found["interval"] else " (95 % interval {:+.3f} to {:+.3f})".format(*found["interval"])
+            interval = "" if not found["interval"] else " (95 % interval {:+.3f} to {:+.3f})".format(*found["interval"])
             lines.append(
-                f"{name.upper()} {found['first']:.3f} against {found['second']:.3f}, a difference of {found['difference']:+.3f}{luck}"
+                f"{name.upper()} {found['first']:.3f} against {found['second']:.3f}, a difference of {found['difference']:+.3f}{interval}"
             )
-    said = "; ".join(lines) or "no correlation is defined"
-    return f"<p>Against {escape(against['model'])}, on the {against['paired']['n']} images that both could read: {said}.</p>\n"
-
-
-def _card(image: RatedScore, fitted: float, with_fit: bool, thumbnails: Path, number: int) -> str:
-    thumbnail = open_image(image.path)
-    thumbnail.thumbnail((SIDE, SIDE))
-    thumbnail.save(thumbnails / f"{number}.jpg", quality=88)
-    spread = "" if image.std is None else f" (raters' std {image.std:.2f})"
-    miss = fitted - image.mos
-    by = f"too {'high' if miss > 0 else 'low'} by {abs(miss):.2f}"
-    after = f", fitted {fitted:.2f}" if with_fit else ""
-    return (
-        f'<li><img src="images/{number}.jpg" alt="{escape(image.name)}" loading="lazy">'
-        f"<div><strong>{by}</strong><br>score {image.score:.2f}{after}<br>MOS {image.mos:.2f}{spread}</div>"
-        f'<div class="name">{escape(image.name)}</div></li>'
-    )
+    result = "; ".join(lines) or "no correlation is defined"
+    return f"Against {against['model']}, on the {against['paired']['n']} images that both could read: {result}."

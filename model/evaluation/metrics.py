@@ -1,13 +1,14 @@
-"""Figures that say how well predictions agree with mean opinion scores. Pure functions over arrays [N].
+"""Agreement of predictions with mean opinion scores. Pure functions over arrays [N].
 
-"Fitted" figures are taken after the 4-parameter logistic that VQEG and ITU-T P.1401 use to map predictions onto the scale
-of the opinion scores, fitted on the evaluated images themselves. Much of the literature reports only these, and calls them
-PLCC and SRCC. They flatter: the fit has seen the answers, and it even turns a model upside down that ranks backwards.
+"Fitted" figures are computed after the 4-parameter logistic by which VQEG and ITU-T P.1401 map predictions onto the scale of the
+opinion scores; it is fitted on the evaluated images themselves. Much of the literature reports only these, as PLCC and SRCC. They are
+optimistic: the fit uses the labels, and even corrects a model whose ranking is reversed.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
 from model.common.errors import DataError
@@ -18,12 +19,12 @@ FIGURES = ("srcc", "plcc", "srcc_fitted", "plcc_fitted", "krcc", "krcc_fitted", 
 
 
 def srcc(predictions: np.ndarray, mos: np.ndarray) -> float:
-    """Spearman's rank correlation; ties share their mean rank. nan when either side is constant or shorter than 2."""
+    """Spearman's rank correlation; ties share their mean rank. NaN if either array is constant or has fewer than 2 values."""
     return plcc(stats.rankdata(predictions), stats.rankdata(mos))
 
 
 def plcc(predictions: np.ndarray, mos: np.ndarray) -> float:
-    """Pearson's linear correlation. nan when either side is constant or shorter than 2."""
+    """Pearson's linear correlation. NaN if either array is constant or has fewer than 2 values."""
     x, y = np.asarray(predictions, float), np.asarray(mos, float)
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
@@ -33,16 +34,16 @@ def plcc(predictions: np.ndarray, mos: np.ndarray) -> float:
 
 
 def krcc(predictions: np.ndarray, mos: np.ndarray) -> float:
-    """Kendall's rank correlation, tau-b. nan when either side is constant or shorter than 2."""
+    """Kendall's rank correlation, tau-b. NaN if either array is constant or has fewer than 2 values."""
     if len(predictions) < 2 or np.ptp(predictions) == 0 or np.ptp(mos) == 0:
         return float("nan")
-    # The p-value, which nobody reads, is the slow part; its quick way divides by zero for two pairs.
+    # Only the p-value, which is not used, is slow to compute; its asymptotic form divides by zero for two pairs.
     method = "asymptotic" if len(predictions) > 2 else "auto"
     return float(stats.kendalltau(predictions, mos, method=method).statistic)
 
 
-def rmse(predictions: np.ndarray, mos: np.ndarray) -> float:
-    """Root mean square error; both sides must be on one scale. nan when empty."""
+def rmse(predictions: ArrayLike, mos: ArrayLike) -> float:
+    """Root mean square error; both arrays must be on the same scale. NaN if empty."""
     difference = np.asarray(predictions, float) - np.asarray(mos, float)
     return float(np.sqrt(np.mean(difference**2))) if len(difference) else float("nan")
 
@@ -53,16 +54,16 @@ def logistic(x: np.ndarray, high: float, low: float, middle: float, width: float
 
 
 def fit_logistic(predictions: np.ndarray, mos: np.ndarray) -> np.ndarray | None:
-    """Fit the logistic that maps predictions to mos by least squares: [high, low, middle, width], or None when it fails.
+    """Least-squares fit of the logistic from predictions to mos: [high, low, middle, width]; None if it fails.
 
-    Starts from max and min of mos, mean and a quarter of the std of predictions, and gives up after 10,000 evaluations, as
-    the evaluation of DeQA-Score and Q-Scorer does. Fewer than 5 pairs or constant predictions have no fit.
+    Starts from the max and min of mos, and the mean and a quarter of the std of predictions; at most 10,000 evaluations. DeQA-Score's
+    and Q-Scorer's evaluations do the same. None for fewer than 5 pairs or constant predictions.
     """
     x, y = np.asarray(predictions, float), np.asarray(mos, float)
     if len(x) < FEWEST_FOR_FIT or np.ptp(x) == 0:
         return None
     start = [y.max(), y.min(), x.mean(), x.std() / 4]
-    with np.errstate(all="ignore"):  # a step far out overflows, and is then rejected by the search
+    with np.errstate(all="ignore"):  # the search rejects steps that overflow
         parameters, _, _, _, status = optimize.leastsq(
             lambda guess: logistic(x, *guess) - y, start, maxfev=10_000, full_output=True
         )
@@ -70,10 +71,8 @@ def fit_logistic(predictions: np.ndarray, mos: np.ndarray) -> np.ndarray | None:
 
 
 def figures(predictions: Sequence[float], mos: Sequence[float]) -> dict:
-    """point_figures and, before the notes, their `intervals`.
-
-    intervals holds for each figure the 95 % percentile interval [low, high] of 1,000 bootstrap samples of images (pairs are drawn
-    together). The logistic is fitted once, on all images, and kept. None for fewer than 10 images, where resampling says nothing.
+    """`point_figures`, and the key `intervals`: for each figure the 95 % percentile interval [low, high] of 1,000 bootstrap samples of
+    images, or None for fewer than 10 images. The logistic is fitted once, on all images.
     """
     x, fitted, y, notes = _fit(predictions, mos)
     intervals = dict.fromkeys(FIGURES)
@@ -86,13 +85,12 @@ def figures(predictions: Sequence[float], mos: Sequence[float]) -> dict:
 
 
 def point_figures(predictions: Sequence[float], mos: Sequence[float]) -> dict:
-    """The figures of one evaluation without their intervals, ready for JSON: a figure that is not defined is None, and notes says why.
+    """The figures of one evaluation without intervals, ready for JSON; an undefined figure is None.
 
     Keys: n, srcc, plcc, srcc_fitted, plcc_fitted, krcc, krcc_fitted, rmse, notes.
 
-    * rmse is taken after the logistic fit, in units of mos, since a model's scale need not be that of the labels.
-      rmse() gives the raw one where both scales are the same.
-    * notes is a list of sentences: why a figure is None, and what the fit hides.
+    * rmse: after the logistic fit, in units of mos, since a model's scale may differ from the labels'. rmse() computes the raw one.
+    * notes: sentences that say why a figure is None, and what the fit hides.
 
     Raises DataError when the lengths differ or a value is not finite.
     """
@@ -103,12 +101,12 @@ def point_figures(predictions: Sequence[float], mos: Sequence[float]) -> dict:
 def _fit(
     predictions: Sequence[float], mos: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, list[str]]:
-    """Predictions, the same after the logistic fit (None where there is none), opinion scores, and notes."""
+    """(predictions, predictions after the logistic fit or None, opinion scores, notes)."""
     x, y = np.asarray(predictions, float), np.asarray(mos, float)
     if x.ndim != 1 or x.shape != y.shape:
-        raise DataError(f"{x.size} predictions and {y.size} opinion scores do not pair up: give one of each per image")
+        raise DataError(f"{x.size} predictions and {y.size} opinion scores: each image needs one of each")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise DataError("a prediction or opinion score is not a finite number: leave that image out")
+        raise DataError("a prediction or opinion score is NaN or infinite: omit that image")
     notes = _notes(x, y)
     parameters = fit_logistic(x, y) if len(x) and np.ptp(y) > 0 else None
     if parameters is not None:
@@ -139,16 +137,16 @@ def _notes(x: np.ndarray, y: np.ndarray) -> list[str]:
 
 
 def _fit_notes(x: np.ndarray, fitted: np.ndarray, y: np.ndarray) -> list[str]:
-    """What the fit hides: that scores rank backwards, and that it is so steep that different scores become one number."""
+    """What the fit hides: a reversed ranking, and distinct scores that it maps to equal numbers."""
     notes = []
     if plcc(x, fitted) < 0:
         notes.append(
-            "the scores fall where the opinion scores rise, and the fit turns them over: is higher better in both?"
+            "the scores decrease as the opinion scores increase, and the fit reverses them: is higher better in both?"
         )
     scores, kept = len(np.unique(x)), len(np.unique(fitted))
     if kept < scores:
         notes.append(
-            f"the fit is so steep that {scores} different scores become {kept}: srcc_fitted and krcc_fitted are of these"
+            f"the fit is so steep that {scores} distinct scores become {kept}, on which srcc_fitted and krcc_fitted are computed"
         )
     return notes
 
@@ -164,7 +162,7 @@ def _point_figures(x: np.ndarray, fitted: np.ndarray | None, y: np.ndarray) -> d
 def _figures_of_samples(
     x: np.ndarray, fitted: np.ndarray | None, y: np.ndarray, picks: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The figures [B] on samples [B, N] of the images; NaN after a fit that failed."""
+    """The figures [B] on samples [B, N] of the images; NaN for those after the fit if it failed."""
     of_y, ranks_y = y[picks], ranks(y, picks)
     found = {"srcc": pearson(ranks(x, picks), ranks_y), "plcc": pearson(x[picks], of_y), "krcc": kendall(x, y, picks)}
     if fitted is None:
@@ -172,10 +170,10 @@ def _figures_of_samples(
     of_fitted = fitted[picks]
     found |= {"plcc_fitted": pearson(of_fitted, of_y), "rmse": np.sqrt(np.mean((of_fitted - of_y) ** 2, axis=1))}
     if np.array_equal(*(stats.rankdata(values, "dense") for values in (x, fitted))):
-        return found | {"srcc_fitted": found["srcc"], "krcc_fitted": found["krcc"]}  # the fit changed no order
+        return found | {"srcc_fitted": found["srcc"], "krcc_fitted": found["krcc"]}  # the fit kept the order
     return found | {"srcc_fitted": pearson(ranks(fitted, picks), ranks_y), "krcc_fitted": kendall(fitted, y, picks)}
 
 
 def finite_or_none(value: float) -> float | None:
-    """What JSON can hold of a number: None for nan and infinity."""
+    """The number, or None for NaN and infinity, which JSON lacks."""
     return float(value) if np.isfinite(value) else None

@@ -1,9 +1,8 @@
-"""Two systems on the same images: is the one better, or was it luck? Pure functions over arrays [N].
+"""Tests whether one of two systems is better on the same images. Pure functions over arrays [N].
 
-Their correlations with the MOS hang together, since the images and the MOS are the same, so that overlapping intervals say little.
-Two answers: a paired bootstrap of the difference, which draws images and keeps both systems' scores together, and Williams' test
-for two dependent correlations that share a variable (Williams 1959; recommended by Steiger 1980, and by Graham & Baldwin 2014 for
-comparing metrics).
+The two systems' correlations with the MOS are dependent, since images and MOS are the same; overlapping intervals are therefore no
+evidence. Two tests: a paired bootstrap of the difference, and Williams' test for two dependent correlations that share a variable
+(Williams 1959; recommended by Steiger 1980, and by Graham & Baldwin 2014 for comparing metrics).
 """
 
 from collections.abc import Sequence
@@ -17,10 +16,9 @@ from model.evaluation.metrics import finite_or_none, plcc
 
 
 def williams(r12: float, r13: float, r23: float, n: int) -> tuple[float, float]:
-    """(t, two-sided p) for the hypothesis that two correlations with variable 1 are equal, r12 and r13, over n images.
+    """(t, two-sided p) for the hypothesis that the correlations r12 and r13 with variable 1 are equal, over n images.
 
-    r23: the correlation of the two systems with each other. t has n - 3 degrees of freedom. nan for n < 4, and where the
-    systems agree completely.
+    r23: the correlation between the two systems. t has n - 3 degrees of freedom. NaN for n < 4, and for identical systems.
     """
     determinant = 1 - r12**2 - r13**2 - r23**2 + 2 * r12 * r13 * r23
     if n < 4:
@@ -35,16 +33,16 @@ def williams(r12: float, r13: float, r23: float, n: int) -> tuple[float, float]:
 def compare(first: Sequence[float], second: Sequence[float], mos: Sequence[float]) -> dict:
     """Compare two systems' scores of the same images, ready for JSON: {"n", "srcc": {...}, "plcc": {...}}, raw correlations.
 
-    Each figure: first, second, difference (first - second), interval (95 % percentile interval of the difference over 1,000
-    paired bootstrap samples), p_bootstrap (two-sided: how often the difference would fall on the other side of 0), williams_t and
-    p_williams. Williams' test supposes normal variables; for srcc it is taken over ranks, which is an approximation: where both
-    disagree, believe the bootstrap. None where a value is not defined, and for fewer than 10 images the interval and p_bootstrap.
+    Each figure: first, second, difference (first - second), interval (95 % percentile interval of the difference over 1,000 paired
+    bootstrap samples), p_bootstrap (two-sided), williams_t and p_williams. Williams' test assumes normal variables; for srcc it is
+    applied to ranks, which is an approximation: if both disagree, trust the bootstrap. Undefined values are None; so are interval and
+    p_bootstrap for fewer than 10 images.
 
     Raises DataError when the lengths differ.
     """
     a, b, y = (np.asarray(values, float) for values in (first, second, mos))
     if not a.shape == b.shape == y.shape:
-        raise DataError(f"{len(a)} and {len(b)} scores and {len(y)} MOS do not go together: give one of each per image")
+        raise DataError(f"{len(a)} and {len(b)} scores and {len(y)} MOS: each image needs one of each")
     differences = {"srcc": np.array([]), "plcc": np.array([])}
     if len(y) >= FEWEST_FOR_INTERVALS:
         differences = resample(lambda picks: _differences(a, b, y, picks), len(y))
@@ -65,7 +63,7 @@ def compare(first: Sequence[float], second: Sequence[float], mos: Sequence[float
 
 
 def _differences(a: np.ndarray, b: np.ndarray, y: np.ndarray, picks: np.ndarray) -> dict[str, np.ndarray]:
-    """Of both correlations, first less second, on samples [B, N] of the images."""
+    """The differences of both correlations, first minus second, on samples [B, N] of the images."""
     ranks_y, of_y = ranks(y, picks), y[picks]
     return {
         "srcc": pearson(ranks(a, picks), ranks_y) - pearson(ranks(b, picks), ranks_y),
@@ -76,7 +74,7 @@ def _differences(a: np.ndarray, b: np.ndarray, y: np.ndarray, picks: np.ndarray)
 def _of_bootstrap(differences: np.ndarray) -> dict:
     if not len(differences):
         return {"interval": None, "p_bootstrap": None}
-    # One is added on both sides: no finite number of samples shows that something never happens.
+    # One is added to both counts: a finite number of samples cannot give p = 0.
     tail = (1 + min((differences <= 0).sum(), (differences >= 0).sum())) / (1 + len(differences))
     return {
         "interval": interval(differences),

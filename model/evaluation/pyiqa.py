@@ -1,9 +1,9 @@
-"""Other people's quality metrics through the package pyiqa, for comparison: `python -m model.evaluate --model pyiqa:NAME`.
+"""Third-party quality metrics of the package pyiqa, for comparison: `python -m model.evaluate --model pyiqa:NAME`.
 
-pyiqa (github.com/chaofengc/IQA-PyTorch) is no part of this project, and nothing here imports it unless it is asked for. It brings
-torchvision and much else, fetches a metric's weights from the network when the metric is first used, and is licensed under PolyForm
-Noncommercial 1.0.0 with parts under the NTU S-Lab licence (earlier releases: CC BY-NC-SA 4.0): no commercial use. The names, calls and
-directions below were read in release 0.1.16; no metric was run, since no weights were at hand.
+pyiqa (github.com/chaofengc/IQA-PyTorch) is not part of this project and imported only on request. It depends on torchvision and much
+else, downloads a metric's weights on first use, and forbids commercial use: PolyForm Noncommercial 1.0.0, with parts under the NTU S-Lab
+licence (earlier releases: CC BY-NC-SA 4.0). The names, calls and directions below are those of release 0.1.16; no metric was run, since no
+weights were available.
 """
 
 import math
@@ -21,7 +21,7 @@ from model.common.memory import is_out_of_memory
 from model.images.decoding import open_image
 from model.scoring.assessment import Failure
 
-# The metrics of the paper's table 2 by pyiqa's names, and whether a lower value is better.
+# The metrics of the paper's table 2 by pyiqa's names, and whether lower is better.
 LOWER_IS_BETTER = {
     "niqe": True,
     "brisque": True,
@@ -39,19 +39,19 @@ REJECTIONS = (
     AssertionError,
     IndexError,
     MemoryError,
-)  # as of an image that is smaller than a kernel
+)  # raised by metrics, for example for an image smaller than a kernel
 LICENCE = "its licence forbids commercial use"
 
 
 @dataclass(frozen=True)
 class PyiqaScore:
-    """One image's value, turned so that higher is better."""
+    """One image's value, with its sign changed if lower is better."""
 
     score: float
 
 
 class PyiqaScorer:
-    """A pyiqa metric with a scorer's face: assess_files gives scores of which the higher is better, on no scale of ours."""
+    """A pyiqa metric with a scorer's interface: assess_files yields scores, higher is better, without a scale."""
 
     readout, scale = "pyiqa", None
 
@@ -59,8 +59,8 @@ class PyiqaScorer:
         self.name, self.metric, self.sign, self.revision, self.device = f"pyiqa:{name}", metric, sign, revision, device
 
     def assess_files(self, paths: Iterable[str | Path], batch_size: int = 1) -> Iterator[PyiqaScore | Failure]:
-        """Measure image files one after the other at their own size, whatever batch_size says; a file that cannot be read, or that
-        the metric rejects, gives a Failure and the rest goes on."""
+        """Measure image files one by one at their own size; batch_size is ignored. A file that cannot be read, or that the metric rejects,
+        yields a Failure, and the others are still measured."""
         for path in paths:
             try:
                 image = open_image(path)
@@ -78,7 +78,7 @@ class PyiqaScorer:
                 return Failure(path, f"{self.name} has too little memory for an image of {size}: {remedy}")
             return Failure(path, f"{self.name} cannot measure it: {first_line(error)}")
         if not math.isfinite(value):
-            return Failure(path, f"{self.name} gives {value:g}, which is no score")
+            return Failure(path, f"{self.name} returned {value:g}")
         return PyiqaScore(self.sign * value)
 
     @torch.inference_mode()
@@ -88,15 +88,14 @@ class PyiqaScorer:
 
 
 def find_metric(name: str) -> tuple[ModuleType, str]:
-    """The installed pyiqa, and its spelling of the metric `name`; no weights are loaded. Raises ModelLoadError, in one sentence, where
-    pyiqa is not installed or has no such metric."""
+    """The installed pyiqa, and its spelling of the metric `name`; no weights are loaded. Raises ModelLoadError when pyiqa is not installed
+    or has no such metric."""
     name = SPELLINGS.get(name.lower(), name.lower())
     try:
         import pyiqa
     except ImportError as error:
         raise ModelLoadError(
-            f"pyiqa:{name} needs the package pyiqa, which is not installed ({first_line(error)}): pip install pyiqa, and mind that "
-            f"{LICENCE}."
+            f"pyiqa:{name} needs the package pyiqa, which is not installed ({first_line(error)}): pip install pyiqa; note that {LICENCE}."
         ) from error
     known = pyiqa.list_models()
     if name not in known:
@@ -107,19 +106,19 @@ def find_metric(name: str) -> tuple[ModuleType, str]:
 def load_pyiqa(name: str, device: torch.device) -> PyiqaScorer:
     """The installed pyiqa's metric `name`, such as niqe, in the paper's spelling or pyiqa's.
 
-    Raises ModelLoadError, in one sentence, as find_metric does, and where the metric cannot be loaded, needs a reference image or
-    points another way than is known of it.
+    Raises ModelLoadError as find_metric does, and when the metric cannot be loaded, needs a reference image, or has another direction than
+    LOWER_IS_BETTER states.
     """
     pyiqa, name = find_metric(name)
     try:
         metric = pyiqa.create_metric(name, device=device)
-    except Exception as error:  # whatever a download or a hundred metrics' code may raise
+    except Exception as error:  # downloads and a hundred metrics' code may raise anything
         raise ModelLoadError(f"pyiqa could not load {name}: {first_line(error)}.") from error
     if getattr(metric, "metric_mode", "NR") != "NR":
-        raise ModelLoadError(f"pyiqa's {name} compares with a reference image, and there is none: take another metric.")
+        raise ModelLoadError(f"pyiqa's {name} needs a reference image: choose another metric.")
     if LOWER_IS_BETTER.get(name, metric.lower_better) != metric.lower_better:
         raise ModelLoadError(
-            f"pyiqa says that {'lower' if metric.lower_better else 'higher'} is better for {name}, and the opposite is known of it: "
-            "this version of pyiqa needs a look before its figures are believed."
+            f"this version of pyiqa says that {'lower' if metric.lower_better else 'higher'} is better for {name}, which is wrong: "
+            "install another version."
         )
     return PyiqaScorer(name, metric, -1.0 if metric.lower_better else 1.0, pyiqa.__version__, device)

@@ -1,7 +1,7 @@
-"""Fine-tuning: continue training a scorer on rated images with LoRA, and write what was learned as an adapter.
+"""Fine-tuning: train a LoRA adapter of a scorer on rated images.
 
-The procedure, one for all kinds of backbones: read the images, hold a part of them out, train on the rest, write the adapter, and measure
-it as it is on disk. What differs between kinds is behind model/backbones/contract.py.
+One procedure for all backbones: read the images, hold out a part, train on the rest, write the adapter, load it from disk and measure
+it. Differences between backbones are behind model/backbones/contract.py.
 """
 
 import hashlib
@@ -45,15 +45,13 @@ from model.loading.opening import (
 from model.scoring.assessment import Failure
 
 FIGURES = {"plcc": plcc, "srcc": srcc, "rmse": rmse}
-ROOM = 4096  # positions of the LLM that go through it at once
-KEPT = (
-    4e9  # bytes of prepared images in memory; nano's 100,000 images take half of it, VLMs' pixels up to 50 MB an image
-)
+ROOM = 4096  # positions of the LLM in one forward pass
+KEPT = 4e9  # bytes of prepared images in memory: nano needs half of it for 100,000 images, VLMs up to 50 MB per image
 
 
 @dataclass(frozen=True)
 class OnDisk:
-    """An example that is not kept in memory, but prepared from its file whenever its turn comes."""
+    """An example that is prepared from its file each time it is needed, and not kept in memory."""
 
     image: Path
     shape_key: object
@@ -61,13 +59,13 @@ class OnDisk:
 
 
 def in_memory(numbers: Iterable[int], examples: Sequence[Prepared | OnDisk], backbone: Backbone) -> list[Prepared]:
-    """The examples of these numbers, all in memory."""
-    found = [examples[number] for number in numbers]
-    return [backbone.encode(open_image(e.image)) if isinstance(e, OnDisk) else e for e in found]
+    """The examples at these positions, all in memory."""
+    chosen = [examples[number] for number in numbers]
+    return [backbone.encode(open_image(e.image)) if isinstance(e, OnDisk) else e for e in chosen]
 
 
 def together(numbers: Iterable[int], examples: Sequence[Prepared | OnDisk]) -> Iterator[list[int]]:
-    """The numbers of examples, in parts that go through the model at once: each of one shape_key, and of as many as ROOM holds."""
+    """The positions in groups that fit into one forward pass: of equal shape_key, and of at most ROOM positions of the LLM in total."""
     groups = defaultdict(list)
     for number in numbers:
         groups[examples[number].shape_key].append(number)
@@ -92,13 +90,13 @@ def predict(backbone: Backbone, examples: Sequence[Prepared | OnDisk], title: st
 def train(
     backbone: Backbone, examples: Sequence[Prepared | OnDisk], lesson: Lesson, options: Options, seed: int
 ) -> None:
-    """Minimise the backbone's losses over `examples` and what is taught of them by Adam; the learning rate rises for a tenth of the steps,
-    then falls to zero. Raises DataError when the loss is no longer finite."""
+    """Minimise the backbone's losses on `examples` and their `lesson` with Adam; the learning rate rises over a tenth of the steps, then
+    falls to zero. Raises DataError when the loss is NaN or infinite."""
     batches = max(1, round(len(examples) / options.batch_size))
     epochs = max(options.epochs, -(-options.min_steps // batches))
     steps = epochs * batches
     weights = [weight for weight in backbone.model.parameters() if weight.requires_grad]
-    # No decay: it would pull towards zero, not the base.
+    # No weight decay: it would pull the weights towards zero, not towards the base.
     optimizer = torch.optim.Adam(weights, lr=options.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, options.learning_rate, total_steps=steps + 1, pct_start=0.1
@@ -121,7 +119,7 @@ def train(
 
 @dataclass(frozen=True)
 class Material:
-    """The rated images that could be read, with digests and examples in the same order, and the others."""
+    """The readable rated images, their digests and examples in the same order, and the failures."""
 
     rated: list[RatedImage]
     digests: list[str]
@@ -134,7 +132,7 @@ class Material:
 
 
 def read_material(rated: Sequence[RatedImage], backbone: Backbone) -> Material:
-    """Decode and encode each image; those beyond KEPT are not kept. Raises DataError when too few can be read."""
+    """Decode and encode all images; those beyond KEPT bytes stay on disk. Raises DataError when too few can be read."""
     readable, digests, examples, failures, kept = [], [], [], [], 0
     for record in tqdm(rated, desc="reading images", unit="image", file=sys.stderr, disable=None):
         try:
@@ -161,14 +159,14 @@ def fine_tune(
     device: str = "auto",
     dtype: str = "auto",
 ) -> AdapterCard:
-    """Train an adapter for the model SPEC on rated images and write it to the folder `out`, which must not exist yet.
+    """Train an adapter for the model SPEC on rated images and write it to the folder `out`, which must not exist.
 
-    A SPEC with an adapter continues that adapter: its tensors go on from where they are, so the result fits on the
-    bare base. Adapters given by name are looked for beside `out`. options: None for those of the kind of model. include_revealed is only
-    written on the card. device and dtype: as for scoring, dtype one of auto, float32, bfloat16. The same arguments give the same tensors.
+    For a SPEC with an adapter, training resumes from that adapter, and the result is again an adapter of the base alone. Adapters given by
+    name are searched in the parent folder of `out`. options: None for the backbone's defaults. include_revealed is only written to the
+    card. device and dtype: as for scoring; dtype is auto, float32 or bfloat16. Deterministic for equal arguments.
 
-    Raises DataError for too few ratings, a model that cannot be fine-tuned, or an `out` that cannot be written, ModelLoadError for the
-    model. Then nothing is left behind.
+    Raises DataError for too few ratings, a model that cannot be fine-tuned, or an `out` that cannot be written, and ModelLoadError for the
+    model. Then nothing is written.
     """
     where = choose_device(device)
     check_training_dtype(dtype)
@@ -198,7 +196,7 @@ def fine_tune(
             chosen = [material.examples[n] for n in parts.train]
             train(backbone, chosen, Lesson(mos[parts.train]), options, seed)
             backbone.save_adapter(folder, origin["base"], origin["base_revision"])
-        del backbone  # or two models would be in memory
+        del backbone  # otherwise two models would be in memory
         give_back_memory()
         card = AdapterCard(
             name=out.name,
@@ -211,7 +209,7 @@ def fine_tune(
             **account(material, parts),
             **measured(parts, mos, before, None),
         )
-        (folder / CARD).write_text(card.to_json(), encoding="utf-8")  # without it no adapter is loaded
+        (folder / CARD).write_text(card.to_json(), encoding="utf-8")  # loading an adapter requires its card
         after, failed = measure_on_disk(replace(found, adapter=folder), where, dtype, material)
         figures = measured(parts, mos, before, after)
         if after is not None:
@@ -226,8 +224,8 @@ def fine_tune(
 def measure_on_disk(
     found: Spec, device: torch.device, dtype: str, material: Material
 ) -> tuple[torch.Tensor | None, str]:
-    """The scores [N] of the adapter as it is on disk, merged into its base as a scorer has it; or None, and why there are none: what
-    was trained is kept all the same."""
+    """(scores [N] of the adapter, loaded from disk and merged as for scoring, ""); (None, reason) if that fails: the trained adapter is
+    kept anyway."""
     try:
         with memory_guarded(found, device):
             backbone = load_backbone(found, device, dtype, QUALITY)
@@ -238,18 +236,18 @@ def measure_on_disk(
 
 @contextmanager
 def memory_guarded(found: Spec, device: torch.device) -> Iterator[None]:
-    """Raises DataError when memory runs out in between."""
+    """Raises DataError when the block runs out of memory."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise DataError(
-            f"the memory of the device '{device}' ran out while {found.name} was fine-tuned: choose --dtype bfloat16, a smaller model "
+            f"fine-tuning {found.name} ran out of memory on the device '{device}': choose --dtype bfloat16, a smaller model "
             "or another --device."
         ) from error
 
 
 def origin_of(found: Spec) -> dict:
-    """The card's base, base_revision and parent: names and hub ids, no path of this machine."""
+    """The card's base, base_revision and parent: names and hub ids, not paths."""
 
     def name(text: str) -> str:
         return Path(text).resolve().name if Path(text).exists() else text
@@ -263,7 +261,7 @@ def origin_of(found: Spec) -> dict:
 
 
 def name_of(origin: dict) -> str:
-    """What stood before: the base, with the adapter that is continued."""
+    """The starting point: the base, with the adapter that training resumed from."""
     return origin["base"] + (f"+{origin['parent']['name']}" if origin["parent"] else "")
 
 
@@ -282,7 +280,7 @@ def account(material: Material, parts: Split) -> dict:
 
 
 def measured(parts: Split, mos: torch.Tensor, before: torch.Tensor, after: torch.Tensor | None) -> dict:
-    """The card's figures and note, from the scores [N] of all images before and, where they were measured, after."""
+    """The card's figures and note, from the scores [N] of all images before training and, if measured, after."""
     held_out, trained = parts.held_out, parts.train
 
     def figures(scores: torch.Tensor | None, rows: list[int]) -> dict[str, float | None]:
@@ -297,14 +295,14 @@ def measured(parts: Split, mos: torch.Tensor, before: torch.Tensor, after: torch
     }
     if len(held_out) < MIN_HELD_OUT:
         card["note"] = (
-            f"{len(held_out)} held-out images are too few for figures: rate more images that the parent was not trained on."
+            f"{len(held_out)} held-out images are too few for figures: rate more images that the resumed adapter was not trained on."
         )
     elif None in card["before"].values():
-        card["note"] = "A correlation is not defined: the held-out images were all rated alike, or all scored alike."
+        card["note"] = "A correlation is not defined: all held-out images have the same MOS, or the same score."
     return card
 
 
 def card_figures(scores: torch.Tensor, mos: torch.Tensor) -> dict[str, float | None]:
-    """PLCC, SRCC and RMSE (in units of the scale), None where not defined or for fewer than MIN_HELD_OUT images."""
+    """PLCC, SRCC and RMSE (in units of the scale); None if undefined, and for fewer than MIN_HELD_OUT images."""
     values = {name: figure(scores.numpy(), mos.numpy()) for name, figure in FIGURES.items()}
     return {name: finite_or_none(v) if len(mos) >= MIN_HELD_OUT else None for name, v in values.items()}

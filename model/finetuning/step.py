@@ -1,8 +1,8 @@
-"""One step of a training on any backbone: from the images of a batch and what is taught of them to the gradients.
+"""One training step on any backbone: from a batch of images and labels to gradients.
 
-The loss is of the whole batch. Where memory holds only a part of it at a time (images of unlike shapes, large models), the parts go through
-the model twice: first without gradients, for what each shows the losses; the loss's gradient with respect to that is then carried back
-through each part on its own. So norm-in-norm, rankings and means over all taught tokens are the same however a batch is divided.
+The loss is computed on the whole batch. If that must be split (images of different shapes, large models), each part goes through the
+model twice: first without gradients, to collect the inputs of the losses; then the gradient of the loss with respect to these is
+propagated back through each part. So norm-in-norm, ranking losses and means over tokens do not depend on the split.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ from model.readouts.levels import soft_label
 from model.readouts.objective import Taught, weighted_sum
 from model.readouts.reading import Readout
 
-SHOWN = ("answer_logits", "scores", "variances")  # what of Taught comes out of the model
+SHOWN = ("answer_logits", "scores", "variances")  # the fields of Taught that the model computes
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is taught of N images, on the scale of the readout: mos [N]; where known stds [N] of the opinions and groups [N], which data set
-    each is from; tokens [N] and questions [N] where they are not those of the readout and the backbone."""
+    """Labels of N images, on the readout's scale: mos [N]; optionally stds [N] of the ratings, groups [N] (the data set of each image),
+    tokens [N] and questions [N] that replace those of the readout and the backbone."""
 
     mos: torch.Tensor
     stds: torch.Tensor | None = None
@@ -42,8 +42,8 @@ class Lesson:
 def batch_gradients(
     backbone: Backbone, parts: Sequence[tuple[Sequence[Prepared], Lesson]], weights: Mapping[str, float]
 ) -> float:
-    """Add to the parameters' gradients those of the weighted losses over a batch, whose parts (of one shape_key each) go through the model
-    one after the other. Returns the loss. Raises DataError when it is not finite."""
+    """Accumulate the gradients of the weighted losses on a batch, whose parts (of equal shape_key) go through the model one by one.
+    Returns the loss. Raises DataError when it is NaN or infinite."""
     if len(parts) == 1:
         loss = finite(weighted_sum(weights, taught(backbone, *parts[0]))[0])
         loss.backward()
@@ -68,7 +68,7 @@ def batch_gradients(
 
 
 def taught(backbone: Backbone, batch: Sequence[Prepared], lesson: Lesson) -> Taught:
-    """What the images of one shape_key show of themselves to the losses."""
+    """The inputs of the losses for images of equal shape_key."""
     readout = backbone.readout
     tokens = lesson.tokens or [readout.token_of(mos) for mos in lesson.mos.tolist()]
     answered = backbone.answer(batch, tokens, lesson.questions)
@@ -76,26 +76,26 @@ def taught(backbone: Backbone, batch: Sequence[Prepared], lesson: Lesson) -> Tau
     scores, variances = readout.predict(answered.hidden[:, at], answered.logits[:, at])
     device = answered.logits.device
 
-    def there(values: torch.Tensor | None) -> torch.Tensor | None:
+    def moved(values: torch.Tensor | None) -> torch.Tensor | None:
         return None if values is None else values.to(device)
 
     return Taught(
-        mos=there(lesson.mos),
+        mos=lesson.mos.to(device),
         answer_logits=answered.logits.float(),
         answer_ids=answered.ids,
         token_at=answered.read_at,
-        token_ids=there(readout.token_ids),
-        soft_labels=there(soft_labels(readout, lesson)),
+        token_ids=readout.token_ids.to(device),
+        soft_labels=moved(soft_labels(readout, lesson)),
         scale=readout.scale,
         scores=scores,
         variances=variances,
-        stds=there(lesson.stds),
-        groups=there(lesson.groups),
+        stds=moved(lesson.stds),
+        groups=moved(lesson.groups),
     )
 
 
 def soft_labels(readout: Readout, lesson: Lesson) -> torch.Tensor | None:
-    """DeQA-Score's soft labels [B, K]; None where the opinions' spread is not known."""
+    """DeQA-Score's soft labels [B, K]; None if the std of the ratings is unknown."""
     if lesson.stds is None:
         return None
     rows = zip(lesson.mos.tolist(), lesson.stds.tolist(), strict=True)
@@ -103,7 +103,7 @@ def soft_labels(readout: Readout, lesson: Lesson) -> torch.Tensor | None:
 
 
 def joined(shown: Sequence[Taught]) -> Taught:
-    """The parts of a batch as one."""
+    """The parts of a batch, concatenated."""
     first = shown[0]
     names = [
         f.name for f in fields(Taught) if isinstance(getattr(first, f.name), torch.Tensor) and f.name != "token_ids"

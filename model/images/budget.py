@@ -1,4 +1,4 @@
-"""How much memory all decoding in this process may take at once. Whoever needs more than is free waits for a turn, in order of arrival."""
+"""A limit on the memory of all concurrent decoding in this process. A request that exceeds what is free waits, in order of arrival."""
 
 import threading
 from collections import deque
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 
 class Budget:
-    """An amount that is shared out. A share larger than the whole is given when nobody else holds any, so that each gets a turn.
+    """An amount shared by several threads. A request for more than the total is granted when nothing else is held.
 
-    Whoever holds a share must not ask for another of the same budget: that is the only way in which waiting could not end.
+    A thread that holds a share must not request another from the same budget: it could deadlock.
     """
 
     def __init__(self, total: int):
@@ -20,12 +20,12 @@ class Budget:
 
     @contextmanager
     def share(self, amount: int) -> Iterator[None]:
-        """Wait for `amount`, hold it for the block within, and give it back."""
+        """Wait for `amount`, hold it during the block, and release it."""
         me = object()
         with self._changed:
             self._queue.append(me)
             try:
-                # In order of arrival: small images that went ahead would keep a large one waiting for ever.
+                # In order of arrival: otherwise small images could starve a large one.
                 self._changed.wait_for(lambda: self._queue[0] is me and self._fits(amount))
                 self._held += amount
             finally:
@@ -42,6 +42,6 @@ class Budget:
         return not self._held or self._held + amount <= self.total
 
 
-# In bytes. A thread that decodes takes from FILES first and from PIXELS second, never the other way round.
+# In bytes. To avoid deadlock, a decoding thread always requests FILES before PIXELS.
 FILES = Budget(1 << 29)
 PIXELS = Budget(3 << 29)

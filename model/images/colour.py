@@ -1,7 +1,7 @@
-"""From the colours that a file declares to sRGB: ICC profiles, and the code points (cICP, nclx) of ITU-T H.273.
+"""Converts a file's colours to sRGB: ICC profiles, and the code points (cICP, nclx) of ITU-T H.273.
 
-What comes out is what Chromium shows on an sRGB screen, HDR (PQ and HLG) included, which it brings down to the range of such a screen by
-the reference white tone mapping of SMPTE ST 2094-50: white paper at half of its light, highlights of up to 1000 nits bent in above it.
+The result is what Chromium shows on an sRGB screen. HDR (PQ and HLG) is tone-mapped to that screen's range by the reference white tone
+mapping of SMPTE ST 2094-50: diffuse white at half of the linear range, highlights of up to 1000 nits compressed above it.
 """
 
 import functools
@@ -10,8 +10,8 @@ import io
 import numpy as np
 from PIL import Image, ImageCms, ImageFilter
 
-LUT_SIDE = 65  # nodes a channel, the most that Pillow takes
-SAME = 2  # levels of 255: a profile that moves no colour further is sRGB, whatever its name
+LUT_SIDE = 65  # nodes per channel, Pillow's maximum
+SAME = 2  # levels of 255: a profile that changes no colour by more is treated as sRGB, whatever its name
 
 SRGB, LINEAR, PQ, HLG = 13, 8, 16, 18
 BT709, BT2020 = 1, 9
@@ -33,15 +33,15 @@ PRIMARIES = {
     22: ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
 }
 
-PAPER_WHITE, PEAK = 203, 1000  # nits (BT.2408): diffuse white, and the brightest that is told apart
+PAPER_WHITE, PEAK = 203, 1000  # nits (BT.2408): diffuse white, and where highlights clip
 HEADROOM = PEAK / PAPER_WHITE
 
 
 def from_code_points(primaries: int, transfer: int, heif: bool = False) -> tuple[int, int] | None:
-    """The code points that are to be applied; None where they are unknown.
+    """The code points to apply; None if unknown.
 
-    heif: the file is an AVIF or HEIC. There browsers take what is unspecified for sRGB's, and the curve of BT.709 too, which encoders
-    write for what was made on an sRGB screen.
+    heif: the file is an AVIF or HEIC. For these, browsers treat unspecified values as sRGB, and the curve of BT.709 as well, which
+    encoders write for content made on an sRGB screen.
     """
     if heif:
         primaries = BT709 if primaries == UNSPECIFIED else primaries
@@ -50,9 +50,9 @@ def from_code_points(primaries: int, transfer: int, heif: bool = False) -> tuple
 
 
 def apply_code_points(image: Image.Image, code_points: tuple[int, int]) -> Image.Image:
-    """An RGB or RGBA image in the colours of (primaries, transfer), both known here, as sRGB in the same mode."""
+    """An RGB or RGBA image in the colours of (primaries, transfer), as returned by `from_code_points`, converted to sRGB; same mode."""
     primaries, transfer = code_points
-    if transfer == LINEAR:  # evenly spaced nodes would lie too far apart in the shadows
+    if transfer == LINEAR:  # evenly spaced nodes would be too coarse in the shadows
         curve = (_encode(np.arange(256) / 255) * 255).round().astype(int).tolist()
         identity = list(range(256))
         image = image.point(curve * 3 + (identity if image.mode == "RGBA" else []))
@@ -63,9 +63,9 @@ def apply_code_points(image: Image.Image, code_points: tuple[int, int]) -> Image
 
 
 def apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    """An L, RGB, RGBA or CMYK image in the colours of an ICC profile as sRGB: RGB or RGBA.
+    """An L, RGB, RGBA or CMYK image in the colours of an ICC profile, converted to sRGB (RGB or RGBA).
 
-    It comes back as it is where the profile is sRGB's, is broken, or is meant for other channels.
+    Returned unchanged if the profile is sRGB, invalid, or for other channels.
     """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -86,20 +86,20 @@ def apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def from_lab(image: Image.Image) -> Image.Image:
-    """A CIELAB image as sRGB."""
+    """A CIELAB image, converted to sRGB."""
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
     transform = ImageCms.buildTransform(lab, _srgb(), "LAB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
     return ImageCms.applyTransform(image, transform) or image
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a transform leaves a sample of all colours where they are."""
+    """Whether a transform leaves a sample of colours unchanged, to within SAME."""
     ramp = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 3))
     steps = np.linspace(0, 255, 9).astype(np.uint8)
     colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
     sample = ramp if mode == "L" else np.concatenate([ramp, colours])
     before = Image.fromarray(sample[None])
-    after = ImageCms.applyTransform(before.convert(mode), transform).convert("RGB")
+    after = (ImageCms.applyTransform(before.convert(mode), transform) or before).convert("RGB")
     return int(np.abs(np.asarray(after, int) - np.asarray(before, int)).max()) <= SAME
 
 
@@ -110,7 +110,7 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 @functools.lru_cache(maxsize=8)
 def _lut(primaries: int, transfer: int) -> ImageFilter.Color3DLUT:
-    """What becomes of a grid of colours; Pillow interpolates between them."""
+    """A look-up table on a grid of colours; Pillow interpolates."""
     steps = np.linspace(0, 1, LUT_SIDE)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")  # red varies fastest
     light = _decode(np.stack([red, green, blue], axis=-1).reshape(-1, 3), primaries, transfer)
@@ -122,7 +122,7 @@ def _lut(primaries: int, transfer: int) -> ImageFilter.Color3DLUT:
 
 
 def _decode(values: np.ndarray, primaries: int, transfer: int) -> np.ndarray:
-    """Linear light [N, 3] of encoded values in 0..1; 1 is the white of a page, PQ and HLG go beyond."""
+    """Encoded values in 0..1 to linear light [N, 3]: 1 is diffuse white; PQ and HLG exceed it."""
     if transfer == PQ:
         m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
         power = values ** (1 / m2)
@@ -142,16 +142,16 @@ def _decode(values: np.ndarray, primaries: int, transfer: int) -> np.ndarray:
 
 
 def _encode(light: np.ndarray) -> np.ndarray:
-    """sRGB's curve, 0..1 to 0..1."""
+    """Linear light to sRGB's encoding, both in 0..1."""
     light = light.clip(0, 1)
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 def _tone_mapped(light: np.ndarray) -> np.ndarray:
-    """HDR light [N, 3] in the primaries of BT.2020, scaled by a gain that depends on the largest component, to 0..1.
+    """HDR light [N, 3] in BT.2020 primaries, scaled to 0..1 by a gain that depends on the largest component.
 
-    Up to white the gain is one half. From there a Bézier curve, whose middle lies 0.65 of the way to where the tangents meet, leads to
-    1 at the peak.
+    Up to diffuse white the gain is 0.5. Above, a quadratic Bézier curve leads to 1 at the peak; its control point lies 0.65 of the way
+    to the intersection of the tangents.
     """
     half, bend = 0.5, 0.65
     middle_x, middle_y = (1 - bend) + bend / half, (1 - bend) * half + bend

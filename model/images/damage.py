@@ -1,10 +1,10 @@
-"""Synthetic damage to images, by kind and severity: it shows a scorer noise and compression, which photographs rarely have alone.
+"""Synthetic damage to images, by kind and severity: noise and compression in isolation, which photographs rarely show.
 
-A kind is a function of (RGB array [H, W, 3] uint8, severity, random generator) to an array of the same shape. Severity runs from 0 (hardly
-seen) to 1 (ruined); what it means for each kind stands in its line.
+A kind is a function from (RGB array [H, W, 3] uint8, severity, random generator) to an array of the same shape. Severity runs from 0
+(hardly visible) to 1 (ruined); each docstring gives its range.
 
-Training shows the kinds of TAUGHT and ranks them: a damaged image should score lower than the same image unharmed. Those of UNTAUGHT
-only measure what a scorer makes of damage that it has not met.
+Training uses the kinds in TAUGHT as ranked pairs: a damaged image should score lower than the original. Those in UNTAUGHT only measure
+how a scorer responds to damage that it was not trained on.
 """
 
 import io
@@ -18,7 +18,7 @@ Degradation = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
 
 def between(low: float, high: float, severity: float) -> float:
-    """From `low` at severity 0 to `high` at 1, in equal ratios: what the eye takes for equal steps."""
+    """Geometric interpolation from `low` at severity 0 to `high` at 1: perceptually even steps."""
     return low * (high / low) ** severity
 
 
@@ -26,9 +26,9 @@ def clipped(values: np.ndarray) -> np.ndarray:
     return np.clip(values.round(), 0, 255).astype(np.uint8)
 
 
-def compressed(pixels: np.ndarray, **how) -> np.ndarray:
+def compressed(pixels: np.ndarray, **options) -> np.ndarray:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, **how)
+    Image.fromarray(pixels).save(buffer, **options)
     return np.array(Image.open(buffer).convert("RGB"))
 
 
@@ -54,7 +54,7 @@ def gaussian_noise(pixels: np.ndarray, severity: float, draw: np.random.Generato
 
 
 def luminance_noise(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
-    """Noise of standard deviation 6 to 60 grey levels, alike on the three channels and coarser than a pixel, as of a lifted ISO."""
+    """Noise of standard deviation 6 to 60 grey levels, equal on the three channels and coarser than a pixel, as at high ISO."""
     grain = draw.normal(0, 1, (*pixels.shape[:2], 1))
     for axis in (0, 1):
         grain = convolve1d(grain, [0.25, 0.5, 0.25], axis, mode="nearest")
@@ -78,14 +78,14 @@ def gaussian_blur(pixels: np.ndarray, severity: float, draw: np.random.Generator
 
 
 def motion_blur(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
-    """A smear along one axis over 0.8 % to 6 % of the shorter side."""
+    """Box blur along one axis over 0.8 % to 6 % of the shorter side."""
     length = max(3, round(between(0.008, 0.06, severity) * min(pixels.shape[:2])))
     kernel = np.full(length, 1 / length)
     return clipped(convolve1d(pixels.astype(np.float32), kernel, int(draw.integers(2)), mode="nearest"))
 
 
 def enlarged(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
-    """Taken down to 1/1.6 to 1/8 of the sides and enlarged again, bilinearly or by blocks."""
+    """Reduced to 1/1.6 to 1/8 of its sides and enlarged again, bilinearly or by nearest neighbour."""
     image, factor = Image.fromarray(pixels), between(1.6, 8, severity)
     small = image.resize([max(1, round(side / factor)) for side in image.size], Image.Resampling.BOX)
     back = Image.Resampling.BILINEAR if draw.integers(4) else Image.Resampling.NEAREST
@@ -93,13 +93,13 @@ def enlarged(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> 
 
 
 def few_colours(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
-    """24 down to 4 levels a channel."""
+    """24 down to 4 levels per channel."""
     levels = round(between(24, 4, severity))
     return clipped(np.round(pixels / 255 * (levels - 1)) / (levels - 1) * 255)
 
 
 def low_contrast(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
-    """Contrast taken down to 60 % to 20 %."""
+    """Contrast reduced to 60 % down to 20 %."""
     return np.array(ImageEnhance.Contrast(Image.fromarray(pixels)).enhance(between(0.6, 0.2, severity)))
 
 
@@ -111,24 +111,24 @@ def wrong_exposure(pixels: np.ndarray, severity: float, draw: np.random.Generato
 
 
 def over_sharpened(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
-    """Edges raised by 1.5 to 12 times their height (an unsharp mask of radius 2)."""
+    """An unsharp mask of radius 2 and strength 150 % to 1200 %."""
     percent = round(100 * between(1.5, 12, severity))
     return np.array(Image.fromarray(pixels).filter(ImageFilter.UnsharpMask(2, percent, threshold=0)))
 
 
 def over_saturated(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
-    """Colours 1.8 to 8 times as far from grey, clipped."""
+    """Saturation times 1.8 to 8, clipped."""
     return np.array(ImageEnhance.Color(Image.fromarray(pixels)).enhance(between(1.8, 8, severity)))
 
 
 def colour_cast(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
-    """White balance wrong by a factor of 1.2 to 3 between red and blue, towards the one or the other."""
+    """White balance off by a factor of 1.2 to 3 between red and blue, in either direction."""
     gain = between(1.2, 3, severity) ** (0.5 * draw.choice([-1, 1]))
     return clipped(pixels * np.array([gain, 1, 1 / gain]))
 
 
 def colour_fringes(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
-    """Red and blue moved apart by 0.6 % to 5 % of the shorter side, along one axis."""
+    """Red and blue shifted apart by 0.6 % to 5 % of the shorter side, along one axis."""
     apart = max(1, round(between(0.003, 0.025, severity) * min(pixels.shape[:2])))
     axis = int(draw.integers(2))
     red, green, blue = np.moveaxis(pixels, 2, 0)
@@ -136,7 +136,7 @@ def colour_fringes(pixels: np.ndarray, severity: float, draw: np.random.Generato
 
 
 def displaced_pixels(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
-    """Each pixel taken from another place, up to 0.4 % to 4 % of the shorter side away in height and width."""
+    """Each pixel replaced by one at a random offset of up to 0.4 % to 4 % of the shorter side in each direction."""
     reach = between(0.004, 0.04, severity) * min(pixels.shape[:2])
     height, width = pixels.shape[:2]
     down, across = draw.uniform(-reach, reach, (2, height, width)).round().astype(int)
@@ -145,7 +145,7 @@ def displaced_pixels(pixels: np.ndarray, severity: float, draw: np.random.Genera
 
 
 def lost_blocks(pixels: np.ndarray, severity: float, draw: np.random.Generator) -> np.ndarray:
-    """1 % to 25 % of the blocks of 1/24 of the shorter side show another place of the image, as after an error of transmission."""
+    """1 % to 25 % of the blocks (1/24 of the shorter side) replaced by other parts of the image, as after a transmission error."""
     side = max(2, min(pixels.shape[:2]) // 24)
     lows = [length - side + 1 for length in pixels.shape[:2]]
     corners = np.stack(np.meshgrid(*(np.arange(0, low, side) for low in lows), indexing="ij"), 2).reshape(-1, 2)
@@ -183,5 +183,5 @@ KINDS = TAUGHT | UNTAUGHT
 
 
 def degrade(image: Image.Image, kind: str, severity: float, seed: int) -> Image.Image:
-    """An RGB image with the damage of one of KINDS, of `severity` from 0 to 1; the same seed gives the same image."""
+    """An RGB image, damaged by one of KINDS with `severity` from 0 to 1; deterministic for a seed."""
     return Image.fromarray(KINDS[kind](np.array(image), float(severity), np.random.default_rng(seed)))

@@ -1,7 +1,7 @@
-"""The decoder of each format: Pillow's own and pillow-heif's, called directly rather than through Image.open.
+"""The decoder of each format: Pillow's and pillow-heif's, called directly rather than through Image.open.
 
-Image.open refuses or warns at a size of its own, set by a global that this program would otherwise have to change for the whole process.
-WebP and AVIF go to the C decoders below Pillow's classes, which keep two more copies of all pixels and parse EXIF without a limit.
+Image.open has its own size limit, a global that this program would have to change for the whole process. For WebP and AVIF, Pillow's C
+decoders are called directly: Pillow's classes keep two more copies of all pixels and parse EXIF without a limit.
 """
 
 import io
@@ -28,21 +28,21 @@ from model.images.png_structure import strip_png
 from model.images.stripped import Stripped
 from model.images.tiff_structure import exif_orientation, strip_tiff
 
-MAX_RLE_PIXELS = 4_000_000  # of a BMP whose rows are packed, which Pillow unpacks in Python
+MAX_RLE_PIXELS = 4_000_000  # of a run-length encoded BMP, which Pillow decodes in Python
 HEIF_ERRORS = (OSError, ValueError, SyntaxError, RuntimeError, EOFError)
 
 
 class Opened(NamedTuple):
-    """An image whose header was read: (width, height) as stored, how to decode it, what that takes of memory, and its colours."""
+    """An image whose header was read: (width, height) as stored, a function that decodes it, the memory that takes, and its metadata."""
 
     size: tuple[int, int]
     load: Callable[[], Image.Image]
-    bytes_per_pixel: int  # at the peak, with the RGB image that results
+    bytes_per_pixel: int  # peak, including the resulting RGB image
     file: Stripped
 
 
 def open_with(kind: Kind, content: bytes) -> Opened:
-    """Read the header of a file of this kind; its pixels wait for load(). Raises whatever the decoder raises."""
+    """Read the header of a file of this kind; load() decodes the pixels. Raises whatever the decoder raises."""
     return _OPENERS[kind](content)
 
 
@@ -64,19 +64,19 @@ def _jpeg(content: bytes) -> Opened:
 def _png(content: bytes) -> Opened:
     file = strip_png(content)
     opened = _by_pillow(PngImageFile, file, 12)
-    if file.canvas is None:
+    if (size := file.canvas) is None:
         return opened
     width, height = opened.size
     left, top = file.corner
-    if left + width > file.canvas[0] or top + height > file.canvas[1]:
+    if left + width > size[0] or top + height > size[1]:
         raise ImageError("not an image: damaged PNG")
 
     def load() -> Image.Image:
-        canvas = Image.new("RGBA", file.canvas)
+        canvas = Image.new("RGBA", size)
         canvas.paste(opened.load().convert("RGBA"), file.corner)
         return canvas
 
-    return Opened(file.canvas, load, 20, file)
+    return Opened(size, load, 20, file)
 
 
 def _bmp(content: bytes) -> Opened:
@@ -94,7 +94,7 @@ def _webp_file(content: bytes) -> Opened:
     file = Stripped(b"", profile, orientation=exif_orientation(exif or b""))
 
     def load() -> Image.Image:
-        frame = decoder.pop().get_next()  # popped: it holds two canvases, which are not needed beyond this line
+        frame = decoder.pop().get_next()  # popped to free the decoder's two canvases
         if frame is None:
             raise ValueError("damaged frame")
         return Image.frombuffer(mode, size, frame[0], "raw", mode, 0, 1)
@@ -106,7 +106,7 @@ def _avif_file(content: bytes) -> Opened:
     decoder = [_avif.AvifDecoder(content, "auto", os.cpu_count() or 1)]
     size, _, mode, profile, _, orientation, _ = decoder[0].get_info()
     file = Stripped(b"", profile, orientation=orientation)
-    with suppress(*HEIF_ERRORS):  # libheif knows fewer kinds of AVIF than libavif; without code points it is sRGB
+    with suppress(*HEIF_ERRORS):  # libheif reads fewer variants of AVIF than libavif; without code points it is sRGB
         file.cicp = _nclx(HeifFile(content).info)
 
     def load() -> Image.Image:
@@ -118,7 +118,7 @@ def _avif_file(content: bytes) -> Opened:
 def _heic(content: bytes) -> Opened:
     heif = [HeifFile(content, remove_stride=False)]
     info, size = heif[0].info, heif[0].size
-    file = Stripped(b"", info.get("icc_profile"), _nclx(info))  # its orientation is undone by libheif
+    file = Stripped(b"", info.get("icc_profile"), _nclx(info))  # libheif applies the orientation
 
     def load() -> Image.Image:
         return heif.pop().to_pillow()
@@ -127,7 +127,7 @@ def _heic(content: bytes) -> Opened:
 
 
 def _nclx(info: dict) -> tuple[int, int] | None:
-    """The code points of an AVIF or HEIC file; a profile goes before them."""
+    """The code points of an AVIF or HEIC file; None if it has a profile, which takes precedence."""
     nclx = None if info.get("icc_profile") else info.get("nclx_profile")
     return nclx and from_code_points(nclx["color_primaries"], nclx["transfer_characteristics"], heif=True)
 

@@ -1,16 +1,16 @@
-"""From files to pixels: decodes images of any usual kind to 8-bit sRGB, under limits, before any model sees them.
+"""Decodes images of all common formats to 8-bit sRGB, within limits.
 
-Limits, and why:
+The limits:
 
-* MAX_BYTES and MAX_PIXELS bound memory and time. Pixels are counted from the header, before anything is decoded.
-* MIN_SIDE and MAX_ASPECT: quality is seen in texture and edges, and an image of a few rows has none to judge. Bounding the
-  aspect also bounds what a model's resize to a fixed short side can blow a thin strip up to.
-* FILES and PIXELS: all decoding in this process together keeps to a budget of memory; whoever exceeds it waits for a turn.
-* MAX_SCANS: a progressive JPEG goes over its pixels once a scan, and an empty scan takes a few bytes.
-* Only the formats in model/images/decoders.py are decoded, chosen by the file's bytes and never by its name (model/images/formats.py).
-  Pillow   knows dozens more that nobody sends as photographs, and each is one more parser for a hostile file to aim at.
+* MAX_BYTES and MAX_PIXELS bound memory and time. The size is read from the header, before decoding.
+* MIN_SIDE and MAX_ASPECT: quality shows in texture and edges, of which an image of a few rows has too little. Bounding the aspect ratio
+  also bounds the size of a thin strip after a model resizes its short side.
+* FILES and PIXELS: all concurrent decoding in this process shares a memory budget (model/images/budget.py).
+* MAX_SCANS: a progressive JPEG is decoded once per scan, and an empty scan takes only a few bytes.
+* Only the formats in model/images/decoders.py are decoded, detected from the file's content, never from its name
+  (model/images/formats.py). Pillow reads dozens more that no camera writes; each is another parser to attack.
 
-docs/images.md has what each format takes of memory and time at these limits.
+docs/images.md lists the memory and time of each format at these limits.
 """
 
 import os
@@ -34,9 +34,9 @@ MAX_PIXELS = 100_000_000
 MIN_SIDE = 16
 MAX_ASPECT = 32
 MAX_SCANS = 100
-MAX_SCANNED = 2_000_000_000  # pixels, each counted once a scan
+MAX_SCANNED = 2_000_000_000  # pixels times scans
 
-_UPRIGHT = {
+_UPRIGHT = {  # by EXIF orientation, which was read before the metadata was removed
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -45,29 +45,28 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_BAND = 1 << 22  # pixels worked on at a time where an intermediate is wider than the image
-_LARGE = 1 << 24  # pixels, from which on the allocator is asked to give back what decoding took
+_BAND = 1 << 22  # pixels processed at a time where an intermediate takes more memory than the image
+_LARGE = 1 << 24  # pixels; after decoding a larger image, freed memory is returned to the system
 
 
 def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
-    """Decode one image to an upright 8-bit sRGB image (mode RGB) that holds no metadata.
+    """Decode one image to an upright 8-bit sRGB image (mode RGB) without metadata.
 
-    source is a path, the file's content as bytes, or an open binary file. Waits for its turn where other threads decode so much
-    that memory would run short; so do not call it while holding a lock that these need.
+    source: a path, the file's content as bytes, or an open binary file. Blocks while other threads' decoding uses up the memory budget;
+    do not call it while holding a lock that they need.
 
-    * EXIF orientation is applied; EXIF that cannot be read is ignored, since the pixels are whole. So is any other metadata.
-    * Transparency is laid over white. White is what pages and viewers put behind an image, so it is what people judge;
-      dropping the alpha would uncover colours that nobody was meant to see.
-    * An animation gives its first frame, a TIFF its first image that is no thumbnail.
-    * 16-bit pixels are scaled by 1/257 to 8 bits, not clipped. 32-bit, signed and floating-point pixels are refused: such files
-      do not say which number is white.
-    * An embedded colour profile other than sRGB is applied, as browsers do; one that cannot be used is ignored. The colours of cICP
-      (PNG) and nclx (AVIF, HEIC) are converted too; HDR is tone-mapped as Chromium does (model/images/colour.py).
+    * EXIF orientation is applied. Unreadable EXIF and other metadata are ignored.
+    * Transparency is composited over white, the background of pages and viewers; dropping the alpha channel would show hidden colours.
+    * Of an animation the first frame is decoded, of a TIFF the first image that is not a thumbnail.
+    * 16-bit pixels are scaled by 1/257 to 8 bits, not clipped. 32-bit, signed and floating-point pixels are refused: their white level
+      is not defined.
+    * An embedded ICC profile other than sRGB is applied, as in browsers; an invalid one is ignored. The colours of cICP (PNG) and nclx
+      (AVIF, HEIC) are converted as well; HDR is tone-mapped as in Chromium (model/images/colour.py).
 
-    Raises ImageError with one sentence that leaves out the file's name: for what is not an image, is truncated or damaged
-    (a PNG's checksums are verified), is of a format that is not supported, or lies outside the limits of this module.
+    Raises ImageError, without the file name: for a file that is not an image, truncated or damaged (the checksums of a PNG are
+    verified), of an unsupported format, or outside this module's limits.
     """
-    with FILES.share(3 * _length(source)):  # the file, what is left of it without metadata, and a decoder's copy
+    with FILES.share(3 * _length(source)):  # the file, its copy without metadata, and the decoder's copy
         content = _read(source)
         kind = image_kind(content)
         try:
@@ -86,13 +85,13 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
         except MemoryError as error:
             raise ImageError("too large for the memory of this machine: make the image smaller") from error
         except Exception as error:
-            # A hostile file makes decoders raise nearly anything (OSError, SyntaxError, struct.error, zlib.error, IndexError ...).
-            # All of it means the same to the caller, and nothing is lost: the cause stays attached.
+            # Decoders raise almost anything for a hostile file (OSError, SyntaxError, struct.error, zlib.error, IndexError ...).
+            # To the caller all mean the same; the cause stays attached.
             raise _refusal(kind, content, error) from error
 
 
 def open_named(path: Path) -> Image.Image:
-    """open_image for programs that cannot go on without the image. Raises DataError that names the file."""
+    """open_image for programs that need every image. Raises DataError with the file name."""
     try:
         return open_image(path)
     except ImageError as error:
@@ -100,7 +99,7 @@ def open_named(path: Path) -> Image.Image:
 
 
 def _length(source: str | Path | bytes | BinaryIO) -> int:
-    """Bytes of the file; 0 where that cannot be told, be it that _read says why or that the source is a stream."""
+    """Bytes of the file, at most MAX_BYTES; 0 if unknown: for a stream, or a path that `_read` will refuse."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return len(source)
     try:
@@ -110,7 +109,7 @@ def _length(source: str | Path | bytes | BinaryIO) -> int:
 
 
 def _read(source: str | Path | bytes | BinaryIO) -> bytes:
-    """The file's whole content, at most MAX_BYTES of it."""
+    """The file's content. Raises ImageError if it is empty, longer than MAX_BYTES, or cannot be read."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         content = bytes(source)
     else:
@@ -136,7 +135,7 @@ def _read_path(path: Path) -> bytes:
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise ImageError("not an image: a folder")
-    if not stat.S_ISREG(mode):  # a pipe or a device would block, or never end
+    if not stat.S_ISREG(mode):  # reading a pipe or a device could block forever
         raise ImageError("not an image: not an ordinary file")
     with path.open("rb") as file:
         return file.read(MAX_BYTES + 1)
@@ -150,13 +149,11 @@ def check_size(width: int, height: int) -> None:
         )
     if short < MIN_SIDE:
         raise ImageError(
-            f"too {'small' if long < MIN_SIDE else 'narrow'}: {width}x{height}, the smallest side accepted is {MIN_SIDE} pixels; "
-            "there is too little in it to judge"
+            f"too {'small' if long < MIN_SIDE else 'narrow'}: {width}x{height}, each side must have at least {MIN_SIDE} pixels"
         )
     if long > MAX_ASPECT * short:
         raise ImageError(
-            f"too narrow: {width}x{height}, the long side may be at most {MAX_ASPECT} times the short one; "
-            "crop the part to be judged"
+            f"too narrow: {width}x{height}, the long side may be at most {MAX_ASPECT} times the short one; crop the image"
         )
 
 
@@ -178,7 +175,7 @@ def _refusal(kind: Kind, content: bytes, error: Exception) -> ImageError:
 
 
 def _lacks_end(kind: Kind, content: bytes) -> bool:
-    """Whether the mark that closes a file of this kind is nowhere in it."""
+    """Whether the end marker of a file of this kind is missing."""
     end = {JPEG: b"\xff\xd9", PNG: b"IEND", GIF: b"\x3b"}.get(kind)
     if kind is WEBP:
         return len(content) < 8 + int.from_bytes(content[4:8], "little")
@@ -211,14 +208,14 @@ def _to_rgb(image: Image.Image, opened: Opened) -> Image.Image:
 
 
 def _converted(image: Image.Image, opened: Opened) -> Image.Image:
-    """In sRGB: an L, RGB, RGBA or CMYK image, by the colours that its file declares."""
+    """An L, RGB, RGBA or CMYK image, converted to sRGB from the colours that its file declares."""
     if opened.file.cicp and image.mode != "CMYK":
         return apply_code_points(image.convert("RGB") if image.mode == "L" else image, opened.file.cicp)
     return apply_profile(image, opened.file.profile) if opened.file.profile else image
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """As RGB without metadata: above all without a profile, which must not be applied again."""
+    """The image as RGB without metadata, above all without its profile, which must not be applied again."""
     if image.mode != "RGB" or type(image) is not Image.Image:
         image = image.convert("RGB")
     image.info = {}
@@ -235,7 +232,7 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _from_deep_grey(image: Image.Image, bits: int) -> Image.Image:
-    """Grey of up to 16 bits (in whichever of Pillow's modes) to mode L."""
+    """Grey of up to 16 bits, in any of Pillow's modes, to mode L."""
     white = (1 << bits) - 1
     result = np.empty((image.height, image.width), np.uint8)
     rows = max(1, _BAND // image.width)

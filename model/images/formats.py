@@ -1,4 +1,4 @@
-"""Which format a file's bytes are, whatever its name says: the formats that are decoded, and by name those that are not.
+"""Detects an image's format from its content, whatever its file name: the formats that are decoded, and common ones that are not.
 
 `image_kind(content).suffix` is ".heic" for an iPhone's photograph that was renamed to photo.jpg.
 """
@@ -10,7 +10,7 @@ from model.common.errors import ImageError
 
 
 class Kind(NamedTuple):
-    """A format: its name in messages, and the suffix, with its dot, under which such a file is kept."""
+    """A format: its name in messages, and the suffix, with dot, for storing such a file."""
 
     name: str
     suffix: str
@@ -26,7 +26,7 @@ AVIF = Kind("AVIF", ".avif")
 HEIC = Kind("HEIC", ".heic")
 KINDS = (JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIC)
 
-# Suffixes of files that a folder is searched for.
+# The suffixes of files that a search of a folder returns.
 SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
@@ -62,7 +62,7 @@ UNSUPPORTED_SUFFIXES = {
     f".{suffix}": name for name, suffixes in _UNSUPPORTED_SUFFIXES.items() for suffix in suffixes.split()
 }
 
-_SIGNATURES: tuple[tuple[bytes, Kind | str], ...] = (
+_PATTERNS: tuple[tuple[bytes, Kind | str], ...] = (
     (rb"\xff\xd8\xff\xf7", "JPEG-LS"),
     (rb"\xff\xd8\xff", JPEG),
     (rb"\x89PNG\r\n\x1a\n", PNG),
@@ -90,7 +90,7 @@ _SIGNATURES: tuple[tuple[bytes, Kind | str], ...] = (
     (rb"(?:%!PS|\xc5\xd0\xd3\xc6)", "PostScript"),
     (rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE svg[^>]*>\s*)?<svg[\s>]", "SVG"),
 )
-_SIGNATURES = tuple((re.compile(pattern, re.DOTALL), kind) for pattern, kind in _SIGNATURES)
+_SIGNATURES = tuple((re.compile(pattern, re.DOTALL), kind) for pattern, kind in _PATTERNS)
 
 _AVIF_BRANDS = {b"avif", b"avis", b"avio"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
@@ -99,9 +99,9 @@ _VIDEO_BRANDS = re.compile(rb"isom|iso[2-9a-c]|mp4[12v]|avc1|M4V|qt  |3g[p2]|mmp
 
 
 def image_kind(content: bytes) -> Kind:
-    """The format that a file's first bytes announce; its pixels may still turn out to be damaged.
+    """The format by a file's first bytes; the pixels may still be damaged.
 
-    Raises ImageError for what is not an image, and for an image of a format that is not decoded, which it names.
+    Raises ImageError for a file that is not an image, and for an unsupported format, which it names.
     """
     if content[4:8] == b"ftyp":
         return _kind_of_boxes(content)
@@ -115,16 +115,16 @@ def image_kind(content: bytes) -> Kind:
         raise ImageError("not an image: the file holds text")
     if content.startswith(b"BM"):
         return BMP
-    raise ImageError(f"not an image: of none of the formats {', '.join(kind.name for kind in KINDS)}")
+    raise ImageError(f"not an image: none of the formats {', '.join(kind.name for kind in KINDS)}")
 
 
 def unsupported(name: str) -> ImageError:
-    """The refusal of a format, or a variant of one, that is whole but not decoded."""
+    """The error for a valid file of an unsupported format or variant."""
     return ImageError(f"{name} is not supported: {ADVICE.get(name, 'save the image as JPEG or PNG')}")
 
 
 def _kind_of_boxes(content: bytes) -> Kind:
-    """AVIF and HEIC share a container: its brands tell them apart or, where these are general ones, the codec of its items."""
+    """AVIF or HEIC, which share a container: by its brands or, if these are generic, by the codec of its items."""
     end = min(int.from_bytes(content[:4], "big"), 4096)
     brands = [content[8:12], *(content[at : at + 4] for at in range(16, end - 3, 4))]
     for brand in brands:
@@ -151,5 +151,5 @@ def _is_text(content: bytes) -> bool:
     try:
         start.decode("utf-8")
     except UnicodeDecodeError as error:
-        return len(content) > len(start) and error.start > len(start) - 4  # only cut within its last letter
+        return len(content) > len(start) and error.start > len(start) - 4  # only the last character is cut
     return True

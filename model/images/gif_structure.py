@@ -1,4 +1,4 @@
-"""The blocks of a GIF file before its first frame: Pillow joins comments piece by piece, which takes minutes where they have 40 MB."""
+"""Removes comments in front of a GIF's first frame: Pillow concatenates them block by block, which takes minutes for 40 MB."""
 
 from model.common.errors import ImageError
 from model.images.stripped import Stripped
@@ -8,9 +8,9 @@ EXTENSION, FRAME, GRAPHIC_CONTROL = 0x21, 0x2C, 0xF9
 
 
 def strip_gif(content: bytes) -> Stripped:
-    """A GIF that begins with its first frame, comments and application data left out. Raises IndexError where it breaks off."""
+    """A GIF without comments and application data in front of its first frame. Raises IndexError if it is truncated."""
     screen = at = 13 + (3 << (content[10] & 7) + 1 if content[10] & 0x80 else 0)
-    control = b""  # says which colour of the frame is transparent
+    control = b""  # names the frame's transparent colour
     for _ in range(MAX_BLOCKS):
         if content[at] == FRAME:
             return Stripped(b"".join((content[:screen], control, memoryview(content)[at:])))

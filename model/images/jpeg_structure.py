@@ -1,4 +1,4 @@
-"""The segments of a JPEG file: what decoding needs of them, and how often the decoder will go over the pixels."""
+"""Reads the segments of a JPEG file: those that decoding needs, and the number of scans."""
 
 import re
 
@@ -17,12 +17,14 @@ UNSUPPORTED = {
     **dict.fromkeys((0xC5, 0xC6, 0xCD, 0xCE), "hierarchical JPEG"),
     0xF7: "JPEG-LS",
 }
-_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # within a scan: neither a stuffed byte, a restart nor a filler
+_NEXT_MARKER = re.compile(
+    rb"\xff[^\x00\xd0-\xd7\xff]"
+)  # within a scan: not a stuffed byte, restart marker or fill byte
 
 
 def strip_jpeg(content: bytes) -> Stripped:
-    """A JPEG without application data: its pixels, profile, orientation and number of scans. Raises ImageError by name for
-    variants that are not decoded; a file that breaks off comes back broken off."""
+    """A JPEG without application data, with its profile, orientation and number of scans. Raises ImageError, with the name, for an
+    unsupported variant; a truncated file stays truncated."""
     kept = [content[:2]]
     stripped = Stripped(b"", scans=0)
     exif, profile = b"", []
@@ -61,7 +63,7 @@ def strip_jpeg(content: bytes) -> Stripped:
 
 
 def _is_needed(marker: int, segment: bytes) -> bool:
-    """Whether a segment says something of the pixels. JFIF's and Adobe's do: which colours the components are."""
+    """Whether decoding needs a segment. JFIF's and Adobe's are needed: they say what colours the components are."""
     if marker == APP0:
         return segment.startswith(b"JFIF")
     if marker == APP14:
@@ -73,7 +75,7 @@ def _check_frame(marker: int, segment: bytes) -> None:
     if marker in UNSUPPORTED:
         raise unsupported(UNSUPPORTED[marker])
     if len(segment) < 6:
-        return  # truncated: the decoder says so
+        return  # truncated: the decoder reports it
     if segment[0] != 8:
         raise unsupported(f"JPEG with {segment[0]} bits per sample")
     if segment[5] not in (1, 3, 4):

@@ -1,4 +1,4 @@
-"""The chunks of a PNG file. Pixels must be whole, by their checksums; a fault in what only describes them is passed over."""
+"""Reads the chunks of a PNG file. The checksums of pixels are verified; damaged metadata is ignored."""
 
 import struct
 import zlib
@@ -11,14 +11,14 @@ from model.images.stripped import Stripped
 from model.images.tiff_structure import exif_orientation
 
 MAX_CHUNKS = 100_000
-MAX_PROFILE = 16 * 2**20  # bytes, unpacked; the profiles of printers have up to 4 million
+MAX_PROFILE = 16 * 2**20  # bytes, uncompressed; printers' profiles have up to 4 million
 PALETTE = 3
 
 
 def strip_png(content: bytes) -> Stripped:
-    """A PNG of its pixels alone, with its profile, cICP and orientation. Raises ImageError for pixels that are damaged or cut off.
+    """A PNG reduced to its pixels, with its profile, cICP and orientation. Raises ImageError for damaged or truncated pixels.
 
-    The pixels are those of the default image or, where an APNG says that this is no frame, of its first frame.
+    The pixels are those of the default image or, if that is not a frame of the animation (APNG), of the first frame.
     """
     stripped = Stripped(b"")
     header = palette = transparency = b""
@@ -45,7 +45,7 @@ def strip_png(content: bytes) -> Stripped:
         elif kind == b"fcTL" and len(data) == 26:
             frames += 1
             if frames == 1 and pixels:
-                frame = bytes(data)  # the first frame follows the default image, which therefore is none
+                frame = bytes(data)  # the first frame follows the default image, which is therefore not a frame
         elif kind == b"fdAT" and frames == 1 and frame:
             first_frame.append(data[4:])
         elif kind == b"eXIf":
@@ -67,13 +67,13 @@ def strip_png(content: bytes) -> Stripped:
         parts.append(_chunk(b"PLTE", palette))
     if len(transparency) in {0: (2,), 2: (6,), PALETTE: range(1, 257)}.get(header[9], ()):
         parts.append(_chunk(b"tRNS", transparency))
-    # One chunk of pixels instead of many: neither Pillow nor its caller has to loop over them.
+    # One chunk of pixels instead of many, which Pillow would read in a loop.
     stripped.content = b"".join([*parts, _chunk(b"IDAT", b"".join(pixels)), _chunk(b"IEND", b"")])
     return stripped
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, bool]]:
-    """(kind, data, whether its checksum holds) of each chunk up to IEND, or up to where the file breaks off."""
+    """(kind, data, whether the checksum is right) of each chunk up to IEND or the end of the file."""
     view, at = memoryview(content), 8
     for _ in range(MAX_CHUNKS):
         if at + 12 > len(content):
@@ -100,11 +100,11 @@ def _code_points(data: memoryview) -> tuple[int, int] | None:
         return from_code_points(primaries, transfer)
     if transfer in (PQ, HLG):
         raise unsupported("PNG with HDR in narrow range")
-    return None  # browsers pass over it
+    return None  # browsers ignore it
 
 
 def _profile(data: bytes) -> bytes | None:
-    """The unpacked ICC profile of an iCCP chunk; None where it cannot be unpacked or is longer than any profile."""
+    """The uncompressed ICC profile of an iCCP chunk; None if it is invalid or longer than MAX_PROFILE."""
     packed = data.partition(b"\0")[2][1:]
     unpack = zlib.decompressobj()
     try:

@@ -1,4 +1,4 @@
-"""Which files of a folder are images."""
+"""Finds image files in folders."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from model.images.formats import CAMERA_RAW, SUFFIXES, UNSUPPORTED_SUFFIXES, uns
 
 log = logging.getLogger(__name__)
 NOTHING = "no images in this folder"
-# Folders that systems keep for themselves, in lower case: thumbnails, deleted files and metadata, none of which is anybody's image.
+# System folders, in lower case: thumbnails, deleted files and metadata, none of them the user's images.
 SYSTEM_FOLDERS = frozenset(
     {
         *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp"),  # NAS: Synology, QNAP
@@ -26,14 +26,13 @@ SYSTEM_FOLDERS = frozenset(
 def find_images(
     paths: Iterable[str | Path], suffixes: frozenset[str] = SUFFIXES
 ) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """List the image files under paths: (files, problems).
+    """Find the image files under paths: (files, problems). Raises nothing.
 
-    A file is taken as given, whatever its name. A folder is walked with its subfolders: its files with one of `suffixes`
-    follow in sorted order; hidden files and folders and those in SYSTEM_FOLDERS are left out, links to folders are not followed.
-    The order of paths is kept. problems lists (path, sentence) for each path that is missing, cannot be read or holds no image,
-    and one for each format of images that had to be left out of a folder, so that a caller reports these and goes on with the
-    rest. Of a photograph that a camera kept twice, as IMG_1.JPG and IMG_1.CR2, the JPEG stands for both: the log counts these.
-    Raises nothing.
+    A path to a file is returned whatever its name. A folder is searched recursively for files with one of `suffixes`, in sorted order;
+    hidden files, hidden folders and SYSTEM_FOLDERS are skipped, links to folders are not followed. The order of paths is kept.
+    problems has (path, message) for each path that is missing, cannot be read or has no image, and for each unsupported format that was
+    skipped in a folder. Of a photograph in two files, such as IMG_1.JPG and IMG_1.CR2, the camera raw file is skipped; the log counts
+    these.
     """
     files: list[Path] = []
     problems: list[tuple[Path, str]] = []
@@ -52,7 +51,7 @@ def find_images(
 
 
 def find_all_images(paths: Iterable[str | Path]) -> list[Path]:
-    """find_images for one path or more, none of which may be left out: raises DataError for the first that has a problem."""
+    """find_images without tolerance: raises DataError for the first problem."""
     files, problems = find_images(paths)
     if problems:
         path, sentence = problems[0]
@@ -65,9 +64,7 @@ def _walk(folder: Path, suffixes: frozenset[str]) -> tuple[list[Path], list[tupl
     problems: list[tuple[Path, str]] = []
     left_out: Counter[str] = Counter()
     pairs = 0
-    unsupported_suffixes = (
-        UNSUPPORTED_SUFFIXES if suffixes == SUFFIXES else {}
-    )  # whoever looks for videos misses no images
+    unsupported_suffixes = UNSUPPORTED_SUFFIXES if suffixes == SUFFIXES else {}  # a search for videos reports no images
 
     def note(error: OSError) -> None:
         problems.append((Path(error.filename), f"cannot read this folder: {reason_of(error)}"))

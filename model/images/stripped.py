@@ -1,15 +1,15 @@
-"""What of an image file goes to its decoder, and what was read beside it."""
+"""An image file reduced to what its decoder needs, and the metadata that was read from it."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Stripped:
-    """An image file without its metadata, so that no fault or trap in these can reach a decoder.
+    """An image file without its metadata, so that no fault or attack in them can reach a decoder.
 
-    profile is the embedded ICC profile, cicp the (primaries, transfer) code points of H.273, orientation the EXIF value 1 to 8.
-    white_is_zero tells of a grey TIFF whose samples are to be inverted; bits is how many bits of a 16-bit sample count.
-    scans is how often a JPEG goes over its pixels; canvas and corner place an APNG's first frame.
+    profile: the embedded ICC profile. cicp: the (primaries, transfer) code points of H.273. orientation: EXIF's, 1 to 8.
+    white_is_zero: the samples of a grey TIFF must be inverted. bits: the used bits of a 16-bit sample. scans: of a JPEG.
+    canvas, corner: size of an APNG and position of its first frame.
     """
 
     content: bytes

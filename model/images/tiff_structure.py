@@ -1,8 +1,8 @@
-"""Which image of a TIFF file is the photograph, and whether it is of a kind that is decoded. Reads EXIF's orientation too.
+"""Finds the photograph in a TIFF file and refuses unsupported variants; also reads the orientation from EXIF.
 
-Camera files and scanners put a thumbnail first and the photograph behind it or below it (SubIFDs). The decoder gets a new directory that
-holds the photograph's pixels and nothing else: Pillow would copy every tag, and a file of 1 MB whose tags all point at the same megabyte
-took 20 GB.
+Cameras and scanners often store a thumbnail first and the photograph after or below it (SubIFDs). The decoder receives a new directory
+with only the tags of the photograph's pixels: Pillow copies every tag, and a 1 MB file whose tags all point at the same megabyte took
+20 GB.
 """
 
 import struct
@@ -15,12 +15,12 @@ from model.images.stripped import Stripped
 
 MAX_DIRECTORIES = 64
 MAX_TAG = 1 << 24  # bytes
-MAX_PIECES = 1 << 18  # strips or tiles: 100 megapixels in tiles of 20 x 20 pixels
+MAX_PIECES = 1 << 18  # strips or tiles: as for 100 megapixels in tiles of 20 x 20 pixels
 
 SUBFILE, OLD_SUBFILE, WIDTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 258, 259, 262
 ORIENTATION, SAMPLES, SUB_DIRECTORIES, SAMPLE_FORMAT = 274, 277, 330, 339
 ICC_PROFILE, DNG_VERSION = 34675, 50706
-# What describes pixels: sizes, strips, tiles, planes, predictor, colour map, extra samples, JPEG tables, YCbCr.
+# Tags that describe pixels: sizes, strips, tiles, planes, predictor, colour map, extra samples, JPEG tables, YCbCr.
 PIXELS = {*range(254, 260), 262, 266, 273, *range(277, 285), 292, 293, 317, 320, *range(322, 326), *range(338, 342)}
 PIXELS |= {347, *range(512, 522), *range(529, 533)}
 
@@ -48,7 +48,7 @@ NAMES = {
 
 
 class Layout(NamedTuple):
-    """How numbers are written: byte order and, of directories, the sizes of classic TIFF or of BigTIFF."""
+    """Byte order ("<" or ">"), and whether directories have the field sizes of BigTIFF."""
 
     order: str
     big: bool
@@ -61,12 +61,12 @@ class Layout(NamedTuple):
 
 class Tag(NamedTuple):
     kind: int
-    count: int
-    at: int  # of its values
+    length: int
+    at: int  # offset of its values
 
 
 def strip_tiff(content: bytes) -> Stripped:
-    """The photograph of a TIFF file under a directory of its own. Raises ImageError for camera raw and what is not decoded."""
+    """A TIFF whose only directory is the photograph's. Raises ImageError for camera raw and unsupported variants."""
     layout = Layout("<" if content[:2] == b"II" else ">", content[2:4] in (b"+\0", b"\0+"))
     directories = list(_directories(content, layout))
     if not directories:
@@ -78,14 +78,14 @@ def strip_tiff(content: bytes) -> Stripped:
     chosen = next((tags for tags in directories if not _is_reduced(content, layout, tags)), directories[0])
     stripped = Stripped(b"", orientation=_first(content, layout, chosen, ORIENTATION, 1))
     if profile := chosen.get(ICC_PROFILE):
-        stripped.profile = content[profile.at : profile.at + profile.count * SIZES[profile.kind]]
+        stripped.profile = content[profile.at : profile.at + profile.length * SIZES[profile.kind]]
     _check_samples(content, layout, chosen, stripped)
     stripped.content = _with_directory(content, layout, chosen, stripped.white_is_zero)
     return stripped
 
 
 def exif_orientation(exif: bytes) -> int:
-    """The orientation, 1 to 8, that a block of EXIF asks for; 1 where it says nothing that can be read."""
+    """The orientation, 1 to 8, in a block of EXIF; 1 if missing or invalid."""
     exif = exif.removeprefix(b"Exif\0\0")
     layout = Layout("<" if exif[:2] == b"II" else ">", False)
     if exif[:4] not in (b"II*\0", b"MM\0*"):
@@ -98,7 +98,7 @@ def exif_orientation(exif: bytes) -> int:
 
 
 def _directories(content: bytes, layout: Layout) -> Iterator[dict[int, Tag]]:
-    """The directories of the file's chain, each followed by those below it."""
+    """The directories in the file's chain, each followed by its SubIFDs."""
     seen: set[int] = set()
     waiting = [layout.number(content, 8, 8) if layout.big else layout.number(content, 4, 4)]
     while waiting and len(seen) < MAX_DIRECTORIES:
@@ -109,7 +109,7 @@ def _directories(content: bytes, layout: Layout) -> Iterator[dict[int, Tag]]:
         try:
             tags, following = _directory(content, layout, at)
         except ValueError:
-            if len(seen) > 1:  # an unreadable directory behind the first harms no pixel of it
+            if len(seen) > 1:  # an unreadable later directory does not affect the first
                 continue
             raise
         yield tags
@@ -117,13 +117,13 @@ def _directories(content: bytes, layout: Layout) -> Iterator[dict[int, Tag]]:
 
 
 def _directory(content: bytes, layout: Layout, at: int) -> tuple[dict[int, Tag], int]:
-    """(tags, where the next directory lies). Raises ValueError where it is cut off."""
+    """(tags, offset of the next directory). Raises ValueError if truncated."""
     count_size, entry_size, offset_size = (8, 20, 8) if layout.big else (2, 12, 4)
     count = layout.number(content, at, count_size)
     start = at + count_size
     if start + count * entry_size > len(content) or count > 65_535:
         raise ValueError("truncated TIFF directory")
-    tags = {}
+    tags: dict[int, Tag] = {}
     for place in range(start, start + count * entry_size, entry_size):
         number, kind = layout.number(content, place, 2), layout.number(content, place + 2, 2)
         values = layout.number(content, place + 4, offset_size)
@@ -137,11 +137,11 @@ def _directory(content: bytes, layout: Layout, at: int) -> tuple[dict[int, Tag],
 
 
 def _values(content: bytes, layout: Layout, tag: Tag | None) -> list[int]:
-    """The first values, at most 64, of a tag of whole numbers."""
+    """The first values, at most 64, of a tag of integers."""
     if tag is None or tag.kind not in UNSIGNED:
         return []
     size = SIZES[tag.kind]
-    count = min(tag.count, 64, (len(content) - tag.at) // size)
+    count = min(tag.length, 64, (len(content) - tag.at) // size)
     if count < 1:
         return []
     return list(struct.unpack_from(f"{layout.order}{count}{UNSIGNED[tag.kind]}", content, tag.at))
@@ -153,14 +153,14 @@ def _first(content: bytes, layout: Layout, tags: dict[int, Tag], number: int, de
 
 
 def _is_reduced(content: bytes, layout: Layout, tags: dict[int, Tag]) -> bool:
-    """Whether a directory holds a thumbnail, a mask or a depth map, by its own word."""
+    """Whether a directory declares a thumbnail, a mask or a depth map."""
     if WIDTH not in tags:
         return True
     return bool(_first(content, layout, tags, SUBFILE) & 0b11101) or _first(content, layout, tags, OLD_SUBFILE) == 2
 
 
 def _check_samples(content: bytes, layout: Layout, tags: dict[int, Tag], stripped: Stripped) -> None:
-    """Refuse by name what Pillow cannot decode or reads wrongly; note what is to be done with deep grey."""
+    """Raises ImageError, with the name, for pixels that Pillow cannot decode or decodes wrongly; sets bits and white_is_zero."""
 
     def first(number: int, default: int) -> int:
         return _first(content, layout, tags, number, default)
@@ -169,8 +169,8 @@ def _check_samples(content: bytes, layout: Layout, tags: dict[int, Tag], strippe
     if compression not in COMPRESSIONS:
         raise unsupported(f"TIFF with {NAMES.get(compression, f'compression {compression}')} inside")
     for number in (273, 324):
-        if number in tags and tags[number].count > MAX_PIECES:
-            raise ImageError(f"too many pieces: {tags[number].count} strips or tiles, the limit is {MAX_PIECES}")
+        if number in tags and tags[number].length > MAX_PIECES:
+            raise ImageError(f"too many pieces: {tags[number].length} strips or tiles, the limit is {MAX_PIECES}")
     bits, sample = max(_values(content, layout, tags.get(BITS)) or [1]), first(SAMPLE_FORMAT, 1)
     if photometric == YCBCR and compression == 1:
         raise unsupported("TIFF with uncompressed YCbCr pixels")
@@ -185,9 +185,9 @@ def _check_samples(content: bytes, layout: Layout, tags: dict[int, Tag], strippe
 
 
 def _with_directory(content: bytes, layout: Layout, tags: dict[int, Tag], black_is_zero: bool) -> bytes:
-    """The file with a directory at its end that holds the tags of PIXELS, and a header that points there.
+    """The file with a new directory at its end, with only the tags in PIXELS, and a header that points to it.
 
-    Always a classic one: Pillow reads no BigTIFF in big-endian order, and offsets below MAX_BYTES fit 32 bits.
+    Always classic TIFF: Pillow cannot read big-endian BigTIFF, and offsets below MAX_BYTES fit into 32 bits.
     """
     order = layout.order
     tail = bytearray(len(content) % 2)
@@ -198,7 +198,7 @@ def _with_directory(content: bytes, layout: Layout, tags: dict[int, Tag], black_
         if at + size > len(content) or size > MAX_TAG:
             raise ValueError("truncated TIFF tag")
         data = content[at : at + size]
-        if number == PHOTOMETRIC and black_is_zero:  # Pillow does not invert 16 bits: images.py does
+        if number == PHOTOMETRIC and black_is_zero:  # Pillow does not invert 16-bit samples: decoding.py does
             kind, count, data = 3, 1, struct.pack(order + "H", 1)
         if kind in LONG8:
             kind, data = 4, struct.pack(f"{order}{count}I", *struct.unpack(f"{order}{count}Q", data))

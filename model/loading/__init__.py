@@ -1,1 +1,1 @@
-"""From a SPEC to a backbone: the models that have a name, the hub, opening."""
+"""From a SPEC to a backbone: named models, the hub, loading."""

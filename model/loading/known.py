@@ -25,8 +25,8 @@ ONE_ALIGN_SETS = "KonIQ-10k, SPAQ, KADID-10k, AVA, LSVQ"
 
 @dataclass(frozen=True)
 class Known:
-    """A model that has a name here. where: a folder of this repository or a hub id, of an adapter if there is a base.
-    parameters: in millions. readout: a preset of model/backbones/vlm/settings.py. tasks: what it was taught."""
+    """A named model. where: a folder of this repository or a hub id; of an adapter if `base` is set. parameters: in millions.
+    readout: a preset of model/backbones/vlm/settings.py. tasks: those that it was trained for."""
 
     where: Path | str
     method: str
@@ -43,13 +43,12 @@ class Known:
         return isinstance(self.where, Path)
 
     def weights(self, dtype: str) -> float:
-        """Bytes that the weights alone take."""
+        """Size of the weights in bytes."""
         return self.parameters * 1e6 * BYTES_PER_NUMBER[dtype]
 
     @property
     def words(self) -> str:
-        """One line for people: method, size, memory (of a small model, whose weights are the least part of it, their size), scale,
-        training data, licence."""
+        """One line: method, size, required memory (for a small model the size of its weights), scale, training data, licence."""
         low, high = self.scale
         if self.parameters >= 100:
             needed = {dtype: f"{WORKING * self.weights(dtype) / 1e9:.2g} GB" for dtype in BYTES_PER_NUMBER}
@@ -93,20 +92,20 @@ SHIPPED = {name: known.where for name, known in KNOWN.items() if known.ships}
 
 
 def resolve(spec: str, adapters: Path | None = None, fetch: Callable[[str], Path] = download) -> Spec:
-    """Find what SPEC names, and download what lies on the hub and is not here yet; adapters given by name are looked for
-    in the folder `adapters`. fetch: from a hub id to its folder.
+    """The folders of a SPEC, downloaded from the hub if necessary. adapters: the folder of adapters given by name. fetch: from a hub id
+    to its folder.
 
-    Raises ModelLoadError, naming what is missing and what there is.
+    Raises ModelLoadError, naming what is missing and what is available.
     """
     base_name, plus, adapter_name = spec.partition("+")
     if not base_name or (plus and not adapter_name):
         raise ModelLoadError(
-            f"'{spec}' names no model: give MODEL or MODEL+ADAPTER, where MODEL is one of {', '.join(KNOWN)}."
+            f"'{spec}' is not a valid model: use MODEL or MODEL+ADAPTER, where MODEL is one of {', '.join(KNOWN)}."
         )
     known = KNOWN.get(base_name)
     if known and known.base:
         if plus:
-            raise ModelLoadError(f"{base_name} is an adapter itself and takes no other: leave out '+{adapter_name}'.")
+            raise ModelLoadError(f"{base_name} is itself an adapter and cannot take another: omit '+{adapter_name}'.")
         return Spec(spec, find_model(known.base, fetch), find_model(str(known.where), fetch))
     base = find_model(str(known.where) if known else base_name, fetch)
     adapter = find_adapter(adapter_name, adapters, fetch) if plus else None
@@ -114,28 +113,28 @@ def resolve(spec: str, adapters: Path | None = None, fetch: Callable[[str], Path
 
 
 def check_spec(spec: str, adapters: Path | None = None) -> None:
-    """Raises ModelLoadError when SPEC names nothing that could be loaded. Hub ids are taken for what they say: nothing is fetched."""
+    """Raises ModelLoadError when SPEC names no model. Hub ids are not checked, and nothing is downloaded."""
     resolve(spec, adapters, fetch=Path)
 
 
 def find_model(name: str, fetch: Callable[[str], Path] = download) -> Path:
-    """The folder that a folder's path or a hub id names. Raises ModelLoadError when there is none."""
+    """The folder for a path or a hub id. Raises ModelLoadError when there is none."""
     folder = Path(name)
     if any(_holds(folder, settings) for settings in ("config.json", "adapter_config.json")):
         return folder
     if is_hub_id(name):
         return fetch(name)
     what = f"the folder {folder} has no config.json" if folder.is_dir() else f"there is no model '{name}'"
-    raise ModelLoadError(f"{what}: give one of {', '.join(KNOWN)}, the folder of a model, or a hub id (owner/model).")
+    raise ModelLoadError(f"{what}: use one of {', '.join(KNOWN)}, the folder of a model, or a hub id (owner/model).")
 
 
 def _holds(folder: Path, name: str) -> bool:
-    """Whether a folder has this file. Raises ModelLoadError where it may not be read, or nothing can have the name."""
+    """Whether a folder has this file. Raises ModelLoadError if the folder is not readable or its name is invalid."""
     try:
         return (folder / name).is_file()
     except OSError as error:
         raise ModelLoadError(
-            f"'{str(folder)[:80]}' cannot be looked up as a model ({error.strerror}): give a name, a folder that can be read, or a hub id."
+            f"'{str(folder)[:80]}' cannot be opened as a model ({error.strerror}): use a name, a readable folder, or a hub id."
         ) from error
 
 
@@ -148,9 +147,9 @@ def find_adapter(name: str, adapters: Path | None, fetch: Callable[[str], Path] 
     if is_hub_id(name):
         return fetch(name)
     if any(_holds(place, "config.json") for place in places):
-        raise ModelLoadError(f"{name} is a whole model, not an adapter: give it alone.")
+        raise ModelLoadError(f"{name} is a complete model, not an adapter: use it alone.")
     looked = " or ".join(dict.fromkeys(map(str, places)))
     raise ModelLoadError(
-        f"there is no adapter '{name}': looked for {looked} (QSCORER_DATA names another data folder). "
-        f"Make one by python -m model.finetune --out {name or 'NAME'}."
+        f"there is no adapter '{name}' (searched: {looked}): set QSCORER_DATA to use another data folder, or train it by "
+        f"python -m model.finetune --out {name or 'NAME'}."
     )

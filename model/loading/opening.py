@@ -1,4 +1,4 @@
-"""From a SPEC's folders to a backbone: what kind a folder holds is detected from its files, never from its name."""
+"""From the folders of a SPEC to a backbone. The kind of backbone is detected from the files, never from a folder's name."""
 
 from dataclasses import replace
 from importlib import import_module
@@ -20,25 +20,25 @@ from model.loading.known import KNOWN
 if TYPE_CHECKING:
     import torch
 
-# By the model_type in config.json; any other is for the last.
+# By the model_type in config.json; all others are loaded by ANY_VLM.
 KINDS = {
     "qscorer_nano": "model.backbones.nano.loading",
     "mplug_owl2": "model.backbones.mplug_owl2.loading",
 }
 ANY_VLM = "model.backbones.vlm.loading"
-TRAINING_DTYPES = ("auto", "float32", "bfloat16")  # of the base; what is trained is float32 in any case
-# Of the weights' size: gradients and Adam's averages of what is trained, activations of a part of a batch.
+TRAINING_DTYPES = ("auto", "float32", "bfloat16")  # of the base; trainable parameters are always float32
+# Memory relative to the weights: includes gradients and Adam's moments of trainable parameters, and activations.
 TRAINING_SHARE = 1.25
 
 
 def loading_of(spec: Spec) -> Loading:
-    """The module that loads the kind of backbone that `spec` names. Raises ModelLoadError for a folder without a model."""
+    """The module that loads the backbone of `spec`. Raises ModelLoadError for a folder without a model."""
     with IMPORTING:
         return import_module(KINDS.get(kind_of(spec), ANY_VLM))
 
 
 def kind_of(spec: Spec) -> str:
-    """The model_type that config.json names. Published mPLUG-Owl2 LoRAs come without a model of their own."""
+    """The model_type in config.json; mplug_owl2 for a folder with only an adapter, as the published LoRAs are."""
     if not (spec.base / "config.json").is_file():
         if (spec.base / "adapter_config.json").is_file():
             return "mplug_owl2"
@@ -49,10 +49,10 @@ def kind_of(spec: Spec) -> str:
 def load_backbone(
     spec: Spec, device: "torch.device", dtype: str, task: str, progress: Progress | None = None
 ) -> Backbone:
-    """The backbone in the folders of `spec` with its adapter merged in, asked for `task`.
+    """The backbone in the folders of `spec`, with its adapter merged, for `task`.
 
-    Raises ModelError for a task or dtype that it does not know, TooLittleMemory before loading what does not fit, ModelLoadError for
-    what is missing or broken.
+    Raises ModelError for an unsupported task or dtype, TooLittleMemory (before loading) for a model that does not fit, ModelLoadError for
+    missing or invalid files.
     """
     with pointers_named(spec.base, spec.adapter):
         backbone = loading_of(spec).load(without_correction(spec), device, dtype, progress=progress).for_task(task)
@@ -72,45 +72,48 @@ def without_correction(spec: Spec) -> Spec:
 
 
 def open_to_train(spec: Spec, device: "torch.device", dtype: str) -> Backbone:
-    """The backbone of `spec` with its adapter attached, where it has one; as yet it scores as the SPEC does.
+    """The backbone of `spec` for training, with its adapter, if any, attached.
 
-    Raises DataError for what cannot be fine-tuned, TooLittleMemory before loading what does not fit, ModelLoadError for what is broken.
+    Raises DataError for a model that cannot be fine-tuned, TooLittleMemory (before loading) for one that does not fit, ModelLoadError for
+    missing or invalid files.
     """
     with pointers_named(spec.base, spec.adapter):
         check_adaptable(spec, dtype)
         loading = loading_of(spec)
-        numbers = TRAINING_SHARE * loading.count_parameters(spec)
+        from model.backbones.weight_files import count_numbers
+
+        numbers = TRAINING_SHARE * count_numbers(spec.base)
         check_numbers(f"fine-tuning {spec.name}", numbers, large_dtype(device, dtype), device)
         return loading.load(without_correction(spec), device, dtype, trainable=True)
 
 
 def check_adaptable(spec: Spec, dtype: str = "auto") -> None:
-    """Raises DataError for a model that cannot be fine-tuned, or not in `dtype`; ModelLoadError for a folder without a model."""
+    """Raises DataError if the model cannot be fine-tuned, or not in `dtype`, and ModelLoadError for a folder without a model."""
     check_training_dtype(dtype)
     if not spec.adapter and (spec.base / "adapter_config.json").is_file():
         raise DataError(
-            f"{spec.name} is an adapter without its base: give BASE+{spec.base.name}, BASE being the folder or hub id of the "
-            "model that it was made on."
+            f"{spec.name} is an adapter without its base: use BASE+{spec.base.name}, where BASE is the folder or hub id of the "
+            "model that it was trained on."
         )
     if read_json(spec.base / "config.json").get("quantization_config"):
         raise DataError(
-            f"{spec.name} holds quantized weights (quantization_config in its config.json), and these cannot be fine-tuned: "
-            "choose the model that it was made from."
+            f"{spec.name} has quantized weights (quantization_config in its config.json), which cannot be fine-tuned: "
+            "choose the original model."
         )
     loading_of(spec).check_adaptable(spec, dtype)
 
 
 def check_training_dtype(dtype: str) -> None:
-    """Raises DataError for a dtype of scoring in which nothing is fine-tuned."""
+    """Raises DataError for a dtype that is supported for scoring only."""
     if dtype not in TRAINING_DTYPES:
         raise DataError(
-            f"nothing is fine-tuned in {dtype}: choose --dtype bfloat16 or float32; the adapter can be used with --dtype {dtype}."
+            f"fine-tuning in {dtype} is not supported: choose --dtype bfloat16 or float32; the adapter can be used with --dtype {dtype}."
         )
 
 
 def check_before_download(name: str, device: "torch.device", dtype: str, share: float = 1.0) -> None:
-    """Raises TooLittleMemory for a model known by name that would not fit once it was fetched. share: how much is loaded and kept beside,
-    of its weights."""
+    """Raises TooLittleMemory for a named model that would not fit, before it is downloaded. share: required memory relative to the
+    weights."""
     known = KNOWN.get(name.partition("+")[0])
     if known and not known.ships and dtype not in BITS:
         check_numbers(name, share * known.parameters * 1e6, large_dtype(device, dtype), device)

@@ -1,1 +1,1 @@
-"""How a score is read off a backbone, and what teaches it: levels, readings, regressor, losses."""
+"""How a score is read off a backbone, and the losses that train it: levels, readings, regressor, losses."""

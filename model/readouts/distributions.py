@@ -1,4 +1,4 @@
-"""Distributions of a score, as readouts give them: what is left open about each image of a batch, on the scale's units."""
+"""Distributions of the score of each image in a batch, in units of the scale."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,8 @@ import torch
 
 @dataclass(frozen=True)
 class Pieces:
-    """A mixture: piece n of an image has probability probabilities[b, n] and is uniform over centre +- width / 2; width 0 is one value.
+    """A mixture of uniform distributions: piece n of image b has probability probabilities[b, n] and covers centre +- width / 2. Width 0
+    is a single value.
 
     probabilities [B, N]; centres and widths [N] or [B, N], in units of the scale.
     """
@@ -40,7 +41,7 @@ class Pieces:
 
 @dataclass(frozen=True)
 class Normal:
-    """A normal distribution of each image: mean [B] and std [B]."""
+    """A normal distribution for each image: mean [B] and std [B]."""
 
     mean: torch.Tensor
     std: torch.Tensor

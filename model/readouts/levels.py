@@ -1,7 +1,7 @@
-"""Labels: from a MOS to what a model is taught to say. Pure functions in plain Python.
+"""Labels: from a MOS to the tokens that a model is trained to output. Pure functions in plain Python.
 
-Levels run from worst to best everywhere. K of them cut a scale into K intervals of equal width (Q-Scorer section 4.1; Q-Align section 3.3);
-their values are spread evenly from the scale's low end to its high end: 1, 2, 3, 4, 5 on the scale 1 to 5.
+Levels are always ordered from worst to best. K levels divide a scale into K intervals of equal width (Q-Scorer section 4.1; Q-Align
+section 3.3); their values are evenly spaced from the scale's low end to its high end: 1, 2, 3, 4, 5 on the scale 1 to 5.
 """
 
 import math
@@ -12,10 +12,13 @@ from model.common.scale import Scale
 # The five points of absolute category rating (ITU-T P.910, ITU-R BT.500).
 LEVEL_WORDS = ("bad", "poor", "fair", "good", "excellent")
 DIGITS = tuple("0123456789")
-DECIMALS = 2  # that RealQA writes
+DECIMALS = 2  # of RealQA's labels
 
-EDGE = 1e-8  # of an interval: a MOS this far above an inner edge still belongs to the interval below
-MIN_STD, MAX_SHIFT = 0.2, 0.1  # in level steps; below and above these a soft label is interpolated between two levels
+EDGE = 1e-8  # tolerance, as a share of an interval: a MOS this far above an inner edge belongs to the interval below
+MIN_STD, MAX_SHIFT = (
+    0.2,
+    0.1,
+)  # in level steps: with a smaller std or a larger shift, a soft label is interpolated between two levels
 
 
 def score_tokens(count: int) -> tuple[str, ...]:
@@ -31,8 +34,8 @@ def intervals(scale: Scale, count: int) -> list[Scale]:
 
 
 def interval_index(mos: float, scale: Scale, count: int) -> int:
-    """Which of `count` intervals over `scale` a MOS falls into, 0 the worst. An inner edge belongs to the interval below it (Q-Align
-    section 3.3); a MOS outside the scale to the nearest."""
+    """The index of the interval, of `count` over `scale`, that contains a MOS; 0 is the worst. An inner edge belongs to the interval below
+    it (Q-Align section 3.3), a MOS outside the scale to the nearest interval."""
     low, high = scale
     return min(max(math.ceil((mos - low) / (high - low) * count - EDGE) - 1, 0), count - 1)
 
@@ -43,17 +46,16 @@ def middles(scale: Scale, count: int) -> list[float]:
 
 
 def level_values(scale: Scale, count: int) -> list[float]:
-    """What each level counts for in Q-Align's weighted sum: from the low end to the high end in equal steps. One level alone counts
-    for the middle of the scale."""
+    """The level values in Q-Align's weighted sum: from the low end to the high end in equal steps; the middle if count is 1."""
     low, high = scale
     return [low + (high - low) * n / (count - 1) for n in range(count)] if count > 1 else [(low + high) / 2]
 
 
 def raw_soft_label(mos: float, std: float, by_area: bool, values: Sequence[float]) -> list[float]:
-    """What a normal distribution gives each level, before DeQA-Score's correction: [K], of any sum.
+    """DeQA-Score's soft label before its correction: the normal distribution at each level, [K], not normalised.
 
-    by_area: its area within half a step of the level (as for SPAQ) instead of its density there times the step (KonIQ, KADID).
-    mos, std and values in one unit. std must be positive.
+    by_area: its area within half a step of the level (used for SPAQ) instead of its density there times the step (KonIQ, KADID).
+    mos, std and values in the same unit; std must be positive.
     """
     step = values[1] - values[0]
     if by_area:
@@ -67,19 +69,18 @@ def soft_label(
     """DeQA-Score's soft label (its section 3.2): probabilities of `count` levels, worst to best, for a MOS and its standard deviation in
     units of `scale`.
 
-    A linear correction alpha * p + beta makes sum and mean right; what it takes below zero is cut off, so that the sum may come out a
-    little off 1. Where the std is below a fifth of a step, or the cut shifts the mean by more than a tenth of one, the label is
-    interpolated between the two levels around the MOS. The shift is counted with the worst level worth 1, as the original does, so that a
-    sum above 1 hides a shift at the upper end and exaggerates it at the lower. At the very middle of the scale the correction is undefined
-    (0 / 0; the original gives all levels the same there): its limit is taken. Raises ValueError for fewer than two levels and for what is
-    no finite number.
+    A linear correction alpha * p + beta restores sum and mean; negative values are then clipped to 0, so the sum may differ slightly from
+    1. If the std is less than a fifth of a step, or clipping shifts the mean by more than a tenth of a step, the label is interpolated
+    between the two levels around the MOS. As in the original, the shift is computed with the worst level at 1, so a sum above 1 hides a
+    shift at the upper end and exaggerates one at the lower end. Exactly in the middle of the scale the correction is undefined (0 / 0; the
+    original returns equal probabilities there): its limit is used. Raises ValueError for fewer than two levels, and for NaN or infinity.
     """
     if count < 2:
         raise ValueError("a soft label needs at least two levels")
     if not (math.isfinite(mos) and math.isfinite(std)):
-        raise ValueError(f"there is no soft label of MOS {mos} and std {std}")
+        raise ValueError(f"a soft label needs a finite MOS and std, not {mos} and {std}")
     low, high = scale
-    place = 1 + (mos - low) / (high - low) * (count - 1)  # in steps, the worst level at 1, as the original counts them
+    place = 1 + (mos - low) / (high - low) * (count - 1)  # in steps, with the worst level at 1 as in the original
     spread = std / (high - low) * (count - 1)
     if spread < MIN_STD:
         return neighbour_label(place, count)
@@ -88,7 +89,7 @@ def soft_label(
     raw = raw_soft_label(seen, spread, by_area, places)
     total, first = sum(raw), sum(p * n for p, n in zip(raw, places, strict=True))
     lever = first - middle * total
-    if lever == 0:  # so far outside that no level gets anything
+    if lever == 0:  # so far outside the scale that all probabilities are 0
         return neighbour_label(place, count)
     alpha = (seen - middle) / lever
     beta = (1 - alpha * total) / count
@@ -98,17 +99,17 @@ def soft_label(
 
 
 def neighbour_label(place: float, count: int) -> list[float]:
-    """All on the two levels around `place` (the worst level is at 1, the next at 2), so that the mean is `place`; at the ends on one."""
+    """Linear interpolation: probabilities on the two levels around `place` whose mean is `place`; levels are at 1, 2, ... `count`."""
     inside = min(max(place, 1.0), float(count))
     return [max(0.0, 1 - abs(inside - n)) for n in range(1, count + 1)]
 
 
 def digits(mos: float) -> tuple[str, ...]:
-    """RealQA's label: the score written out, 3.456 as "3", ".", "4", "6". The paper's form has one figure before the point: raises
-    ValueError below 0 and from 10 on, after rounding."""
+    """RealQA's label: the digits of the score, 3.456 as "3", ".", "4", "6". The paper's format has one digit before the point: raises
+    ValueError for values that round below 0 or to 10 and more."""
     written = f"{mos:.{DECIMALS}f}"
     if not mos >= 0 or len(written) > DECIMALS + 2:
-        raise ValueError(f"{mos} cannot be written with one figure before the point")
+        raise ValueError(f"{mos} cannot be written with one digit before the point")
     return tuple(written)
 
 

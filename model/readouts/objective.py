@@ -1,4 +1,4 @@
-"""The objective of a training: its losses by name, what a batch shows them of itself, and their weighted sum."""
+"""The training objective: losses by name, their inputs, and their weighted sum."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from model.readouts import losses
 
 @dataclass(frozen=True)
 class Taught:
-    """What a batch of B images shows of itself to the losses. What a system does not have is None.
+    """The inputs of the losses for a batch of B images; None for what a system does not have.
 
-    answer_logits [B, A, V] at the positions that predict the answer's ids answer_ids [B, A]; token_at: which of the A is the token that is
-    read; token_ids [K]: the tokens that may stand there; soft_labels [B, K]; scale: of scores and MOS; scores and variances [B] as
-    predicted, not clamped; mos and stds [B] as given; groups [B]: which data set.
+    answer_logits [B, A, V] at the positions that predict answer_ids [B, A]; token_at: the index within A of the token that is read;
+    token_ids [K]: the possible tokens there; soft_labels [B, K]; scale: of scores and MOS; scores and variances [B]: predicted, not
+    clamped; mos and stds [B]: of the labels; groups [B]: the data set of each image.
     """
 
     mos: torch.Tensor
@@ -44,7 +44,7 @@ def _but_token(taught: Taught) -> torch.Tensor:
 LOSSES: dict[str, Callable[[Taught], torch.Tensor]] = {
     "cross_entropy": lambda t: losses.cross_entropy(t.answer_logits, t.answer_ids),
     "answer_cross_entropy": lambda t: losses.answer_cross_entropy(t.answer_logits, t.answer_ids),
-    "cross_entropy_but_token": _but_token,  # DeQA-Score: the soft label teaches the token
+    "cross_entropy_but_token": _but_token,  # DeQA-Score: the token is trained by the soft label
     "squared_error": lambda t: losses.squared_error(t.scores, t.mos),
     "clamped_squared_error": lambda t: losses.squared_error(t.scores, t.mos, clamp_to=t.scale),
     "soft_label_divergence": lambda t: losses.soft_label_divergence(t.token_logits, t.token_ids, t.soft_labels),
@@ -58,20 +58,20 @@ LOSSES: dict[str, Callable[[Taught], torch.Tensor]] = {
     "calibration": lambda t: losses.calibration(t.scores, t.variances, t.mos),
 }
 
-# How nano is trained: its answer's cross-entropy counts whole, so that the score token weighs as much as the squared error.
+# nano's: the answer's cross-entropy is summed, so that the score token has the same weight as the squared error.
 BALANCED_LEVELS = {"answer_cross_entropy": 1.0}
 BALANCED = BALANCED_LEVELS | {"squared_error": 1.0, "norm_in_norm": losses.NORM_IN_NORM_WEIGHT}
-# As Q-Scorer's and Q-Align's released programs weigh them.
+# The weights in Q-Scorer's and Q-Align's released programs.
 RELEASED_WEIGHT = 0.05
 RELEASED_Q_SCORER = {"cross_entropy": RELEASED_WEIGHT, "clamped_squared_error": RELEASED_WEIGHT}
 RELEASED_Q_ALIGN = {"cross_entropy": 1.0}
 
 
 def weighted_sum(weights: Mapping[str, float], taught: Taught) -> tuple[torch.Tensor, dict[str, float]]:
-    """The sum of the named losses, each times its weight, and each one's value before that. Raises ValueError for an unknown name."""
+    """The weighted sum of the named losses, and each one's unweighted value. Raises ValueError for an unknown name."""
     unknown = next((name for name in weights if name not in LOSSES), None)
     if unknown is not None:
-        raise ValueError(f"there is no loss '{unknown}': give some of {', '.join(LOSSES)}")
+        raise ValueError(f"there is no loss '{unknown}': use some of {', '.join(LOSSES)}")
     parts = {name: LOSSES[name](taught) for name in weights}
     total = sum(weight * parts[name] for name, weight in weights.items())
     return total, {name: part.item() for name, part in parts.items()}

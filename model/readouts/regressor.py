@@ -10,11 +10,11 @@ LEAST_VARIANCE = 1e-4  # squared units of the scale
 
 
 class Regressor(nn.Module):
-    """Hidden states [..., D] to scores [...]: linear and ReLU for each width, then one number (paper section 4).
+    """Hidden states [..., D] to scores [...]: a linear layer and ReLU for each width, then a linear layer to one number (paper section 4).
 
-    A block whose two widths agree adds its input (the released code's rule; never so for the published 2048, 1024). No widths: one linear
-    layer, as VideoScore has. with_variance: a second number beside the score, from which `score_and_variance` makes its variance
-    (paper appendix C.1, the first way).
+    A block whose input and output widths are equal adds its input (the released code's rule; never the case for the published 2048, 1024).
+    No widths: a single linear layer, as in VideoScore. with_variance: a second output, which `score_and_variance` turns into the score's
+    variance (paper appendix C.1, first method).
     """
 
     def __init__(self, hidden_size: int, widths: Sequence[int], with_variance: bool = False):

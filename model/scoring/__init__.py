@@ -1,1 +1,1 @@
-"""From images to assessments, and how these are written."""
+"""From images to assessments, and their output formats."""

@@ -1,4 +1,4 @@
-"""What a scorer says of one image, and the one scale on which two scorers can be compared. Plain Python, no torch."""
+"""The result of scoring one image, and a common scale for comparing scorers. Plain Python, no torch."""
 
 from dataclasses import asdict, dataclass
 
@@ -10,10 +10,10 @@ from model.readouts.levels import intervals
 class Assessment:
     """The result for one image.
 
-    score: on `scale` (low, high); higher is better. tokens: score tokens or level words, worst first. probabilities: of each
-    token, softmax over these tokens alone. token_mass: probability of all of them together among the whole vocabulary.
-    expectation: what the probabilities alone say, on `scale`. uncertainty: the standard deviation of what they say, in units of the scale.
-    interval: where the most probable token says the score lies.
+    score: on `scale` (low, high); higher is better. tokens: score tokens or level words, worst first. probabilities: of the tokens,
+    by a softmax over these alone. token_mass: the tokens' total probability in the whole vocabulary. expectation: of the score by the
+    probabilities, on `scale`. uncertainty: the standard deviation of that distribution, in units of the scale. interval: the most
+    probable token's.
     """
 
     image: str
@@ -30,7 +30,7 @@ class Assessment:
 
     @property
     def intervals(self) -> list[Scale]:
-        """Each token's interval on the scale, worst first, all of equal width."""
+        """Each token's interval, worst first; all have equal width."""
         return intervals(self.scale, len(self.tokens))
 
     def to_dict(self) -> dict:
@@ -40,7 +40,7 @@ class Assessment:
 
 @dataclass(frozen=True)
 class Failure:
-    """An image that could not be scored, and why, in one sentence."""
+    """An image that could not be scored, and the reason in one sentence."""
 
     image: str
     error: str
@@ -50,6 +50,6 @@ class Failure:
 
 
 def common_score(score: float, scale: Scale) -> float:
-    """A score on 0 to 100, the scale's low end at 0 and its high end at 100: a straight line, so no scorer's order or spacing is
-    changed. It makes numbers comparable in unit, not in meaning: two scorers were taught by different people."""
+    """A score mapped linearly to 0 to 100, which keeps order and spacing. Two scorers' scores then have the same unit, but not the same
+    meaning: they were trained on different raters."""
     return 100 * scale.share(score)

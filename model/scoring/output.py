@@ -1,4 +1,4 @@
-"""Assessments as JSON lines, CSV and a table for people."""
+"""Prints assessments as JSON lines, CSV or a table."""
 
 import json
 import sys
@@ -23,9 +23,9 @@ def print_csv(results: Iterable[Assessment | Failure], task: str = QUALITY) -> N
 
 
 def write_csv(file: TextIO, results: Iterable[Assessment | Failure], tasks: Iterable[str] | None = None) -> None:
-    """The JSON's keys as columns, and `error`; lists are written with spaces between. tasks: what each was asked for, a last column.
+    """Columns: the keys of the JSON, then `error`; lists are joined by spaces. tasks: each result's task, as a last column.
 
-    Each row is flushed once its result is there, and its text guarded as model/common/csv_cells.py says."""
+    Each row is flushed as soon as its result is available; text is guarded against formulas (model/common/csv_cells.py)."""
     columns = [field.name for field in fields(Assessment)] + ["error"] + (["task"] if tasks else [])
     write = row_writer(file, columns)
     asked: Iterable[str | None] = tasks or repeat(None)
@@ -36,7 +36,7 @@ def write_csv(file: TextIO, results: Iterable[Assessment | Failure], tasks: Iter
 
 
 def print_table(results: Iterable[Assessment | Failure]) -> None:
-    """Score, its scale, the likeliest token with its probability among the tokens, and the file."""
+    """Score, scale, the most probable token with its probability, and the file."""
     print(f"{'score':<16}{'token':<11}{'prob.':<7}image")
     for result in results:
         if isinstance(result, Failure):

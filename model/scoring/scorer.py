@@ -1,4 +1,4 @@
-"""A scorer: backbone + readout + task, ready to assess images. Page, commands, evaluation and training all score through it."""
+"""A scorer: backbone + readout + task. The page, the commands and evaluation all score through it."""
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,13 +26,13 @@ from model.readouts.reading import Reading
 from model.scoring.assessment import Assessment, Failure
 
 DECODERS = 2  # threads that decode images; each holds one full-size image at a time
-CHUNK = 4  # batches of prepared images that are looked through for those of one shape
-AHEAD = 256e6  # bytes of prepared images that may wait while the model computes
+CHUNK = 4  # batches of prepared images that are grouped by shape together
+AHEAD = 256e6  # bytes of prepared images that may be queued while the model computes
 
 
 class Scorer:
-    """Assesses images with one model. `readout` (its kind), `scale` and `tokens` (worst first) are the backbone's; `revision` tells the
-    weights from others. turn: calls a function with arguments when it is this scorer's turn, where several share a processor."""
+    """Assesses images with one model. `readout` (its kind), `scale` and `tokens` (worst first) are the backbone's; `revision` identifies
+    the weights. turn: calls a function with arguments once this scorer may compute, if several share a processor."""
 
     def __init__(self, name: str, revision: str, backbone: Backbone, turn: Callable = lambda f, *a: f(*a)):
         self.name, self.revision, self.backbone, self.turn = name, revision, backbone, turn
@@ -41,18 +41,18 @@ class Scorer:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """What this model can be asked."""
+        """The tasks that this model supports."""
         return self.backbone.tasks
 
     def asking(self, task: str) -> "Scorer":
-        """The scorer of the same loaded model for another of its tasks. Raises ModelError for one that it does not know."""
+        """A scorer that shares the loaded model, for another of its tasks. Raises ModelError for an unsupported task."""
         if task == self.task:
             return self
         return Scorer(self.name, self.revision, self.backbone.for_task(task), self.turn)
 
     def __call__(self, images: Given | list[Given] | tuple[Given, ...]) -> Assessment | list[Assessment]:
-        """Assess a path, a file's bytes, a PIL image or a numpy array, or a list of these, which gives a list. Raises ImageError for
-        what cannot be read (`assess_files` goes on with the rest), ModelError for what cannot be scored."""
+        """Assess a path, a file's bytes, a PIL image or a numpy array; or a list of these, which returns a list. Raises ImageError for an
+        unreadable image (`assess_files` skips it instead), ModelError if scoring fails."""
         several = list(images) if isinstance(images, list | tuple) else [images]
         names = [str(image) if isinstance(image, str | Path) else f"image {n}" for n, image in enumerate(several, 1)]
         assessed = self.assess([given_image(image) for image in several], names)
@@ -61,18 +61,18 @@ class Scorer:
     def assess(
         self, images: Sequence[Image.Image], names: Sequence[str] | None = None, batch_size: int = 8
     ) -> list[Assessment]:
-        """Assess RGB images, in order. Each gets the score that it would get alone (to 1e-4 in float32)."""
+        """Assess RGB images, in order. Batching changes no score (by more than 1e-4 in float32)."""
         names = names or [f"image {n}" for n in range(1, len(images) + 1)]
         return self.assess_prepared([self.backbone.prepare(image) for image in images], names, batch_size)
 
     def assess_files(self, paths: Iterable[str | Path], batch_size: int = 8) -> Iterator[Assessment | Failure]:
-        """Assess image files (for the task video: video files), lazily and in order; a file that cannot be read or
-        scored gives a Failure and the rest goes on.
+        """Assess image files (for the task video: video files), lazily and in order. A file that cannot be read or scored yields a
+        Failure, and the others are still scored.
 
-        The next files are decoded while the model computes. What waits is ready for the model: at most DECODERS images are in memory
-        at full size. Closing the iterator ends its threads.
+        The next files are decoded and prepared while the model computes; at most DECODERS images are in memory at full size. Closing the
+        iterator ends its threads.
         """
-        # A video's frames are many: no more of them wait than go through the model together.
+        # Videos have many frames: queue only one batch.
         names, size = map(str, paths), batch_size if self.task == "video" else CHUNK * batch_size
         pool = ThreadPoolExecutor(DECODERS, "decode")
         waiting: deque[tuple[str, Future]] = deque()
@@ -97,7 +97,7 @@ class Scorer:
     def _assess_or_fail(
         self, prepared: Sequence, names: Sequence[str], batch_size: int
     ) -> Sequence[Assessment | Failure]:
-        """`assess_prepared`; where that fails each alone, and a Failure for what fails even so."""
+        """`assess_prepared`; if that fails, each image is scored alone, and yields a Failure if that fails too."""
         try:
             return self.assess_prepared(prepared, names, batch_size)
         except ScoringFailed as error:
@@ -112,21 +112,21 @@ class Scorer:
             return Failure(path, str(error))
 
     def prepare_video(self, path: str | Path):
-        """A video file, ready for `assess_prepared`; its `pixels` has one entry for each frame looked at. Raises ImageError."""
+        """A video file, ready for `assess_prepared`; its `pixels` has one entry per frame. Raises ImageError."""
         from model.images.video import video_frames
 
         return self.backbone.prepare_frames(video_frames(path, self.most_frames))
 
     @property
     def most_frames(self) -> int:
-        """How many frames of a video are looked at, at most."""
+        """The maximum number of frames of a video."""
         from model.images.video import MAX_FRAMES
 
         return min(MAX_FRAMES, self.backbone.most_frames)
 
     def check_steps(self, paths: Iterable[str | Path]) -> Iterator[tuple[str, str]]:
-        """The images for which the published Q-Scorer, in its two greedy steps, would not have said the piece that our one
-        forward takes for granted, each with the word that it would have said. Raises ModelError for other models."""
+        """The images for which the first of the published Q-Scorer's two greedy steps would not output the token that our single forward
+        assumes, each with that output. Raises ModelError for other models."""
         for path in map(str, paths):
             prepared = self._prepared_or_failure(path)
             if not isinstance(prepared, Failure):
@@ -135,7 +135,7 @@ class Scorer:
                     yield path, steps.first
 
     def assess_prepared(self, prepared: Sequence, names: Sequence[str], batch_size: int) -> list[Assessment]:
-        """Assess what the backbone prepared; what has one shape_key goes through it together, at most `batch_size` at a time."""
+        """Assess prepared images; those of equal shape_key are batched, at most `batch_size` at a time."""
         by_shape = defaultdict(list)
         for n, image in enumerate(prepared):
             by_shape[image.shape_key].append(n)
@@ -153,13 +153,13 @@ class Scorer:
         return [results[n] for n in range(len(prepared))]
 
     def _read_or_none(self, batch: Sequence) -> Reading | None:
-        """The batch's reading; None where there is too little memory for so many. Raises ScoringFailed, OutOfMemory for one image."""
+        """The batch's reading; None if it does not fit into memory. Raises ScoringFailed, and OutOfMemory for a single image."""
         try:
             return self._read(batch)
         except OutOfMemory:
             if len(batch) == 1:
                 raise
-        if torch.cuda.is_available():  # after the except block: the error keeps the tensors of its frames
+        if torch.cuda.is_available():  # after the except block, since the exception's traceback keeps tensors alive
             torch.cuda.empty_cache()
         return None
 
@@ -176,7 +176,7 @@ class Scorer:
     def _forward(self, batch: Sequence) -> Reading:
         try:
             return self.backbone.read(batch)
-        except (RuntimeError, MemoryError) as error:  # torch's own; it has no other kind for most of what goes wrong
+        except (RuntimeError, MemoryError) as error:  # torch raises RuntimeError for most failures
             if is_out_of_memory(error):
                 remedy = "free some, or choose a smaller model, --dtype bfloat16 or another --device"
                 raise OutOfMemory(f"{self.name} ran out of memory while scoring: {remedy}.") from error
@@ -200,7 +200,7 @@ class Scorer:
 
 
 def room_ahead(prepared: Sequence) -> int:
-    """How many images like these may wait, as AHEAD says; at least one."""
+    """How many images of this size may be queued within AHEAD bytes; at least one."""
     largest = max((p.nbytes for p in prepared if not isinstance(p, Failure)), default=1)
     return max(1, int(AHEAD // largest))
 
@@ -213,13 +213,13 @@ def load_scorer(
     task: str = "quality",
     progress: Progress | None = None,
 ) -> Scorer:
-    """Load what SPEC names (see model/loading/known.py); adapters given by name are looked for in the folder `adapters`.
+    """Load the model of a SPEC (see model/loading/known.py). adapters: the folder of adapters given by name.
 
-    device: auto (CUDA, else Apple's GPU, else CPU), cpu, cuda or mps. dtype: auto (float32; bfloat16 for large models on a
-    GPU), float32, bfloat16, float16, and for mPLUG-Owl2 8bit and 4bit. task: quality; OneAlign also knows aesthetics and
-    video. progress: see model/common/progress.py.
+    device: auto (CUDA, else Apple's GPU, else CPU), cpu, cuda or mps. dtype: auto (float32; bfloat16 for large models on a GPU), float32,
+    bfloat16, float16, and for mPLUG-Owl2 8bit and 4bit. task: quality; OneAlign also supports aesthetics and video. progress: see
+    model/common/progress.py.
 
-    Raises ModelError, in one sentence, for what is unknown, incomplete, does not fit, or is not on this machine.
+    Raises ModelError for a model that is unknown, incomplete or too large for memory, and for a device that is not available.
     """
     where = choose_device(device)
     check_before_download(spec, where, dtype)

@@ -26,7 +26,7 @@ def test_a_model_that_is_none_is_said_before_anything_is_opened(tmp_path):
     command = [sys.executable, "app.py", "--model", "foo", "--data-dir", str(tmp_path / "data")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: there is no model 'foo': give one of nano,") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: there is no model 'foo': use one of nano,") and done.stderr.count("\n") == 1
     assert refusal("--model", "nano+mine", "--data-dir", tmp_path / "data").startswith(
         "error: there is no adapter 'mine'"
     )
@@ -46,7 +46,7 @@ def test_a_port_in_use_is_one_sentence_with_the_remedy(tmp_path):
 def test_a_model_whose_name_no_file_system_takes_is_one_sentence(tmp_path):
     for spec in ("x" * 100_000, "nano+" + "y" * 5_000, "a/" + "b" * 5_000):
         said = refusal("--model", spec, "--data-dir", tmp_path / "data")
-        assert "cannot be looked up as a model (File name too long)" in said and len(said) < 300
+        assert "cannot be opened as a model (File name too long)" in said and len(said) < 300
 
 
 def test_a_host_that_is_none_is_one_sentence(tmp_path):

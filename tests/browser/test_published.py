@@ -53,7 +53,7 @@ def test_videos_and_images_are_scored_side_by_side_and_broken_ones_are_told(page
     problems = page.locator(".problems li")
     expect(problems).to_have_count(2)
     expect(page.locator(".problems p")).to_have_text("These 2 videos cannot be scored.")
-    expect(problems.nth(0)).to_contain_text("broken.mp4: not a whole video: it cannot be opened")
+    expect(problems.nth(0)).to_contain_text("broken.mp4: damaged video: it cannot be opened")
     rows = page.locator("table.sortable tbody tr")
     expect(rows).to_have_count(2)
     expect(page.locator("#score-card figcaption")).to_have_text("clip.mp4")

@@ -70,7 +70,7 @@ def images():
 
 
 @pytest.mark.parametrize("kind, steps", [("nano", 2), ("owl", 2), ("vlm", 1)])
-def test_single_forward_and_plain_way_give_equal_scores(kind, steps):
+def test_single_forward_and_upstream_baseline_give_equal_scores(kind, steps):
     scorer = Scorer(kind, "random", tiny(kind))
     prepared = [scorer.backbone.prepare(image) for image in images()]
     here = [assessment.score for assessment in scorer.assess_prepared(prepared, [""] * 3, 3)]
@@ -82,7 +82,7 @@ def test_single_forward_and_plain_way_give_equal_scores(kind, steps):
 
 
 @pytest.mark.parametrize("kind", ["nano", "owl", "vlm"])
-def test_plain_way_runs_lm_head_at_every_position_of_every_step(kind):
+def test_the_upstream_baseline_runs_lm_head_at_every_position_of_every_step(kind):
     backbone = tiny(kind)
     prepared = [backbone.prepare(image) for image in images()[:2]]
     rows = []
@@ -104,7 +104,7 @@ def test_products_convolutions_and_attention_are_counted():
         assert count_flops(lambda: attend(query, keys, keys)) == 2 * 2 * (2 * 16 * 24 * 8)
 
 
-def test_stages_are_told_apart_by_the_language_model():
+def test_stages_are_measured_around_the_language_model():
     vision, language, head = (nn.Linear(4, 4) for _ in range(3))
     rows, calls = torch.zeros(1, 4), []
 
@@ -124,7 +124,7 @@ def test_prompt_ids_are_those_of_the_published_tokenizer():
     assert stand_in.ids(prompt["text"]) == prompt["input_ids"]
     assert {name: stand_in.token_id(name) for name in known["score_token_ids"]} == known["score_token_ids"]
     assert stand_in.bare_prefix_id() == 29871
-    with pytest.raises(ValueError, match="only the prompt about quality"):
+    with pytest.raises(ValueError, match="only the quality prompt"):
         stand_in.ids("another prompt")
 
 
@@ -141,7 +141,7 @@ def test_the_operations_in_the_docs_are_those_that_are_counted():
     assert counted.stdout in (ROOT / "docs/performance.md").read_text(encoding="utf-8")
 
 
-def test_too_little_memory_is_said_before_weights_are_drawn(monkeypatch):
+def test_too_little_memory_is_reported_before_weights_are_drawn(monkeypatch):
     monkeypatch.setattr("model.common.memory.free_memory", lambda device: 1e5)
     with pytest.raises(ModelLoadError, match="this shape needs .* GB of memory in float32, and cpu has"):
         tiny("owl")

@@ -123,11 +123,11 @@ def test_a_converted_adapter_is_refused_on_another_base(tmp_path):
         find_layout(tmp_path / "out", other)
 
 
-def test_what_cannot_be_converted_is_said_and_leaves_nothing_behind(tmp_path):
+def test_a_failed_conversion_is_reported_and_leaves_nothing(tmp_path):
     out = tmp_path / "out"
     with pytest.raises(ModelLoadError, match="--base BASE"):
         convert(QSCORER / "adapter", out)
-    with pytest.raises(ModelLoadError, match="leave --base out"):
+    with pytest.raises(ModelLoadError, match="omit --base"):
         convert(QSCORER / "merged", out, BASE)
     (tmp_path / "there").mkdir()
     with pytest.raises(ModelLoadError, match="there exists already"):
@@ -138,7 +138,7 @@ def test_what_cannot_be_converted_is_said_and_leaves_nothing_behind(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "there"]
 
 
-def test_the_command_converts_and_says_what_went_wrong(tmp_path, capsys):
+def test_the_command_converts_and_reports_errors(tmp_path, capsys):
     given = [str(QSCORER / "adapter"), str(tmp_path / "out")]
     assert main(given) == 2
     said = capsys.readouterr().err

@@ -21,7 +21,7 @@ def test_two_shots_of_a_scene_are_a_pair():
     np.testing.assert_array_equal(pairs, np.arange(100).reshape(50, 2))
 
 
-def test_copies_and_strangers_are_no_pairs():
+def test_copies_and_unrelated_images_are_not_pairs():
     seen = shots(3)
     copies = np.repeat(seen[::2], 2, axis=0)
     assert len(label_noise.look_alikes(copies)) == 0

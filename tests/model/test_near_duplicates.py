@@ -70,7 +70,7 @@ def test_the_command_reads_the_data_sets_layout_and_a_wrong_folder_is_one_senten
     (tmp_path / "Test (Images and MOS).csv").write_text("Image Name,MOS\na (3).jpg,.5\na (4).jpg,.4\n")
     assert near_duplicates.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.startswith(
-        "1 of 2 test images have a near-duplicate in train, 1 are left; 2 of 3 training"
+        "1 of 2 test images have a near-duplicate in train, 1 do not; 2 of 3 training"
     )
     assert (
         tmp_path / "biq2021_near_duplicates.csv"

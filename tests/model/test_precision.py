@@ -16,7 +16,7 @@ def lines(monkeypatch, capsys, *arguments) -> list[dict]:
 
 
 @pytest.mark.slow
-def test_each_dtype_says_how_far_its_scores_are_from_float32(monkeypatch, capsys):
+def test_each_dtype_reports_its_difference_from_float32(monkeypatch, capsys):
     monkeypatch.setattr(precision, "DTYPES", ("float32", "bfloat16"))
     model, paths = str(QALIGN / "checkpoint_bin"), image_files(QALIGN)
     exact, half = lines(monkeypatch, capsys, "--model", model, *paths)
@@ -27,7 +27,7 @@ def test_each_dtype_says_how_far_its_scores_are_from_float32(monkeypatch, capsys
 
 
 @pytest.mark.slow
-def test_what_a_model_cannot_do_is_said_and_a_missing_image_ends_it(monkeypatch, capsys):
+def test_an_unsupported_dtype_is_reported_and_a_missing_image_ends_the_command(monkeypatch, capsys):
     monkeypatch.setattr(precision, "DTYPES", ("float32", "8bit"))
     last = lines(monkeypatch, capsys, *image_files(QALIGN))[1]
     assert last["dtype"] == "8bit" and "bfloat16" in last["error"]

@@ -51,7 +51,7 @@ def test_nano_notices_blur_and_sees_the_undamaged_image_alike_in_each_kind(tmp_p
 
 
 @pytest.mark.slow
-def test_what_cannot_be_read_is_named(tmp_path):
+def test_an_unreadable_image_is_named(tmp_path):
     missing = told(tmp_path / "absent.png")
     assert missing.returncode == 2 and "absent.png: no such file" in missing.stderr
     (tmp_path / "notes.txt").write_text("not an image")

@@ -1,10 +1,10 @@
-"""Adapters of mPLUG-Owl2: Q-Scorer and its published LoRA, OneAlign and other level models, and the untrained base.
+"""Adapters of mPLUG-Owl2: of Q-Scorer and its published LoRA, OneAlign and other level models, and the plain base.
 
-What is trained: low-rank updates of the LLM's q_proj and of v_proj for image rows, which all published LoRAs adapt; with score tokens also
-their rows of lm_head and the regressor. Vision encoder and abstractor are frozen, so each image goes through them once.
+Trainable: low-rank updates of the LLM's q_proj, and of v_proj for image rows, as in all published LoRAs; with score tokens also their rows
+of lm_head and the regressor. Vision encoder and abstractor are frozen, so each image goes through them once.
 
-A level model keeps its words. The base (mplug-owl2-llama2-7b), which was taught neither, learns Q-Scorer's five tokens. An adapter is
-written in the layout of model.convert: the LoRA, and beside it all else in which it differs from the base.
+A level model keeps its level words. The base (mplug-owl2-llama2-7b), which has no readout, learns Q-Scorer's five tokens. An adapter is
+written in the layout of model.convert: the LoRA, and all other differences from the base.
 """
 
 import re
@@ -22,7 +22,7 @@ from model.backbones.mplug_owl2.converting import difference
 from model.backbones.mplug_owl2.layouts import BASE, CONFIG, CONVERTED, IGNORED, NON_LORA, Layout, fingerprint
 from model.backbones.mplug_owl2.network import DeepMLP, MplugOwl2Model
 from model.backbones.mplug_owl2.processor import MplugOwl2Processor
-from model.backbones.peft_files import save_peft, wrap
+from model.backbones.peft_files import rank_of, save_peft, wrap
 from model.common.errors import ModelLoadError
 from model.common.json_files import write_json
 from model.readouts.levels import score_tokens
@@ -32,7 +32,7 @@ SCORE_TOKENS = score_tokens(5)
 
 
 class TrainableRows(nn.Module):
-    """lm_head [V, D] with the rows `ids` in a parameter of their own, [K, D] in float32, to be trained while the rest is frozen."""
+    """lm_head [V, D] whose rows `ids` are a separate trainable parameter, [K, D] in float32; the other rows are frozen."""
 
     def __init__(self, head: nn.Linear, ids: torch.Tensor):
         super().__init__()
@@ -46,36 +46,33 @@ class TrainableRows(nn.Module):
 
 
 def check_rows(layout: Layout, model: MplugOwl2Model, processor: MplugOwl2Processor) -> None:
-    """Raises ModelLoadError unless the score tokens, where there are any, are the last of the vocabulary, as published."""
+    """Raises ModelLoadError if there are score tokens that are not the last of the vocabulary, as in all published models."""
     count, vocabulary = len(model.config.score_tokens), model.config.vocab_size
     ids = {processor.token_id(token) for token in model.config.score_tokens}
     if model.deepmlp is not None and ids != set(range(vocabulary - count, vocabulary)):
         raise ModelLoadError(
-            f"{layout.folder / CONFIG} names score tokens that are not the last of the vocabulary, as in every published model: "
-            "this one cannot be fine-tuned."
+            f"{layout.folder / CONFIG} names score tokens that are not the last of the vocabulary: this model cannot be fine-tuned, "
+            "so choose another."
         )
 
 
 @torch.no_grad()
 def add_score_tokens(model: MplugOwl2Model, processor: MplugOwl2Processor) -> None:
-    """Give the untrained base (changed in place) Q-Scorer's tokens and regressor, untrained; new rows are the mean of the others."""
+    """Add Q-Scorer's tokens and untrained regressor to the base (changed in place); new rows are the mean of the others."""
     config, first = model.config, model.config.vocab_size
     for layer in (model.model.embed_tokens, model.lm_head):
         mean = layer.weight.mean(0, keepdim=True, dtype=torch.float32).to(layer.weight.dtype)
         layer.weight = nn.Parameter(torch.cat([layer.weight, mean.expand(len(SCORE_TOKENS), -1)]))
     config.vocab_size = first + len(SCORE_TOKENS)
     config.score_tokens = list(SCORE_TOKENS)
-    config.deepmlp_hidden_dims = [
-        config.hidden_size // 2,
-        config.hidden_size // 4,
-    ]  # as published, at the published size
+    config.deepmlp_hidden_dims = [config.hidden_size // 2, config.hidden_size // 4]  # the published ratios
     model.deepmlp = DeepMLP(config.hidden_size, config.deepmlp_hidden_dims).to(layer.weight.device)
     nn.init.constant_(model.deepmlp.output_layer.bias, SCORE_SCALE.middle)
     processor.add_tokens({token: first + n for n, token in enumerate(SCORE_TOKENS)})
 
 
 def learns_tokens(layout: Layout) -> bool:
-    """Whether a model was taught no readout, so that fine-tuning gives it score tokens."""
+    """Whether a model has no readout, so that fine-tuning adds score tokens."""
     return layout.name == BASE
 
 
@@ -87,16 +84,16 @@ def attach(backbone: MplugOwl2Backbone, rank: int) -> int:
     if not backbone.adapted:
         names = [name for name, _ in model.named_modules() if ADAPTED.fullmatch(name)]
         backbone.adapted = wrap(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names))
-    backbone.read_anew()
+    backbone.update_readout()
     if backbone.readout.regressor is not None:
         model.lm_head = TrainableRows(model.lm_head, backbone.readout.token_ids)
         backbone.readout.regressor.requires_grad_(True)
     make_trainable(model)
-    return backbone.adapted.peft_config["default"].r
+    return rank_of(backbone.adapted)
 
 
 def save(backbone: MplugOwl2Backbone, folder: Path, base: str, base_revision: str) -> None:
-    """Write the LoRA; what an earlier adapter had changed in the base and is not trained here; what is, in float32."""
+    """Write the LoRA; tensors that a resumed adapter had changed and that are not trained here; trained tensors in float32."""
     layout = backbone.layout
     under = layout.under or layout.pieces
     save_peft(backbone.adapted, folder, base, base_revision)
@@ -112,7 +109,7 @@ def save(backbone: MplugOwl2Backbone, folder: Path, base: str, base_revision: st
 
 
 def trained_tensors(backbone: MplugOwl2Backbone) -> dict[str, torch.Tensor]:
-    """The regressor, and the score tokens' rows, which are the last; by the layout's names."""
+    """The regressor and the score tokens' rows, which are the last, by the layout's names."""
     model = backbone.model
     if model.deepmlp is None:
         return {}
@@ -120,6 +117,6 @@ def trained_tensors(backbone: MplugOwl2Backbone) -> dict[str, torch.Tensor]:
     first = model.config.vocab_size - len(head.rows)
     regressor = {f"deepmlp.{name}": tensor for name, tensor in model.deepmlp.state_dict().items()}
     trained = regressor | {f"lm_head.weight[{first}:]": head.rows[head.ids.argsort()]}
-    if learns_tokens(backbone.layout):  # these rows are not trained, but the base has none
+    if learns_tokens(backbone.layout):  # these rows are not trained, but the base lacks them
         trained[f"model.embed_tokens.weight[{first}:]"] = model.model.embed_tokens.weight[first:]
     return {name: tensor.detach().cpu().contiguous() for name, tensor in trained.items()}

@@ -1,4 +1,4 @@
-"""mPLUG-Owl2 as a backbone: an image or clip in, and in one forward the hidden state and logits that a readout needs out."""
+"""mPLUG-Owl2 as a backbone: from an image or clip, in one forward pass, to the hidden state and logits for a readout."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,20 +24,22 @@ if TYPE_CHECKING:
 
     from model.backbones.mplug_owl2.layouts import Layout
 
-SCORE_SCALE = Scale(0.0, 5.0)  # Q-Scorer's `.score()` clamps to it
-# Of the `.score()` of Q-Align, OneAlign and DeQA-Score; their command lines give (score - 1) / 4.
+SCORE_SCALE = Scale(0.0, 5.0)  # to which Q-Scorer's `.score()` clamps
+# Of `.score()` in Q-Align, OneAlign and DeQA-Score; their command lines print (score - 1) / 4.
 LEVEL_SCALE = Scale(1.0, 5.0)
 
 
-class MplugOwl2Backbone(Backbone):
+class MplugOwl2Backbone(Backbone[Pixels | Encoded]):
     """A model and its processor with a task and a prompt.
 
-    Its readout is score_token where the model has a regressor (Q-Scorer; scale 0 to 5, to which its scores are clamped) and level otherwise
-    (Q-Align, OneAlign, DeQA-Score, and the untrained base; scale 1 to 5). For score_token the bare prefix that Q-Scorer says before a score
-    token is appended to the prompt, so that its last position is the one which upstream reaches after a second forward.
+    The readout is score_token if the model has a regressor (Q-Scorer; scale 0 to 5, to which scores are clamped), else level (Q-Align,
+    OneAlign, DeQA-Score and the base; scale 1 to 5). For score_token, the bare prefix that Q-Scorer outputs before a score token is added
+    to the prompt, so that its last position is the one that upstream reaches in its second forward pass.
 
-    layout: of the files that it was loaded from, which an adapter is written as a difference from; adapted: `model` with a LoRA attached.
+    layout: of the files that the model was loaded from; an adapter is written as a difference from it. adapted: `model` with a LoRA.
     """
+
+    model: MplugOwl2Model
 
     options = LARGE_MODELS
     plain_peft = """\
@@ -55,18 +57,18 @@ class MplugOwl2Backbone(Backbone):
         layout: "Layout | None" = None,
         adapted: "PeftModel | None" = None,
     ):
-        """task and variant: see prompts.py. Raises ModelError for what the model cannot be asked."""
+        """task and variant: see prompts.py. Raises ModelError for an unsupported one."""
         if task not in TASKS or variant not in VARIANTS:
             raise ModelError(
-                f"mPLUG-Owl2 models know no task '{task}' with the prompt '{variant}': "
+                f"mPLUG-Owl2 models do not support the task '{task}' with the prompt '{variant}': "
                 f"choose a task of {', '.join(TASKS)} and a prompt of {', '.join(VARIANTS)}."
             )
         self.model, self.processor, self.task = model.eval(), processor, task
         self.variant, self.layout, self.adapted = variant, layout, adapted
-        self.read_anew()
+        self.update_readout()
 
-    def read_anew(self) -> None:
-        """Set readout and prompt by what the model now has."""
+    def update_readout(self) -> None:
+        """Set readout and prompt from the model's current state."""
         model, processor = self.model, self.processor
         self.prompt = prompt_text(self.task, self.variant)
         ids = processor.ids(self.prompt)
@@ -95,7 +97,7 @@ class MplugOwl2Backbone(Backbone):
 
     @property
     def losses(self) -> Mapping[str, float]:
-        """As the released programs weigh them."""
+        """The weights of the released programs."""
         return RELEASED_Q_SCORER if self.readout.regressor is not None else RELEASED_Q_ALIGN
 
     def prepare(self, image: Image.Image) -> Pixels:
@@ -103,14 +105,14 @@ class MplugOwl2Backbone(Backbone):
 
     @property
     def most_frames(self) -> int:
-        """How many frames have room beside the prompt in the positions that the model was trained on; 0 for models without videos."""
+        """The number of frames that fit, with the prompt, into the model's maximum positions; 0 for models without video."""
         if "video" not in self.tasks:
             return 0
         config = self.model.config
         return max(1, (config.max_position_embeddings - len(self.prompt_ids)) // config.rows_per_image)
 
     def prepare_frames(self, frames: Iterable[Image.Image]) -> Pixels:
-        """Each frame takes as many positions as an image. See model/images/video.py for which frames."""
+        """Each frame takes as many positions as an image; model/images/video.py selects the frames."""
         pixels = torch.stack([self.processor.pixels(frame) for frame in frames])
         return Pixels(pixels, len(pixels) * self.model.config.rows_per_image)
 
@@ -121,8 +123,8 @@ class MplugOwl2Backbone(Backbone):
     def image_rows(self, batch: Sequence[Pixels | Encoded]) -> torch.Tensor:
         """Images, prepared or encoded, to rows [B, R, D] of the LLM's input."""
         if isinstance(batch[0], Encoded):
-            return torch.stack([image.rows for image in batch]).to(self.device)
-        pixels = torch.stack([image.pixels for image in batch])
+            return torch.stack([image.rows for image in batch if isinstance(image, Encoded)]).to(self.device)
+        pixels = torch.stack([image.pixels for image in batch if isinstance(image, Pixels)])
         return self.model.encode(pixels.to(self.device, self.dtype))
 
     @torch.no_grad()
@@ -133,8 +135,8 @@ class MplugOwl2Backbone(Backbone):
     def answer(
         self, batch: Sequence[Pixels | Encoded], tokens: Sequence[str], questions: Sequence[str] | None = None
     ) -> Answered:
-        """As in the original trainings, whose prompt is not that of scoring: the system's sentence, the image, the question; taught are the
-        stem, the token, a full stop and the end."""
+        """With the original training prompt, which differs from the scoring prompt: system sentence, image, question. Supervised are the
+        stem, the token, a full stop and </s>."""
         questions = questions or [QUESTIONS[self.task]] * len(tokens)
         examples = [
             self.processor.training_example(question, f"{STEMS[self.task]} {token}.")
@@ -146,14 +148,14 @@ class MplugOwl2Backbone(Backbone):
         rows, places = (labels != NO_LABEL).nonzero(as_tuple=True)
         start = int((ids[0] == IMAGE_ID).nonzero())
         hidden = self.model.decode(self.image_rows(batch), ids, start)
-        # Past the image mark, which became R rows, everything stands R - 1 later; its predictor one earlier.
+        # After the image mark, which became R rows, all positions shift by R - 1; the predictor is one position earlier.
         hidden = hidden[rows, places + hidden.shape[1] - length - 1].unflatten(0, (len(tokens), -1))
         taught = labels[rows, places].unflatten(0, (len(tokens), -1))
         return Answered(hidden, self.model.lm_head(hidden), taught, taught.shape[1] - 3)
 
     @torch.no_grad()
-    def check_steps(self, batch: Sequence[Pixels]) -> list[Steps]:
-        """What upstream's two greedy steps would have said and scored, for a batch of one shape_key. Raises ModelError for level models."""
+    def check_steps(self, batch: Sequence[Pixels | Encoded]) -> list[Steps]:
+        """Output and score of upstream's two greedy steps, for a batch of equal shape_key. Raises ModelError for level models."""
         if self.readout.regressor is None:
             return super().check_steps(batch)
         image_rows, prompt = self.image_rows(batch), self.prompt_ids.expand(len(batch), -1)
@@ -161,8 +163,8 @@ class MplugOwl2Backbone(Backbone):
         first = self.model.lm_head(before).argmax(-1)
         agrees = first == self.prompt_ids[-1]
         if not agrees.all():
-            said = torch.cat([prompt[:, :-1], first[:, None]], 1)
-            hidden = self._hidden(image_rows, said, last=1)[:, -1]
+            continued = torch.cat([prompt[:, :-1], first[:, None]], 1)
+            hidden = self._hidden(image_rows, continued, last=1)[:, -1]
         second = self.model.lm_head(hidden).argmax(-1)
         scores = self.readout.regressor(hidden.float()).clamp(*self.readout.scale)
         columns = zip(first.tolist(), second.tolist(), agrees.tolist(), scores.tolist(), strict=True)

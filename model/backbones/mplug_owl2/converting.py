@@ -1,4 +1,4 @@
-"""mPLUG-Owl2 from any published layout to one of safetensors: a whole model, or what an adapter changes in its base."""
+"""Converts mPLUG-Owl2 from any published layout to safetensors: a complete model, or an adapter's differences from its base."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -24,7 +24,7 @@ from model.common.json_files import write_json
 from model.common.lfs import pointers_named
 from model.common.new_folder import new_folder
 
-SHARD = 2 * 10**9  # bytes; a shard is in memory while it is written
+SHARD = 2 * 10**9  # bytes; one shard at a time is in memory
 PARTS = {
     "model.vision_model": "vision encoder",
     "model.visual_abstractor": "abstractor",
@@ -36,9 +36,9 @@ PARTS = {
 
 
 def convert(source: Path, out: Path, base: Path | None = None) -> str:
-    """Write what `source` holds to the new folder `out`, and say what was written and how large it is.
+    """Convert `source` to the new folder `out`, and return a summary of what was written, with sizes.
 
-    Raises ModelLoadError when `source` is no published layout, is an adapter without its base, or `out` exists or cannot be written.
+    Raises ModelLoadError when `source` has an unknown layout or is an adapter without its base, or `out` exists or cannot be written.
     """
     with pointers_named(source, base):
         return _convert(source, out, base)
@@ -46,10 +46,10 @@ def convert(source: Path, out: Path, base: Path | None = None) -> str:
 
 def _convert(source: Path, out: Path, base: Path | None) -> str:
     if not base and (source / ADAPTER_CONFIG).is_file():
-        raise ModelLoadError(f"{source} is an adapter and needs its base: give the folder of that by --base BASE.")
+        raise ModelLoadError(f"{source} is an adapter and needs its base: add --base BASE, the base's folder.")
     layout = find_layout(source, base)
     if base and not layout.lora:
-        raise ModelLoadError(f"{source} holds a whole model and needs no base: leave --base out.")
+        raise ModelLoadError(f"{source} is a complete model and needs no base: omit --base.")
     processor = load_processor(layout)
     config = complete_config(layout, processor)
     check_fit(layout, empty_model(config), processor)
@@ -63,7 +63,7 @@ def _convert(source: Path, out: Path, base: Path | None) -> str:
 
 
 def write_model(layout: Layout, model: torch.nn.Module, folder: Path) -> str:
-    """All tensors of a whole model, in the dtypes that they have, in shards of at most SHARD bytes."""
+    """Write all tensors of a complete model, in their dtypes, in shards of at most SHARD bytes."""
     tables = {
         f"{path}.{name}": table
         for path, module in model.named_modules()
@@ -97,7 +97,7 @@ def write_model(layout: Layout, model: torch.nn.Module, folder: Path) -> str:
 
 
 def write_adapter(layout: Layout, folder: Path) -> str:
-    """LoRA, and what differs from the base: whole tensors, or of a table that only grew the rows that are new."""
+    """Write the LoRA and the differences from the base: whole tensors, or the new rows of a table that only grew."""
     from peft import LoraConfig
 
     lora = layout.lora
@@ -121,11 +121,11 @@ def write_adapter(layout: Layout, folder: Path) -> str:
             kept |= difference(name, pieces, layout.under.get(name))
     save_file(kept, folder / f"{NON_LORA}.safetensors", {"format": "pt"})
     write_json(folder / CONVERTED, {"from": layout.name, "base": fingerprint(layout.under)})
-    return account(layout.name, updates, kept)
+    return summary(layout.name, updates, kept)
 
 
 def difference(name: str, pieces: list[Piece], base: list[Piece] | None) -> dict[str, torch.Tensor]:
-    """What must be kept of a tensor: nothing where it is the base's, rounded to its own dtype; the new rows where it only grew."""
+    """The part of a tensor to keep: nothing if it equals the base's, rounded to its own dtype; only the new rows if it grew."""
     if base and pieces == base:
         return {}
     value = torch.cat([piece.read() for piece in pieces]).contiguous()
@@ -139,18 +139,14 @@ def difference(name: str, pieces: list[Piece], base: list[Piece] | None) -> dict
     return {name: value}
 
 
-def account(name: str, updates: dict[str, torch.Tensor], kept: dict[str, torch.Tensor]) -> str:
-    """What an adapter consists of, with sizes."""
-    sizes = defaultdict(int, LoRA=size_of(updates.values()))
+def summary(name: str, updates: dict[str, torch.Tensor], kept: dict[str, torch.Tensor]) -> str:
+    """The contents of an adapter, with sizes."""
+    sizes = defaultdict(int, LoRA=sum(tensor.nbytes for tensor in updates.values()))
     for key, tensor in kept.items():
         part = next(words for start, words in PARTS.items() if key.startswith(start))
         sizes[part + " (new rows)" * key.endswith("]")] += tensor.nbytes
     parts = ", ".join(f"{part} {megabytes(size)}" for part, size in sizes.items())
-    return f"{name}: kept {megabytes(sum(sizes.values()))} that the base does not hold ({parts})."
-
-
-def size_of(tensors) -> int:
-    return sum(tensor.nbytes for tensor in tensors)
+    return f"{name}: kept {megabytes(sum(sizes.values()))} that differ from the base ({parts})."
 
 
 def megabytes(size: int) -> str:

@@ -1,4 +1,4 @@
-"""From a published layout to an mPLUG-Owl2 model: built without weights, then filled tensor by tensor."""
+"""Loads an mPLUG-Owl2 model from a published layout: built on the meta device, then filled tensor by tensor."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from model.backbones.mplug_owl2.quantization import is_quantized, quantized_line
 from model.backbones.mplug_owl2.vision import AbstractorAttention
 from model.backbones.peft_files import check_belongs, wrap
 from model.backbones.spec import Spec
-from model.backbones.weight_files import count_numbers
+from model.backbones.weight_files import check_tensors
 from model.common.allocator import give_back_freed_memory
 from model.common.devices import BITS, large_dtype
 from model.common.errors import ModelLoadError, first_line
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 EMBEDDING = "model.embed_tokens.weight"
-GIVE_BACK = 2**26  # numbers loaded after which malloc is asked for what it has free
+GIVE_BACK = 2**26  # numbers loaded, after which freed memory is returned to the system
 REGRESSOR = re.compile(r"deepmlp\.model\.(\d+)\.linear\.weight$")
 
 
@@ -38,11 +38,10 @@ def load(
     """See `Loading` in model/backbones/contract.py."""
     check_belongs(spec)
     layout = find_layout(spec.adapter, spec.base) if spec.adapter else find_layout(spec.base)
-    told = partial(progress, LOADING) if progress else None
-    bits = BITS.get(dtype)
+    bits, report = BITS.get(dtype), partial(progress, LOADING) if progress else None
     with load_in_turn(progress):
         model, processor = load_model(
-            layout, large_dtype(device, dtype), device, bits, merge=not trainable, progress=told
+            layout, large_dtype(device, dtype), device, bits, merge=not trainable, progress=report
         )
     if not trainable:
         return MplugOwl2Backbone(model, processor, layout=layout)
@@ -54,11 +53,7 @@ def load(
 
 
 def check_adaptable(spec: Spec, dtype: str) -> None:
-    """All can be, in every dtype in which anything is fine-tuned."""
-
-
-def count_parameters(spec: Spec) -> float:
-    return count_numbers(spec.base)
+    """All are adaptable, in every training dtype."""
 
 
 def load_model(
@@ -69,12 +64,12 @@ def load_model(
     merge: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[MplugOwl2Model, MplugOwl2Processor]:
-    """The model that a layout plans, in eval mode, and its processor. Never more than the model and one tensor are in memory.
+    """The model of a layout, in eval mode, and its processor. At most the model and one tensor are in memory.
 
-    bits: hold those of the LLM's layers that quantization.py can pack in 8 or 4 bits, computing in `dtype`; for inference only.
-    merge: add the layout's LoRA to the weights, in float32, before they are rounded to `dtype`; else leave it out (see `attach_lora`).
-    progress: called with numbers so far and in all; what it raises ends the loading. Raises ModelLoadError for a tensor that is missing,
-    left over or of another shape, and, before anything is loaded, for too little memory.
+    bits: quantize the LLM's layers to 8 or 4 bits (see quantization.py), computing in `dtype`; for inference only. merge: add the layout's
+    LoRA to the weights, in float32, before rounding to `dtype`; else ignore it (see `attach_lora`). progress: called with the numbers
+    loaded and in total; an exception that it raises cancels the loading. Raises ModelLoadError for a tensor that is missing, unexpected or
+    of the wrong shape, and, before loading, TooLittleMemory.
     """
     processor = load_processor(layout)
     model = empty_model(complete_config(layout, processor))
@@ -108,7 +103,7 @@ def load_model(
 
 
 def attach_lora(model: MplugOwl2Model, lora: Lora, trainable: bool = False) -> "PeftModel":
-    """`model` (changed in place), loaded with merge=False, with the LoRA beside its weights by PEFT, to be trained on or merged later."""
+    """`model` (changed in place), which was loaded with merge=False, with the LoRA attached by PEFT."""
     from peft import LoraConfig
 
     config = LoraConfig(
@@ -128,7 +123,7 @@ def attach_lora(model: MplugOwl2Model, lora: Lora, trainable: bool = False) -> "
 
 
 def load_processor(layout: Layout) -> MplugOwl2Processor:
-    """From the folder itself or, where an adapter has none, from its base, with the score tokens that the adapter adds."""
+    """The processor in the folder or, if an adapter has none, in its base, with the adapter's score tokens."""
     folder = layout.folder
     if layout.base and not (folder / TOKENIZER).is_file():
         folder = layout.base
@@ -138,28 +133,28 @@ def load_processor(layout: Layout) -> MplugOwl2Processor:
         tokens = score_tokens(layout, processor, vocab_size)
         if not tokens or vocab_size - len(tokens) < processor.vocab_size:
             raise ModelLoadError(
-                f"{layout.folder / CONFIG} gives a vocabulary of {vocab_size}, and {folder / TOKENIZER} has {processor.vocab_size} pieces: "
-                "there is no room for score tokens, so these files are of different models."
+                f"{layout.folder / CONFIG} has a vocabulary of {vocab_size}, and {folder / TOKENIZER} has {processor.vocab_size} pieces, "
+                "which leaves no room for score tokens: these files are of different models, so download them again."
             )
         for name, number in tokens.items():
             if not isinstance(number, int) or not processor.vocab_size <= number < vocab_size:
                 raise ModelLoadError(
-                    f"the score token {name} has the id {number!r}, and {layout.folder / CONFIG} gives a vocabulary of {vocab_size}: "
-                    f"these files or {ADDED} are of different models."
+                    f"the score token {name} has the id {number!r}, and {layout.folder / CONFIG} has a vocabulary of {vocab_size}: "
+                    f"these files or {ADDED} are of different models, so download them again."
                 )
         processor.add_tokens(tokens | processor.added_tokens)
     return processor
 
 
 def score_tokens(layout: Layout, processor: MplugOwl2Processor, vocab_size: int) -> dict[str, int]:
-    """The score tokens' names and ids, from worst to best: those of config.json, of added_tokens.json, or the last of the vocabulary.
+    """The score tokens' names and ids, worst to best: from config.json, added_tokens.json, or the end of the vocabulary.
 
-    Raises ModelLoadError for a config.json that names them in another way than as a list.
+    Raises ModelLoadError if config.json does not list them.
     """
     names, ids = (layout.config.get(key) or [] for key in ("score_tokens", "score_token_id"))
     if not isinstance(names, list) or not isinstance(ids, list) or len(set(map(len, filter(None, (names, ids))))) > 1:
         raise ModelLoadError(
-            f"{layout.folder / CONFIG} has score_tokens and score_token_id that are not two lists of equal length: download it again."
+            f"{layout.folder / CONFIG}: score_tokens and score_token_id must be two lists of equal length: download it again."
         )
     known = processor.added_tokens
     names = names or sorted((token for token in known if re.fullmatch(r"<score\d+>", token)), key=known.get)
@@ -173,7 +168,7 @@ def has_regressor(layout: Layout) -> bool:
 
 
 def complete_config(layout: Layout, processor: MplugOwl2Processor) -> MplugOwl2Config:
-    """The layout's config.json, with what older ones lack: the regressor's widths from its tensors, the score tokens' names."""
+    """The layout's config.json, completed if it is old: the regressor's widths from its tensors, the score tokens' names."""
     settings = dict(layout.config)
     if has_regressor(layout):
         blocks = sorted((int(m[1]), name) for name in layout.pieces if (m := REGRESSOR.match(name)))
@@ -190,20 +185,20 @@ def complete_config(layout: Layout, processor: MplugOwl2Processor) -> MplugOwl2C
         raise ModelLoadError(f"{layout.folder / CONFIG} cannot be used: {first_line(error)}.") from error
     if processor.side != config.vision.image_size:
         raise ModelLoadError(
-            f"{layout.folder / CONFIG} is for images of {config.vision.image_size} pixels a side, and the preprocessor_config.json "
-            f"beside the tokenizer makes {processor.side}: these files are of different models."
+            f"{layout.folder / CONFIG} is for images of {config.vision.image_size} pixels a side, but the preprocessor_config.json "
+            f"beside the tokenizer has {processor.side}: these files are of different models, so download them again."
         )
     return config
 
 
 def empty_model(config: MplugOwl2Config) -> MplugOwl2Model:
-    """A model of which nothing is in memory yet."""
+    """A model on the meta device."""
     with torch.device("meta"):
         return MplugOwl2Model(config)
 
 
 def check_fit(layout: Layout, model: MplugOwl2Model, processor: MplugOwl2Processor) -> None:
-    """Raises ModelLoadError, naming it, when a tensor is left over, missing, or of another shape than the model's."""
+    """Raises ModelLoadError, naming the tensor, when one is unexpected, missing, or of another shape than the model's."""
     places = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     other = ": weights and config.json do not belong together" + (
         ", or the adapter is for another base." if layout.base else "."
@@ -211,23 +206,19 @@ def check_fit(layout: Layout, model: MplugOwl2Model, processor: MplugOwl2Process
     for name, pieces in layout.pieces.items():
         first = pieces[0]
         if name not in places and not IGNORED.search(name):
-            raise ModelLoadError(f"{first.file.path} holds {first.name}, for which the model has no place{other}")
+            raise ModelLoadError(f"{first.file.path} has an unexpected tensor: {first.name}{other}")
         if name in places and stacked_shape(pieces) != places[name] and not may_grow(name, pieces, places[name]):
             raise ModelLoadError(
-                f"{pieces[-1].file.path} holds {pieces[-1].name} of shape {list(stacked_shape(pieces))}, "
-                f"and the model needs {list(places[name])}{other}"
+                f"{pieces[-1].file.path} has {pieces[-1].name} of shape {list(stacked_shape(pieces))}, "
+                f"but the model needs {list(places[name])}{other}"
             )
     missing = [name for name in places if name not in layout.pieces and not POSITIONS.search(name)]
-    if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise ModelLoadError(
-            f"{layout.folder} lacks the tensor {missing[0]}{more}: download its weights again, all files of them."
-        )
+    check_tensors(layout.folder, missing=missing)
     for name, (a, b) in (layout.lora.pairs if layout.lora else {}).items():
         if (b.shape[0], a.shape[1]) != places.get(name):
             raise ModelLoadError(
-                f"{b.file.path} updates {name} as [{b.shape[0]}, {a.shape[1]}], and the base has "
-                f"{list(places[name]) if name in places else 'no such weight'}: the adapter is for another base."
+                f"{b.file.path} updates {name} as [{b.shape[0]}, {a.shape[1]}], but the base has "
+                f"{list(places[name]) if name in places else 'no such weight'}: use the adapter's own base."
             )
 
 
@@ -238,17 +229,17 @@ def stacked_shape(pieces: list[Piece]) -> tuple[int, ...]:
 
 
 def may_grow(name: str, pieces: list[Piece], shape: tuple[int, ...]) -> bool:
-    """A base's embeddings lack the rows of score tokens, which are said and never heard: anything may stand there."""
+    """Whether these are a base's embeddings without rows for the score tokens: these are outputs, never inputs, so any values will do."""
     found = stacked_shape(pieces)
     return name == EMBEDDING and len(found) == 2 and found[0] < shape[0] and found[1] == shape[1]
 
 
 def assemble(pieces: list[Piece], shape: torch.Size) -> torch.Tensor:
-    """The pieces' tensor; embeddings that lack rows get the mean of the others there."""
+    """The concatenated pieces; missing rows of embeddings are filled with the mean of the others."""
     value = torch.cat([piece.read() for piece in pieces]) if len(pieces) > 1 else pieces[0].read()
     if not value.is_floating_point():
         raise ModelLoadError(
-            f"{pieces[0].file.path} holds {pieces[0].name} in whole numbers ({value.dtype}): give a model whose weights are not quantized."
+            f"{pieces[0].file.path} has {pieces[0].name} as integers ({value.dtype}): use a model whose weights are not quantized."
         )
     if len(value) < shape[0]:
         mean = value.mean(0, keepdim=True, dtype=torch.float32).to(value.dtype)
@@ -257,12 +248,12 @@ def assemble(pieces: list[Piece], shape: torch.Size) -> torch.Tensor:
 
 
 def choice(dtype: torch.dtype, bits: int | None) -> str:
-    """What a way of loading is called."""
+    """The value of --dtype for a way of loading."""
     return f"{bits}bit" if bits else str(dtype).removeprefix("torch.")
 
 
 def sizes(places: dict[str, torch.Tensor], dtype: torch.dtype = torch.bfloat16) -> dict[str, float]:
-    """Bytes of the whole model in each way of loading it, largest first. dtype: of what is not held in fewer bits."""
+    """Bytes of the whole model by --dtype, largest first. dtype: of tensors that are not quantized."""
     full = sum(tensor.numel() for tensor in places.values())
     found = {choice(kind, None): float(full * kind.itemsize) for kind in (torch.float32, torch.bfloat16, torch.float16)}
     for bits in BITS.values():
@@ -272,7 +263,7 @@ def sizes(places: dict[str, torch.Tensor], dtype: torch.dtype = torch.bfloat16) 
 
 
 def place(model: nn.Module, name: str, value: torch.Tensor | nn.Module) -> None:
-    """Let `value` be the parameter, buffer or module called `name`."""
+    """Set the parameter, buffer or module `name` to `value`."""
     owner, _, last = name.rpartition(".")
     module = model.get_submodule(owner)
     if isinstance(value, nn.Module):
@@ -284,7 +275,7 @@ def place(model: nn.Module, name: str, value: torch.Tensor | nn.Module) -> None:
 
 
 def compute_positions(model: MplugOwl2Model, layout: Layout, dtype: torch.dtype, device: str | torch.device) -> None:
-    """Fill the abstractor's position tables where no file has them."""
+    """Compute the abstractor's position tables that no file has."""
     for path, module in model.named_modules():
         if isinstance(module, AbstractorAttention):
             for name, table in module.computed_positions().items():

@@ -3,9 +3,9 @@
     pixels [N, 3, S, S] --VisionModel, Abstractor--> image rows [N, 65, D] --in place of the prompt's image mark-->
     sequence [B, T, D] --decoder--> hidden [B, T, D] --lm_head--> logits
 
-Keys, values and norms have one set of weights for text and one for image rows. The image rows are one block, at the same place in every row
-of a batch, so the parts are taken by slices. Padding, where training has any, is on the right: causal attention never looks there and no
-attention mask is needed. Rotary tables are computed in every pass and lie in no file.
+Keys, values and norms have separate weights for text and for image rows. The image rows are one block at the same position in the whole
+batch, so they are selected by slices. Padding in training is on the right, so causal attention needs no mask. Rotary tables are computed in
+every pass and are not stored in files.
 """
 
 from dataclasses import dataclass, fields
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, initialization
 from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm, apply_rotary_pos_emb
 from transformers.utils import ModelOutput
 
 from model.backbones.mplug_owl2.vision import (
@@ -29,17 +30,17 @@ from model.backbones.mplug_owl2.vision import (
     split_heads,
 )
 
-IMAGE_ID = -200  # stands in input_ids where the image rows go
+IMAGE_ID = -200  # the placeholder of the image rows in input_ids
 
 
 class MplugOwl2Config(PreTrainedConfig):
-    """The fields of the published config.json; what only the original training read is kept but not used.
+    """The fields of the published config.json; settings of the original training are kept but not used.
 
-    deepmlp_hidden_dims: the regressor's widths, empty where the model has none. score_tokens: names from worst to best, empty for models
-    that answer in level words.
+    deepmlp_hidden_dims: the regressor's widths, empty if there is none. score_tokens: names from worst to best, empty for level models.
     """
 
     model_type = "mplug_owl2"
+    hidden_act, mlp_bias = "silu", False  # read by LlamaMLP
 
     def __init__(
         self,
@@ -71,10 +72,10 @@ class MplugOwl2Config(PreTrainedConfig):
         self.score_tokens = list(score_tokens)
         for name, only in {"rope_scaling": None, "attention_bias": False, "hidden_act": "silu"}.items():
             if kwargs.pop(name, only) != only:
-                raise ValueError(f"config.json asks for {name}, and mPLUG-Owl2 here knows only {only}")
+                raise ValueError(f"{name} in config.json must be {only}: other values are not supported")
         if kwargs.get("num_key_value_heads", num_attention_heads) not in (None, num_attention_heads):
-            raise ValueError("config.json asks for grouped key/value heads, and mPLUG-Owl2 has none")
-        kwargs.pop("auto_map", None)  # names code files that are neither read nor run
+            raise ValueError("config.json has grouped key/value heads, which are not supported")
+        kwargs.pop("auto_map", None)  # names code, which is neither read nor run
         check_sizes(self)
         super().__init__(**{"tie_word_embeddings": False, "use_cache": False, **kwargs})
 
@@ -88,14 +89,14 @@ class MplugOwl2Config(PreTrainedConfig):
 
     @property
     def rows_per_image(self) -> int:
-        """How many positions one image takes in the sequence: the queries and the row that ends them."""
+        """The number of positions that one image takes in the sequence: the queries and a final row."""
         return self.abstractor.num_learnable_queries + 1
 
 
 def check_sizes(config: MplugOwl2Config) -> None:
-    """Raises ValueError, naming the field, for sizes of which no model can be built."""
+    """Raises ValueError, naming the field, for invalid sizes."""
     if not isinstance(config.visual_config, dict):
-        raise ValueError("visual_config in config.json is no JSON object")
+        raise ValueError("visual_config in config.json is not a JSON object")
     names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
     sizes = {name: getattr(config, name) for name in (*names, "max_position_embeddings")}
     for part in (config.vision, config.abstractor):
@@ -104,31 +105,19 @@ def check_sizes(config: MplugOwl2Config) -> None:
     sizes |= {f"deepmlp_hidden_dims[{n}]": size for n, size in enumerate(config.deepmlp_hidden_dims)}
     for name, size in sizes.items():
         if not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name} in config.json is {size!r}, and must be a number from 1 on")
+            raise ValueError(f"{name} in config.json is {size!r}, but must be an integer of at least 1")
     for part, even in ((config, 2), (config.vision, 1), (config.abstractor, 1)):
         if part.hidden_size % (part.num_attention_heads * even):
             raise ValueError(
-                f"a hidden_size of {part.hidden_size} in config.json cannot be shared out among num_attention_heads of "
-                f"{part.num_attention_heads}"
+                f"hidden_size {part.hidden_size} in config.json is not divisible by num_attention_heads "
+                f"{part.num_attention_heads}{' times 2' if even == 2 else ''}"
             )
     if config.vision.patch_size > config.vision.image_size or config.abstractor.hidden_size % 4:
         raise ValueError(
             "config.json has a patch_size larger than its image_size, or an abstractor's hidden_size that is not a multiple of 4"
         )
     if not all(isinstance(token, str) for token in config.score_tokens):
-        raise ValueError("score_tokens in config.json is no list of names")
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, width: int, eps: float):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.eps = eps
-
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        wide = rows.float()
-        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return self.weight * wide.to(rows.dtype)
+        raise ValueError("score_tokens in config.json is not a list of names")
 
 
 class Multiway(nn.Module):
@@ -145,16 +134,13 @@ class Multiway(nn.Module):
 
 
 def rotary_tables(length: int, width: int, base: float, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines [length, width] for positions 0..length-1, computed in float32, in dtype and on the device of `like`."""
+    """Cosines and sines [1, length, width] for positions 0..length-1, computed in float32, in dtype and on the device of `like`.
+
+    LlamaRotaryEmbedding would keep a buffer that is in no file, and so could not be loaded from the meta device.
+    """
     frequencies = 1.0 / base ** (torch.arange(0, width, 2, device=like.device).float() / width)
-    angles = torch.outer(torch.arange(length, device=like.device).float(), frequencies).repeat(1, 2)
+    angles = torch.outer(torch.arange(length, device=like.device).float(), frequencies).repeat(1, 2)[None]
     return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
-
-
-def rotate(rows: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotary positions on [B, heads, T, d], the halves of d being the pairs."""
-    first, second = rows.chunk(2, -1)
-    return rows * cos + torch.cat([-second, first], -1) * sin
 
 
 class DecoderAttention(nn.Module):
@@ -168,21 +154,12 @@ class DecoderAttention(nn.Module):
         self.o_proj = nn.Linear(width, width, bias=False)
 
     def forward(self, rows: torch.Tensor, image: slice, rotary: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        query = rotate(split_heads(self.q_proj(rows), self.heads), *rotary)
-        key = rotate(split_heads(self.k_proj(rows, image), self.heads), *rotary)
-        value = split_heads(self.v_proj(rows, image), self.heads)
+        query, key, value = (
+            split_heads(part, self.heads)
+            for part in (self.q_proj(rows), self.k_proj(rows, image), self.v_proj(rows, image))
+        )
+        query, key = apply_rotary_pos_emb(query, key, *rotary)
         return self.o_proj(attention(query, key, value, self.config._attn_implementation, causal=True))
-
-
-class DecoderMLP(nn.Module):
-    def __init__(self, config: MplugOwl2Config):
-        super().__init__()
-        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
-
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        return self.down_proj(F.silu(self.gate_proj(rows)) * self.up_proj(rows))
 
 
 class DecoderLayer(GradientCheckpointingLayer):
@@ -190,9 +167,9 @@ class DecoderLayer(GradientCheckpointingLayer):
         super().__init__()
         width, eps = config.hidden_size, config.rms_norm_eps
         self.self_attn = DecoderAttention(config)
-        self.mlp = DecoderMLP(config)
-        self.input_layernorm = Multiway(RMSNorm(width, eps), RMSNorm(width, eps))
-        self.post_attention_layernorm = Multiway(RMSNorm(width, eps), RMSNorm(width, eps))
+        self.mlp = LlamaMLP(config)
+        self.input_layernorm = Multiway(LlamaRMSNorm(width, eps), LlamaRMSNorm(width, eps))
+        self.post_attention_layernorm = Multiway(LlamaRMSNorm(width, eps), LlamaRMSNorm(width, eps))
 
     def forward(self, rows: torch.Tensor, image: slice, rotary: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         rows = rows + self.self_attn(self.input_layernorm(rows, image), image, rotary)
@@ -200,14 +177,14 @@ class DecoderLayer(GradientCheckpointingLayer):
 
 
 class Decoder(nn.Module):
-    """`model` of the published names: the LLM's layers, and vision model and abstractor beside them."""
+    """`model` in the published names: the LLM's layers, the vision model and the abstractor."""
 
     def __init__(self, config: MplugOwl2Config):
         super().__init__()
         self.config = config
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_hidden_layers))
-        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.norm = LlamaRMSNorm(config.hidden_size, config.rms_norm_eps)
         self.vision_model = VisionModel(config.vision, config)
         self.visual_abstractor = Abstractor(config.abstractor, config.hidden_size, config)
 
@@ -221,7 +198,7 @@ class Decoder(nn.Module):
 
 
 class RegressorBlock(nn.Module):
-    """Linear and ReLU; where the two widths agree the input is added (never so for the published 2048, 1024)."""
+    """Linear and ReLU, plus the input if the two widths are equal (never the case for the published 2048, 1024)."""
 
     def __init__(self, width_in: int, width_out: int):
         super().__init__()
@@ -233,7 +210,7 @@ class RegressorBlock(nn.Module):
 
 
 class DeepMLP(nn.Module):
-    """Q-Scorer's regressor under the published names: hidden states [..., D] to scores [...]."""
+    """Q-Scorer's regressor with the published parameter names: hidden states [..., D] to scores [...]."""
 
     def __init__(self, hidden_size: int, widths: list[int]):
         super().__init__()
@@ -256,7 +233,7 @@ class MplugOwl2Output(ModelOutput):
 
 
 class MplugOwl2Model(PreTrainedModel):
-    """Vision, abstractor, decoder, lm_head and, where the config gives its widths, Q-Scorer's regressor."""
+    """Vision, abstractor, decoder, lm_head and, if the config has its widths, Q-Scorer's regressor."""
 
     config_class = MplugOwl2Config
     base_model_prefix = ""
@@ -292,11 +269,9 @@ class MplugOwl2Model(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Also fills what a file lacks, above all the abstractor's position tables."""
+        """Also fills tensors that the files lack, above all the abstractor's position tables."""
         super()._init_weights(module)
-        if isinstance(module, RMSNorm):
-            initialization.ones_(module.weight)
-        elif isinstance(module, VisionEmbeddings):
+        if isinstance(module, VisionEmbeddings):
             initialization.normal_(module.cls_token, std=self.config.initializer_range)
             initialization.normal_(module.position_embedding, std=self.config.initializer_range)
         elif isinstance(module, Abstractor):
@@ -325,17 +300,17 @@ class MplugOwl2Model(PreTrainedModel):
         return self.model(rows, slice(start, start + image_rows.shape[1]), last)
 
     def forward(self, pixel_values: torch.Tensor, input_ids: torch.Tensor) -> MplugOwl2Output:
-        """Images as for `encode`, ids [B, T] with one IMAGE_ID in each row, at the same place in all. Raises ValueError when not so."""
+        """Images as for `encode`, ids [B, T] with one IMAGE_ID per row, at the same position in all rows; else raises ValueError."""
         hidden = self.decode(self.encode(pixel_values), input_ids, image_position(input_ids))
         return MplugOwl2Output(hidden=hidden, logits=self.lm_head(hidden))
 
 
 def image_position(input_ids: torch.Tensor) -> int:
-    """Where IMAGE_ID stands in ids [B, T]. Raises ValueError unless every row has one, all at the same place."""
+    """The position of IMAGE_ID in ids [B, T]. Raises ValueError unless every row has one, all at the same position."""
     rows, places = (input_ids == IMAGE_ID).nonzero(as_tuple=True)
     if rows.tolist() != list(range(len(input_ids))) or (places != places[0]).any():
         raise ValueError(
-            f"each row of input_ids needs one image mark ({IMAGE_ID}), at the same place in every row of the batch"
+            f"each row of input_ids needs one image mark ({IMAGE_ID}), at the same position in all rows of the batch"
         )
     return int(places[0])
 

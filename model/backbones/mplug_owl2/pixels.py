@@ -1,4 +1,4 @@
-"""Images to pixels for mPLUG-Owl2, exactly as the original programs did."""
+"""Image preprocessing for mPLUG-Owl2, equal to the original programs'."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class MplugOwl2Pixels:
-    """side: pixels a side of what the model sees. mean, std: of the channels of [0, 1] pixels."""
+    """side: of the model's square input, in pixels. mean, std: per channel, of pixels in [0, 1]."""
 
     def __init__(
         self,
@@ -28,9 +28,9 @@ class MplugOwl2Pixels:
         return torch.from_numpy(self._values[np.asarray(self.square(image)), range(3)]).permute(2, 0, 1).contiguous()
 
     def square(self, image: Image.Image) -> Image.Image:
-        """The image in the middle of a square of the mean colour, resized to `side` x `side`, 8 bits a channel.
+        """The image, centred on a square of the mean colour and resized to `side` x `side`, with 8 bits per channel.
 
-        Pillow resizes rows first and columns then, so a wide image's rows are resized before it is padded: the same bytes for less work.
+        Pillow resizes rows first, then columns; so a wide image's rows are resized before padding, for the same result with less work.
         """
         width, height = image.size
         longer = max(width, height)

@@ -1,7 +1,7 @@
-"""Images to pixels and text to ids for mPLUG-Owl2, exactly as the original programs did.
+"""Image preprocessing and tokenization for mPLUG-Owl2, equal to the original programs'.
 
-Read from and written to the files of the published folders: preprocessor_config.json, tokenizer.model, added_tokens.json. The raw
-sentencepiece model encodes the text: today's LlamaTokenizer loses a token in one of the published prompts.
+Reads and writes the files of the published folders: preprocessor_config.json, tokenizer.model, added_tokens.json. Text is encoded by the
+sentencepiece model, since the current LlamaTokenizer loses a token in one of the published prompts.
 """
 
 import re
@@ -16,14 +16,14 @@ from model.backbones.mplug_owl2.prompts import IMAGE_MARK, NO_LABEL, training_pr
 from model.common.errors import ModelLoadError
 from model.common.json_files import read_json, write_json
 
-BARE_PREFIX = "▁"  # the piece that Q-Scorer says before a score token
+BARE_PREFIX = "▁"  # the piece that Q-Scorer outputs before a score token
 PIXELS, TOKENIZER, ADDED, TOKENIZER_CONFIG = (
     "preprocessor_config.json",
     "tokenizer.model",
     "added_tokens.json",
     "tokenizer_config.json",
 )
-# Appended to a sentencepiece model (a protobuf message), this switches normalizer_spec.add_dummy_prefix off: fields that come later win.
+# Appended to a sentencepiece model (a protobuf message), this switches off normalizer_spec.add_dummy_prefix: later fields take precedence.
 WITHOUT_PREFIX = b"\x1a\x02\x18\x00"
 
 
@@ -49,37 +49,37 @@ class MplugOwl2Processor(MplugOwl2Pixels):
         self.add_tokens(added_tokens)
 
     def add_tokens(self, tokens: dict[str, int]) -> None:
-        """Let `tokens`, name to id, be tokens of their own from here on, in the place of earlier added ones."""
+        """Set the added tokens, name to id, replacing earlier ones."""
         self.added_tokens = dict(tokens)
         names = sorted([*self._special, *tokens], key=len, reverse=True)
         self._split = re.compile("(" + "|".join(map(re.escape, names)) + ")")
 
     @property
     def vocab_size(self) -> int:
-        """Pieces of the sentencepiece model, without added tokens."""
+        """The number of pieces in the sentencepiece model, without added tokens."""
         return self._pieces.get_piece_size()
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "MplugOwl2Processor":
-        """Read a published folder or one that `save_pretrained` wrote. Raises ModelLoadError naming the file that is missing or broken."""
+        """Read a published folder or one written by `save_pretrained`. Raises ModelLoadError, naming a missing or invalid file."""
         folder = Path(folder)
         pixels = read_json(folder / PIXELS)
         added = read_added_tokens(folder)
         try:
             side, crop = one_number(pixels["size"]), one_number(pixels["crop_size"])
             if side != crop:
-                raise ValueError(f"size is {side} and crop_size {crop}, which must be the same number")
+                raise ValueError(f"size is {side} and crop_size {crop}, but they must be equal")
             model = (folder / TOKENIZER).read_bytes()
             return cls(model, added, side, pixels["image_mean"], pixels["image_std"], pixels.get("resample", 3))
         except FileNotFoundError as error:
             raise ModelLoadError(f"{folder} lacks {TOKENIZER}: copy the whole folder again.") from error
         except RuntimeError as error:
             raise ModelLoadError(
-                f"{folder / TOKENIZER} is not a sentencepiece model, or only a part of one: download this file again."
+                f"{folder / TOKENIZER} is not a sentencepiece model, or truncated: download this file again."
             ) from error
         except (KeyError, TypeError, ValueError) as error:
             raise ModelLoadError(
-                f"{folder / PIXELS} does not say how images are prepared ({error}): download this file again."
+                f"{folder / PIXELS} is not a valid image processor ({error}): download this file again."
             ) from error
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -103,15 +103,15 @@ class MplugOwl2Processor(MplugOwl2Pixels):
         )
 
     def ids(self, text: str) -> list[int]:
-        """The ids of a prompt: <s>, IMAGE_ID for each image mark, and each stretch between marks encoded alone."""
+        """The ids of a prompt: <s>, IMAGE_ID for each image mark, and each text between marks encoded separately."""
         ids = [self._pieces.bos_id()]
         for n, stretch in enumerate(text.split(IMAGE_MARK)):
             ids += [IMAGE_ID] * (n > 0) + self.encode(stretch)
         return ids
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text without image marks, and without <s>. Text after a special or added token gets no prefix of its own."""
-        first, *rest = self._split.split(text)  # texts and tokens in turn, beginning with a text, perhaps empty
+        """The ids of a text without image marks, and without <s>. Text after a special or added token gets no dummy prefix."""
+        first, *rest = self._split.split(text)  # texts and tokens alternate, starting with a text, which may be empty
         ids = self._pieces.encode(first)
         for stretch in rest:
             token = self.token_id(stretch)
@@ -123,11 +123,11 @@ class MplugOwl2Processor(MplugOwl2Pixels):
         return self._special.get(name, self.added_tokens.get(name))
 
     def word_id(self, word: str) -> int:
-        """The id of a word as it stands within a sentence. Raises ModelLoadError when it is not one token of the vocabulary."""
+        """The id of a word within a sentence. Raises ModelLoadError if it is not a single token."""
         ids = self.encode(word)
         if len(ids) != 1 or ids[0] == self._pieces.unk_id():
             raise ModelLoadError(
-                f"the vocabulary has no single token for '{word}', so no score can be read off it: {TOKENIZER} is of another model."
+                f"the vocabulary has no single token for the level word '{word}': {TOKENIZER} is of another model, so download it again."
             )
         return ids[0]
 
@@ -140,7 +140,7 @@ class MplugOwl2Processor(MplugOwl2Pixels):
         return self._pieces.piece_to_id(BARE_PREFIX)
 
     def training_example(self, question: str, answer: str) -> tuple[list[int], list[int]]:
-        """Ids and labels of a conversation; supervised are the answer and the </s> after it, the rest is NO_LABEL."""
+        """Ids and labels of a conversation: the answer and its </s> are supervised, the rest is NO_LABEL."""
         prompt = self.ids(training_prompt(question))
         end = self._pieces.id_to_piece(self._pieces.eos_id())
         ids = self.ids(f"{training_prompt(question)} {answer}{end}")
@@ -148,7 +148,7 @@ class MplugOwl2Processor(MplugOwl2Pixels):
 
 
 def read_added_tokens(folder: Path) -> dict[str, int]:
-    """Tokens beyond the sentencepiece model, from added_tokens.json or, where there is none, tokenizer_config.json."""
+    """Tokens beyond the sentencepiece model, from added_tokens.json, else from tokenizer_config.json."""
     if (folder / ADDED).is_file():
         return read_json(folder / ADDED)
     if not (folder / TOKENIZER_CONFIG).is_file():
@@ -158,8 +158,8 @@ def read_added_tokens(folder: Path) -> dict[str, int]:
 
 
 def one_number(size: int | dict) -> int:
-    """A side of the square from an integer, {"shortest_edge": n} or {"height": n, "width": n}. Raises ValueError for anything else."""
+    """The side of a square given as an integer, {"shortest_edge": n} or {"height": n, "width": n}; else raises ValueError."""
     numbers = {size} if isinstance(size, int) else set(size.values())
     if len(numbers) != 1:
-        raise ValueError(f"the sides {size} are not one number")
+        raise ValueError(f"the sides {size} are not equal")
     return numbers.pop()

@@ -1,4 +1,4 @@
-"""What mPLUG-Owl2 models are asked: the prompts of Q-Align, OneAlign, DeQA-Score and Q-Scorer, to the letter."""
+"""The exact prompts of Q-Align, OneAlign, DeQA-Score and Q-Scorer for mPLUG-Owl2."""
 
 IMAGE_MARK = "<|image|>"
 TASKS = ("quality", "aesthetics", "video")
@@ -21,11 +21,11 @@ NO_LABEL = -100
 
 
 def prompt_text(task: str, variant: str = "newline") -> str:
-    """The prompt, up to where the answer's last word is missing.
+    """The prompt and the answer's stem, without the answer's last word.
 
-    task: quality or aesthetics of an image, or quality of a video.
-    variant: newline, of the upstream scorers and Q-Scorer's `.score()`; space, of the upstream evaluation scripts, whose figures the papers
-    report (for aesthetics these put the image first); github, of Q-Align's `.score()` on GitHub, which swaps two words of the answer.
+    task: quality or aesthetics of an image, or quality of a video. variant: newline, used by the upstream scorers and Q-Scorer's
+    `.score()`; space, used by the upstream evaluation scripts, whose figures the papers report (for aesthetics the image comes first);
+    github, used by Q-Align's `.score()` on GitHub, which swaps two words of the answer.
     """
     question, stem = QUESTIONS[task], STEMS[task]
     if variant == "github":
@@ -38,5 +38,5 @@ def prompt_text(task: str, variant: str = "newline") -> str:
 
 
 def training_prompt(question: str) -> str:
-    """What stands before the answer in training: unlike in inference, with the system's sentence and the image in front."""
+    """The training prompt: unlike the scoring prompt, with a system sentence and the image first."""
     return f"{SYSTEM} USER: {IMAGE_MARK}\n{question} ASSISTANT:"

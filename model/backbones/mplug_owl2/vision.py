@@ -1,9 +1,9 @@
-"""mPLUG-Owl2's eyes: a ViT that sees 448 x 448 pixels as 1025 tokens, and an abstractor that sums them up in 64 rows.
+"""mPLUG-Owl2's vision part: a ViT from 448 x 448 pixels to 1025 tokens, and an abstractor that reduces them to 64 rows.
 
     pixels [N, 3, S, S] --VisionModel--> tokens [N, 1 + (S / patch)^2, C] --Abstractor--> rows [N, queries + 1, D]
 
-Modules and parameters bear the names of the published checkpoints, so that these load as they are. `config` is the whole
-model's: it says which implementation of attention to use.
+Modules and parameters have the names of the published checkpoints. `config` is the whole model's: it selects the implementation of
+attention.
 """
 
 from dataclasses import dataclass, fields
@@ -17,7 +17,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 @dataclass(frozen=True)
 class VisionSizes:
-    """What config.json may say under visual_config.visual_model; the defaults are the published 7B model's."""
+    """visual_config.visual_model of config.json; the defaults are the published 7B model's."""
 
     hidden_size: int = 1024
     intermediate_size: int = 4096
@@ -31,7 +31,7 @@ class VisionSizes:
 
 @dataclass(frozen=True)
 class AbstractorSizes:
-    """What config.json may say under visual_config.visual_abstractor; the defaults are the published 7B model's."""
+    """visual_config.visual_abstractor of config.json; the defaults are the published 7B model's."""
 
     num_learnable_queries: int = 64
     hidden_size: int = 1024
@@ -44,7 +44,7 @@ class AbstractorSizes:
 
 
 def sizes_from(kind: type, settings: dict):
-    """A VisionSizes or AbstractorSizes from a section of config.json; what it does not know (training settings) is left out."""
+    """A VisionSizes or AbstractorSizes from a section of config.json; other keys (training settings) are ignored."""
     known = {field.name for field in fields(kind)}
     return kind(**{name: value for name, value in settings.items() if name in known})
 
@@ -54,7 +54,7 @@ def attention(
 ) -> torch.Tensor:
     """Softmax attention of [B, heads, Q, d] over [B, heads, K, d], scale d^-0.5, to [B, Q, heads * d]. The softmax is in float32.
 
-    implementation: "sdpa" (PyTorch's fused kernels) or "eager" (written out, to compare with).
+    implementation: "sdpa" (PyTorch's fused kernels) or "eager" (explicit, for comparison).
     """
     if implementation == "sdpa":
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=causal)
@@ -90,7 +90,7 @@ class VisionEmbeddings(nn.Module):
 
 
 class VisionAttention(nn.Module):
-    """Attention whose query, key and value are one matrix, laid out head by head as (query, key, value)."""
+    """Attention whose query, key and value share one matrix, ordered by head, then (query, key, value)."""
 
     def __init__(self, sizes: VisionSizes, config: PreTrainedConfig):
         super().__init__()
@@ -112,7 +112,7 @@ class VisionMLP(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         wide = self.fc1(tokens)
-        return self.fc2(wide * torch.sigmoid(1.702 * wide))  # quick GELU, whatever hidden_act says, as the originals
+        return self.fc2(wide * torch.sigmoid(1.702 * wide))  # quick GELU, whatever hidden_act says, as in the originals
 
 
 class VisionLayer(GradientCheckpointingLayer):
@@ -129,7 +129,7 @@ class VisionLayer(GradientCheckpointingLayer):
 
 
 class LayerStack(nn.Module):
-    """`encoder.layers` of the published names."""
+    """`encoder.layers` in the published names."""
 
     def __init__(self, layers: list[nn.Module]):
         super().__init__()
@@ -137,7 +137,7 @@ class LayerStack(nn.Module):
 
 
 class VisionModel(nn.Module):
-    """Pixels [N, 3, S, S] to tokens [N, 1 + patches, C], all of them normalised."""
+    """Pixels [N, 3, S, S] to normalised tokens [N, 1 + patches, C]."""
 
     def __init__(self, sizes: VisionSizes, config: PreTrainedConfig):
         super().__init__()
@@ -160,23 +160,23 @@ def sine_table(positions: torch.Tensor, width: int) -> torch.Tensor:
 
 
 def query_positions(count: int, width: int) -> torch.Tensor:
-    """Where the learned queries are: [count, width] in float32."""
+    """Position table of the learned queries: [count, width] in float32."""
     return sine_table(torch.arange(count), width).float()
 
 
 def key_positions(grid: int, width: int) -> torch.Tensor:
-    """Where the patches are: [1 + grid^2, width] in float32, row by row. The first half of the width tells the column, the second the
-    row; the class token, in front, has zeros."""
+    """Position table of the patches: [1 + grid^2, width] in float32, in row-major order. The first half of the width encodes the column,
+    the second the row; the class token, which is first, has zeros."""
     row, column = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
     table = torch.cat([sine_table(column.flatten(), width // 2), sine_table(row.flatten(), width // 2)], 1)
     return torch.cat([torch.zeros(1, width), table.float()])
 
 
 class AbstractorAttention(nn.Module):
-    """Projections of the cross-attention. Positions are added to what queries and keys are made of, not to the values.
+    """Projections of the cross-attention. Positions are added to the inputs of queries and keys, not to those of values.
 
-    The tables are in files that the original training wrote, rounded to the file's dtype, and not in the base's:
-    `compute_positions` (mplug_owl2_loading.py) makes them there.
+    Files written by the original training have the position tables, rounded to the file's dtype; the base's do not:
+    `compute_positions` (loading.py) computes them.
     """
 
     def __init__(self, sizes: AbstractorSizes, config: PreTrainedConfig):
@@ -190,14 +190,14 @@ class AbstractorAttention(nn.Module):
         self.register_buffer("k_pos_embed", torch.empty(keys, sizes.encoder_hidden_size))
 
     def computed_positions(self) -> dict[str, torch.Tensor]:
-        """The two tables as the original computes them, for files that lack them; in float32 on the CPU."""
+        """The two tables as computed by the original, in float32 on the CPU."""
         return {
             "q_pos_embed": query_positions(*self.q_pos_embed.shape),
             "k_pos_embed": key_positions(self.grid, self.k_pos_embed.shape[1]),
         }
 
     def forward(self, queries: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """Normalised queries [N, Q, C] over context [N, Q + T, C], the queries in front, to [N, Q, C]."""
+        """Normalised queries [N, Q, C] attend to context [N, Q + T, C], which starts with the queries: [N, Q, C]."""
         context_positions = torch.cat([self.q_pos_embed, self.k_pos_embed])
         query = split_heads(self.query(queries + self.q_pos_embed), self.heads)
         key = split_heads(self.key(context + context_positions), self.heads)
@@ -221,7 +221,7 @@ class AbstractorOutput(nn.Module):
     def __init__(self, sizes: AbstractorSizes):
         super().__init__()
         self.out_proj = nn.Linear(sizes.hidden_size, sizes.hidden_size)
-        self.norm2 = nn.LayerNorm(sizes.hidden_size)  # eps 1e-5, unlike ffn_ln: so in the originals
+        self.norm2 = nn.LayerNorm(sizes.hidden_size)  # eps 1e-5, unlike ffn_ln, as in the originals
         self.mlp = AbstractorMLP(sizes)
 
     def forward(self, queries: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
@@ -230,7 +230,7 @@ class AbstractorOutput(nn.Module):
 
 
 class AbstractorCrossAttention(nn.Module):
-    """The residual runs from the NORMALISED queries, as in the originals."""
+    """The residual connection starts at the NORMALISED queries, as in the originals."""
 
     def __init__(self, sizes: AbstractorSizes, config: PreTrainedConfig):
         super().__init__()
@@ -255,7 +255,7 @@ class AbstractorLayer(GradientCheckpointingLayer):
 
 
 class Abstractor(nn.Module):
-    """Vision tokens [N, T, C] to rows [N, queries + 1, D] of the LLM's width: the queries' answers, then one learned row."""
+    """Vision tokens [N, T, C] to rows [N, queries + 1, D] of the LLM's width: one per query, then one learned row."""
 
     def __init__(self, sizes: AbstractorSizes, llm_width: int, config: PreTrainedConfig):
         super().__init__()

@@ -1,1 +1,1 @@
-"""nano: the small backbone that ships here."""
+"""nano: the small backbone that ships with this repository."""

@@ -1,6 +1,6 @@
-"""nano as a backbone. What fine-tuning trains: low-rank updates of the decoder's q_proj and v_proj, which Q-Scorer, Q-Align and DeQA-Score
-adapt too, the rows of the score tokens or level words in embed_tokens and lm_head, and Q-Scorer's regressor. Encoder and connector are
-frozen, so each image goes through them once and only the decoder runs in the training loop."""
+"""nano as a backbone. Trainable in fine-tuning: low-rank updates of the decoder's q_proj and v_proj (as in Q-Scorer, Q-Align and
+DeQA-Score), the rows of the score tokens or level words in embed_tokens and lm_head, and Q-Scorer's regressor. Encoder and connector are
+frozen: each image goes through them once, and only the decoder runs in the training loop."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from model.backbones.contract import Answered, Backbone, Encoded, Pixels
 from model.backbones.nano.connector import STATISTICS, summarise
 from model.backbones.nano.engine import Compiled, compile_encoder, is_installed
 from model.backbones.nano.network import IMAGE_TOKENS, PROMPT, NanoModel, NanoProcessor
-from model.backbones.peft_files import save_peft, wrap
+from model.backbones.peft_files import rank_of, save_peft, wrap
 from model.common.errors import ModelError
 from model.common.scale import Scale
 from model.readouts.objective import BALANCED, BALANCED_LEVELS
@@ -27,11 +27,13 @@ ANSWER_START = 1 + IMAGE_TOKENS + len(PROMPT.split())  # position of the answer'
 ENDING = ". <eos>"
 
 
-class NanoBackbone(Backbone):
-    """A nano and its processor; tokens, scale and kind of readout are those of its config.json.
+class NanoBackbone(Backbone[Pixels | Encoded]):
+    """A nano and its processor. config.json states tokens, scale and kind of its readout.
 
     adapted: `model` with an adapter attached.
     """
+
+    model: NanoModel
 
     plain_peft = """\
     PeftModel.from_pretrained(NanoModel.from_pretrained(BASE, dtype="float32"), FOLDER)"""
@@ -67,12 +69,14 @@ class NanoBackbone(Backbone):
     def image_tokens(self, batch: Sequence[Pixels | Encoded]) -> torch.Tensor:
         """Images, prepared or encoded, to the decoder's image tokens [B, 20, D]."""
         if isinstance(batch[0], Encoded):
-            return torch.stack([image.rows for image in batch]).to(self.device, self.dtype)
+            rows = torch.stack([image.rows for image in batch if isinstance(image, Encoded)])
+            return rows.to(self.device, self.dtype)
         return self.model.connector(self._features(batch))
 
-    def _features(self, batch: Sequence[Pixels]) -> torch.Tensor:
-        """What the connector reads of the encoder [B, WIDTH]."""
-        pixels = torch.stack([image.pixels for image in batch]).to(self.device, self.dtype)
+    def _features(self, batch: Sequence[Pixels | Encoded]) -> torch.Tensor:
+        """The connector's input features [B, WIDTH]."""
+        pixels = torch.stack([image.pixels for image in batch if isinstance(image, Pixels)])
+        pixels = pixels.to(self.device, self.dtype)
         if self.engine == "torch" or torch.is_grad_enabled():
             return self.model.features(pixels)
         return summarise(self._compiled(pixels))
@@ -95,7 +99,7 @@ class NanoBackbone(Backbone):
         return compile_encoder(self.model.encoder)
 
     @torch.inference_mode()
-    def ask_with_features(self, batch: Sequence[Pixels]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def ask_with_features(self, batch: Sequence[Pixels | Encoded]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """`ask`, and the channel statistics [B, 992] of the encoder's four maps, standardised."""
         features = self._features(batch)
         standardised = self.model.connector.standardised(features)[:, : sum(STATISTICS)]
@@ -106,38 +110,38 @@ class NanoBackbone(Backbone):
         return self.ask_tokens(self.image_tokens(batch))
 
     def ask_tokens(self, image_tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`ask` of image tokens [B, 20, D]."""
+        """`ask` for image tokens [B, 20, D]."""
         prompt = self._prompt.to(image_tokens.device)
-        output = self.model.decode(image_tokens, prompt.expand(len(image_tokens), -1))
-        return output.hidden[:, -1], output.logits[:, -1]
+        hidden, logits = self.model.decode(image_tokens, prompt.expand(len(image_tokens), -1)).to_tuple()
+        return hidden[:, -1], logits[:, -1]
 
     def answer(
         self, batch: Sequence[Pixels | Encoded], tokens: Sequence[str], questions: Sequence[str] | None = None
     ) -> Answered:
         if questions is not None:
-            raise ModelError("nano knows one question only, the one about quality: leave the questions out.")
+            raise ModelError("nano supports only its own question about quality: omit the questions.")
         return self.answer_tokens(self.image_tokens(batch), tokens)
 
     def answer_tokens(self, image_tokens: torch.Tensor, tokens: Sequence[str]) -> Answered:
-        """`answer` of image tokens [B, 20, D]: the stem, the token, a full stop and the end are taught."""
+        """`answer` for image tokens [B, 20, D]. Supervised are the stem, the token, a full stop and <eos>."""
         ids = torch.stack([self.processor.prompt_ids(f"{token} {ENDING}") for token in tokens]).to(image_tokens.device)
-        output = self.model.decode(image_tokens, ids)
+        hidden, logits = self.model.decode(image_tokens, ids).to_tuple()
         taught = slice(ANSWER_START - 1, -1)
         read_at = len(self._prompt) - ANSWER_START
-        return Answered(output.hidden[:, taught], output.logits[:, taught], ids[:, ANSWER_START:], read_at)
+        return Answered(hidden[:, taught], logits[:, taught], ids[:, ANSWER_START:], read_at)
 
     def adapt(self, rank: int) -> int:
         self.adapted = self.adapted or attach(self.model, self.readout, rank)
-        self.readout = self._readout()  # PEFT puts a copy of the regressor, which is trained, into its place
+        self.readout = self._readout()  # PEFT has replaced the regressor by a trainable copy
         make_trainable(self.model)
-        return self.adapted.peft_config["default"].r
+        return rank_of(self.adapted)
 
     def save_adapter(self, folder: Path, base: str, base_revision: str) -> None:
         save_peft(self.adapted, folder, base, base_revision)
 
 
 def attach(model: NanoModel, readout: Readout, rank: int) -> PeftModel:
-    """A new adapter on `model` (changed in place) that scores as the base does until it is trained."""
+    """A new adapter on `model` (changed in place), which does not change scores until it is trained."""
     rows = readout.token_ids.tolist()
     config = LoraConfig(
         r=rank,

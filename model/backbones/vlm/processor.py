@@ -1,8 +1,8 @@
-"""A processor for still images, put together from the parts in a model's folder, without torchvision.
+"""A processor for still images, assembled from the parts in a model's folder, without torchvision.
 
-transformers builds a family's processor from a tokenizer, an image processor and, for most families, a video processor; the
-video processors need torchvision, so AutoProcessor refuses whole families on a machine without it. Here the family's own
-processor class is used with its video part left empty: what it does with an image and a text is unchanged.
+transformers builds a family's processor from a tokenizer, an image processor and, for most families, a video processor. Video processors
+need torchvision, so AutoProcessor fails for these families without it. Here the family's processor class is used without its video
+processor, which does not change its treatment of images and text.
 """
 
 from inspect import signature
@@ -17,11 +17,9 @@ PARTS = ("tokenizer", "image_processor")
 
 
 def load_processor(folder: Path, config: PreTrainedConfig, max_pixels: int | None = None) -> ProcessorMixin:
-    """The processor of the model in `folder`, for images and text only; it has a chat template. Runs no code from the folder.
-    max_pixels: see `cap_pixels`.
+    """The processor of the model in `folder`, for images and text only. Runs no code from the folder. max_pixels: see `cap_pixels`.
 
-    Raises ModelLoadError when there is no such processor or no chat template, and what transformers raises for files that
-    cannot be read.
+    Raises ModelLoadError when there is no such processor or no chat template; transformers' exceptions for invalid files pass through.
     """
     if type(config) not in PROCESSOR_MAPPING:
         raise ModelLoadError(
@@ -39,17 +37,16 @@ def load_processor(folder: Path, config: PreTrainedConfig, max_pixels: int | Non
     processor = assemble(family, tokenizer, image_processor, settings)
     if not (processor.chat_template or tokenizer.chat_template):
         raise ModelLoadError(
-            f"{folder} has no chat template (chat_template.jinja), so it is not a model that can be asked: "
-            "choose its instruct or chat version."
+            f"{folder} has no chat template (chat_template.jinja), so it cannot answer questions: choose its instruct or chat version."
         )
     return processor
 
 
 def cap_pixels(image_processor: BaseImageProcessor, most: int) -> None:
-    """Lower to `most` the pixels that an image processor of dynamic resolution leaves of an image; it shrinks larger ones and keeps
-    their proportions. One of fixed resolution, or that cuts an image into a bounded number of tiles, stays as it is.
+    """Limit an image processor of dynamic resolution to `most` pixels; it downscales larger images and keeps their aspect ratio.
+    Processors of fixed resolution, or with a bounded number of tiles, are not changed.
 
-    Dynamic ones (Qwen-VL, GLM-V and their kin) merge patches into tokens, and call the area that they allow `longest_edge`.
+    Processors of dynamic resolution (Qwen-VL, GLM-V and similar) have a merge_size, and call their maximum area `longest_edge`.
     """
     size = dict(image_processor.size or {})
     if hasattr(image_processor, "merge_size") and size.get("longest_edge"):
@@ -57,7 +54,7 @@ def cap_pixels(image_processor: BaseImageProcessor, most: int) -> None:
 
 
 def assemble(family: type[ProcessorMixin], tokenizer, image_processor, settings: dict) -> ProcessorMixin:
-    """An object of the processor class `family` without its parts for video and sound; `settings` as in processor_config.json."""
+    """An object of the processor class `family` without video and audio processors; `settings` as in processor_config.json."""
 
     class StillProcessor(family):
         def check_argument_for_proper_class(self, argument_name, argument):

@@ -78,7 +78,7 @@ def test_an_applied_adapter_leaves_a_plain_model(made):
     assert model.state_dict().keys() == NanoModel(model.config).state_dict().keys()
 
 
-def test_no_file_of_an_adapter_names_a_path_of_this_machine(made):
+def test_no_file_of_an_adapter_contains_a_path(made):
     for path in (made / "adapters" / "of-score_token").iterdir():
         assert str(made).encode() not in path.read_bytes()
     config = json.loads((made / "adapters" / "of-score_token" / CONFIG).read_text())
@@ -101,7 +101,7 @@ def test_an_adapter_made_for_another_base_is_refused_and_both_revisions_are_name
     adapter = made / "adapters" / "of-level"
     with pytest.raises(
         ModelLoadError,
-        match=f"'of-level' was made for level of revision {read_card(adapter).base_revision}, and .* is of revision",
+        match=f"'of-level' was trained on level, revision {read_card(adapter).base_revision}, but .* has revision",
     ):
         load(made, adapter)
 
@@ -117,7 +117,7 @@ ROWS = "base_model.model.lm_head.token_adapter.trainable_tokens_delta"
     ("spoil", "sentence"),
     [
         (lambda tensors: without(tensors, ROWS), f"lacks the tensor {ROWS}"),
-        (lambda tensors: tensors | {"base_model.extra": torch.zeros(1)}, "has no place for: base_model.extra"),
+        (lambda tensors: tensors | {"base_model.extra": torch.zeros(1)}, "unexpected tensor: base_model.extra"),
         (lambda tensors: tensors | {ROWS: torch.zeros(5, 31)}, f"wrong shape: {ROWS}"),
     ],
 )
@@ -135,21 +135,19 @@ def test_a_missing_file_is_named(made, copy, name):
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, CARD, CONFIG])
-def test_a_file_cut_short_is_one_sentence(made, copy, name):
+def test_a_truncated_file_is_named_in_one_sentence(made, copy, name):
     (copy / name).write_bytes((copy / name).read_bytes()[:50])
-    with pytest.raises(
-        ModelLoadError, match="copy.*copy the adapter's whole folder again|copy.*Copy the adapter's whole folder again"
-    ):
+    with pytest.raises(ModelLoadError, match="copy.*([Cc]opy the adapter's whole folder|download this file) again"):
         load(made, copy)
 
 
 def test_an_adapter_of_another_kind_than_lora_is_refused(made, copy):
     (copy / CONFIG).write_text('{"peft_type": "IA3", "target_modules": ["q_proj"], "feedforward_modules": []}')
-    with pytest.raises(ModelLoadError, match="IA3.*loads LoRA only"):
+    with pytest.raises(ModelLoadError, match="IA3.*only LoRA is supported"):
         load(made, copy)
 
 
-def test_listing_names_every_adapter_and_says_what_is_wrong_with_the_broken_ones(made, tmp_path):
+def test_the_list_has_every_adapter_and_the_faults_of_broken_ones(made, tmp_path):
     adapters = Path(shutil.copytree(made / "adapters", tmp_path / "adapters"))
     (adapters / "empty").mkdir()
     (adapters / ".unfinished-1").mkdir()
@@ -169,8 +167,8 @@ def test_a_copied_adapter_goes_by_its_new_name(copy):
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "a b", "ü", "-a", "a" * 65])
-def test_names_that_are_no_plain_folder_names_are_refused(name):
-    with pytest.raises(DataError, match="cannot name an adapter"):
+def test_an_invalid_adapter_name_is_refused(name):
+    with pytest.raises(DataError, match="is not a valid adapter name"):
         check_name(name)
     assert check_name("my-taste_1.2") == "my-taste_1.2"
 

@@ -74,13 +74,13 @@ NON_LORA, P = "non_lora_trainables.bin", "base_model.model."
 Q_PROJ = "model.layers.0.self_attn.q_proj"
 BAD = {
     "missing shard": (BASE, remove(SHARD), [SHARD, f"one of {len(SHARDS)} files", "download it too"]),
-    "half a shard": (BASE, cut(SHARD), [SHARD, "only a part", "download this file again"]),
+    "half a shard": (BASE, cut(SHARD), [SHARD, "truncated", "download this file again"]),
     "empty shard": (BASE, write(SHARD, b""), [SHARD, "empty"]),
     "lfs pointer": (BASE, write(SHARD, b"version https://git-lfs.github.com/spec/v1\noid"), [SHARD, "git lfs pull"]),
     "half an index": (BASE, cut("pytorch_model.bin.index.json"), ["pytorch_model.bin.index.json", "not readable JSON"]),
     "no weights": (QSCORER / "merged", remove("model.safetensors"), ["no weights"]),
     "index without map": (BASE, write("pytorch_model.bin.index.json", b"{}"), ["weight_map"]),
-    "shard lacks a tensor": (BASE, change_bin(SHARD, lambda c: c.popitem()), [SHARD, "lacks the tensor", "promises"]),
+    "shard lacks a tensor": (BASE, change_bin(SHARD, lambda c: c.popitem()), [SHARD, "lacks the tensor", "lists"]),
     "no config": (BASE, remove("config.json"), ["lacks config.json"]),
     "half a config": (BASE, cut("config.json"), ["config.json", "not readable JSON"]),
     "another kind of model": (BASE, change_config(model_type="llava"), ["config.json", "'llava'"]),
@@ -94,7 +94,7 @@ BAD = {
     "whole numbers": (
         BASE,
         change_bin(SHARD, lambda c: c.update({key: value.int() for key, value in c.items()})),
-        [SHARD, "whole numbers"],
+        [SHARD, "integers"],
     ),
     "names of tokens in one word": (QSCORER / "merged", change_config(score_tokens="abc"), ["score_tokens"]),
     "fewer names than tokens": (
@@ -104,7 +104,7 @@ BAD = {
     ),
     "ids in words": (QSCORER / "merged", write("added_tokens.json", b'{"<score1>": "x"}'), ["<score1>", "'x'"]),
     "id beyond the vocabulary": (QSCORER / "merged", write("added_tokens.json", b'{"<score1>": 99999}'), ["99999"]),
-    "half safetensors": (QSCORER / "merged", cut("model.safetensors"), ["model.safetensors", "only a part"]),
+    "half safetensors": (QSCORER / "merged", cut("model.safetensors"), ["model.safetensors", "truncated"]),
     "wrong shape": (
         QSCORER / "merged",
         change_safetensors(halve("model.norm.weight")),
@@ -113,7 +113,7 @@ BAD = {
     "left over": (
         QSCORER / "merged",
         change_safetensors(lambda c: c.__setitem__("model.extra.weight", torch.ones(2))),
-        ["model.extra.weight", "no place"],
+        ["model.extra.weight", "unexpected"],
     ),
     "lacking": (
         QSCORER / "merged",
@@ -123,11 +123,11 @@ BAD = {
     "regressor lacking": (
         QSCORER / "merged",
         change_safetensors(lambda c: [c.pop(key) for key in list(c) if key.startswith("deepmlp")]),
-        ["lacks the tensor deepmlp.model.0.linear.weight"],
+        ["lacks the tensor deepmlp.model.0.linear.bias"],
     ),
     "no adapter weights": (QSCORER / "adapter", remove("adapter_model.bin"), ["lacks adapter_model"]),
     "no other weights": (QSCORER / "adapter", remove(NON_LORA), ["lacks non_lora_trainables"]),
-    "half of them": (QSCORER / "adapter", cut(NON_LORA), [NON_LORA, "only a part"]),
+    "half of them": (QSCORER / "adapter", cut(NON_LORA), [NON_LORA, "truncated"]),
     "hostile": (QSCORER / "adapter", hostile, [NON_LORA, "refused"]),
     "wrapped": (
         QSCORER / "adapter",
@@ -137,7 +137,7 @@ BAD = {
     "unknown key": (
         QSCORER / "adapter",
         change_bin(NON_LORA, lambda c: c.__setitem__("module.lm_head.weight", torch.ones(1))),
-        ["module.lm_head.weight", "has a place"],
+        ["module.lm_head.weight", "not a tensor of mPLUG-Owl2"],
     ),
     "no rows": (
         QSCORER / "adapter",
@@ -152,7 +152,7 @@ BAD = {
     "half an update": (
         QSCORER / "adapter",
         change_bin("adapter_model.bin", lambda c: c.pop(f"{P}{Q_PROJ}.lora_B.weight")),
-        [Q_PROJ, "other half"],
+        [Q_PROJ, "counterpart"],
     ),
     "rank": (QSCORER / "adapter", change_config("adapter_config.json", r=999), ["lora_", "r = 999"]),
     "no rank": (QSCORER / "adapter", change_config("adapter_config.json", r=None), ["adapter_config.json lacks r"]),
@@ -166,13 +166,13 @@ BAD = {
     "update of another base": (
         QSCORER / "adapter",
         change_bin("adapter_model.bin", halve(f"{P}{Q_PROJ}.lora_B.weight")),
-        [f"{Q_PROJ}.weight as [", "another base"],
+        [f"{Q_PROJ}.weight as [", "own base"],
     ),
 }
 
 
 @pytest.mark.parametrize("folder, spoil, words", BAD.values(), ids=BAD)
-def test_what_does_not_fit_stops_the_load_and_is_named(folder, spoil, words, tmp_path):
+def test_an_invalid_layout_is_refused_and_the_fault_is_named(folder, spoil, words, tmp_path):
     copy = copied(folder, tmp_path)
     spoil(copy)
     with pytest.raises(ModelLoadError) as caught:
@@ -188,16 +188,16 @@ def test_an_adapter_alone_asks_for_its_base():
         find_layout(QSCORER / "adapter")
 
 
-def test_an_adapter_is_no_base():
+def test_an_adapter_as_the_base_is_refused():
     with pytest.raises(ModelLoadError, match="adapter.* needs its base"):
         find_layout(QSCORER / "adapter", QSCORER / "adapter")
 
 
-def test_a_q_scorer_is_no_base():
-    with pytest.raises(ModelLoadError, match="merged holds deepmlp.*is for another base"):
+def test_a_q_scorer_as_the_base_is_refused():
+    with pytest.raises(ModelLoadError, match="merged has deepmlp.*is for another base"):
         find_layout(QSCORER / "adapter", QSCORER / "merged")
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ModelLoadError, match="there is no folder .*nowhere"):
         find_layout(tmp_path / "nowhere")

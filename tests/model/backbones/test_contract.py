@@ -44,9 +44,9 @@ def test_a_fourth_kind_is_fine_tuned_by_the_one_procedure(base, tmp_path):
     assert next(scores).revision != load_scorer(str(base), device="cpu").revision
 
 
-def test_what_a_kind_does_not_offer_is_refused_in_a_sentence(base):
+def test_an_unsupported_task_is_refused_in_one_sentence(base):
     scorer = load_scorer(str(base), device="cpu")
-    with pytest.raises(ModelError, match="cannot be asked for 'video': it knows quality"):
+    with pytest.raises(ModelError, match="does not support the task 'video': choose one of quality"):
         scorer.asking("video")
     with pytest.raises(ModelError, match="takes one step"):
         scorer.backbone.check_steps([])

@@ -44,11 +44,11 @@ def deqa_lora(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("folder, base, name", LAYOUTS, ids=lambda value: getattr(value, "name", ""))
-def test_the_layout_is_found_out_from_the_files(folder, base, name, tmp_path):
+def test_the_layout_is_detected_from_the_files(folder, base, name, tmp_path):
     assert find_layout(copied(folder, tmp_path), base).name == name
 
 
-def test_a_deqa_lora_is_known_from_a_q_scorer_one(tmp_path):
+def test_deqa_and_q_scorer_loras_are_distinguished(tmp_path):
     folder = deqa_lora(tmp_path)
     layout = find_layout(folder, BASE)
     assert layout.name == "DeQA-Score LoRA, trained parameters only"
@@ -163,7 +163,7 @@ def test_a_q_scorer_adapter_without_a_config_brings_its_tokens(tmp_path):
     assert_near(raw_scores(found), raw_scores(backbone_of(QSCORER / "adapter", BASE)), 0)
 
 
-def test_code_named_in_the_config_is_neither_asked_about_nor_run(tmp_path, monkeypatch):
+def test_code_named_in_the_config_is_never_run(tmp_path, monkeypatch):
     folder = copied(QSCORER / "merged", tmp_path)
     assert "auto_map" in json.loads((folder / "config.json").read_text())
     ran = folder / "ran"
@@ -174,7 +174,7 @@ def test_code_named_in_the_config_is_neither_asked_about_nor_run(tmp_path, monke
     assert not ran.exists()
 
 
-def test_a_model_comes_in_the_dtype_that_was_asked_for():
+def test_a_model_has_the_requested_dtype():
     found = backbone_of(QSCORER / "adapter", BASE, dtype=torch.bfloat16)
     dtypes = {name: tensor.dtype for name, tensor in found.model.state_dict().items()}
     assert {dtypes[name] for name in dtypes if not name.startswith("deepmlp.")} == {torch.bfloat16}
@@ -184,7 +184,7 @@ def test_a_model_comes_in_the_dtype_that_was_asked_for():
     assert_near(raw_scores(found).float(), raw_scores(backbone_of(QSCORER / "adapter", BASE)), 0.1)
 
 
-def test_progress_is_told_and_can_end_the_loading():
+def test_progress_is_called_and_can_cancel_the_loading():
     layout, told = find_layout(QSCORER / "adapter", BASE), []
     load_model(layout, progress=lambda done, total: told.append((done, total)))
     dones, totals = zip(*told, strict=True)
@@ -197,7 +197,7 @@ def test_progress_is_told_and_can_end_the_loading():
         load_model(layout, progress=cancel)
 
 
-def test_too_little_memory_is_said_before_anything_is_loaded(monkeypatch):
+def test_too_little_memory_is_reported_before_loading(monkeypatch):
     monkeypatch.setattr("model.common.memory.WORKING", 1e9)  # as if each weight took a billion times its size
     told = []
     with pytest.raises(ModelLoadError, match="needs .* GB of memory in float32, and cpu has .* GB free"):

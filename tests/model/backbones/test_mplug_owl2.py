@@ -135,7 +135,7 @@ def test_upstreams_two_greedy_steps_are_reported(name):
     assert_near([step.score for step in steps], reference["mlp_out_clamped_0_5"])
 
 
-def test_a_model_that_would_have_said_another_word_is_found_out():
+def test_a_model_whose_first_step_differs_is_reported():
     scorer = backbone(QSCORER)
     batch = [scorer.prepare(image) for image in images(QSCORER)]
     other = int(scorer.readout.token_ids[0])
@@ -207,7 +207,7 @@ def test_clips_of_one_length_answer_each_as_alone():
     assert clips[0].shape_key[0] == 2 and clips[0].shape_key != aligner.prepare(shown[0]).shape_key
 
 
-def test_clips_of_different_length_go_through_the_model_apart_and_score_as_alone():
+def test_clips_of_different_length_are_scored_separately():
     aligner = backbone(QALIGN, task="video", variant="github")
     outputs, shown = facts(QALIGN / "outputs.json"), images(QALIGN)
     clips = [aligner.prepare_frames([shown[n] for n in group]) for group in outputs["video_groups"]]
@@ -329,7 +329,7 @@ def odd_model() -> MplugOwl2Model:
     return model
 
 
-def test_shapes_are_the_files_and_nobody_elses(tmp_path):
+def test_shapes_come_from_the_files(tmp_path):
     expected = odd_model()
     processor = MplugOwl2Processor.from_pretrained(BASE)
     processor.side = expected.config.vision.image_size

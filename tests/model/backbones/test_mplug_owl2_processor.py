@@ -157,9 +157,9 @@ SETTINGS = facts(QSCORER / "checkpoint_safetensors" / "preprocessor_config.json"
         ("tokenizer.model", b"version https://git-lfs.github.com/spec/v1", "is not a sentencepiece model"),
         ("preprocessor_config.json", None, "lacks preprocessor_config.json: copy"),
         ("preprocessor_config.json", '{"size": 4', "is not readable JSON"),
-        ("preprocessor_config.json", "[]", "holds no JSON object"),
-        ("preprocessor_config.json", "{}", "does not say how images are prepared"),
-        ("preprocessor_config.json", json.dumps(SETTINGS | {"crop_size": 7}), "must be the same number"),
+        ("preprocessor_config.json", "[]", "is not a JSON object"),
+        ("preprocessor_config.json", "{}", "is not a valid image processor"),
+        ("preprocessor_config.json", json.dumps(SETTINGS | {"crop_size": 7}), "must be equal"),
         ("added_tokens.json", '{"<score1>"', "is not readable JSON"),
     ],
 )

@@ -85,7 +85,7 @@ def test_every_word_of_prompt_and_answer_is_in_the_vocabulary(processor):
 
 
 @pytest.mark.parametrize("size", [(512, 512), (1024, 768), (300, 2000), (4000, 3000), (20, 600)])
-def test_an_image_is_looked_at_in_its_own_proportions_on_the_same_area(size):
+def test_images_are_resized_to_one_area_in_their_aspect_ratio(size):
     width, height = target_size(*size, 320)
     assert width % 32 == height % 32 == 0
     assert width * height == pytest.approx(320 * 320, rel=0.25)

@@ -44,7 +44,7 @@ def replace_in(path: Path, old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_a_folder_is_told_by_its_files_and_every_image_is_found(name, tmp_path):
+def test_a_data_set_is_detected_from_its_files_and_every_image_is_found(name, tmp_path):
     images = read_dataset(BUILDERS[name](tmp_path / "anything"))
     assert {image.dataset for image in images} == {name} and {image.scale for image in images} == {SCALES[name]}
     assert [image.image for image in images if not image.image.is_file()] == []
@@ -164,7 +164,7 @@ def test_a_broken_excel_or_mat_file_is_one_sentence(tmp_path):
         read_dataset(tmp_path / "b")
 
 
-def test_a_table_that_lacks_a_column_or_its_rows_is_told_by_its_name(tmp_path):
+def test_a_table_without_a_column_or_rows_is_named(tmp_path):
     scores = sets.koniq(tmp_path / "koniq") / "koniq10k_scores_and_distributions.csv"
     replace_in(scores, "MOS", "mean")
     with pytest.raises(DataError, match="koniq10k_scores_and_distributions.csv has no column 'mos'"):
@@ -223,7 +223,7 @@ def test_figures_in_a_corner_of_the_scale_are_refused(tmp_path):
         (sets.csiq, "mean DMOS is 0.96 where the degradation is mildest .* CSIQ's falls with quality"),
     ],
 )
-def test_figures_that_were_turned_over_are_refused(build, sentence, tmp_path):
+def test_reversed_mos_are_refused(build, sentence, tmp_path):
     with pytest.raises(DataError, match=sentence):
         read_dataset(build(tmp_path, turned=True))
 
@@ -260,7 +260,7 @@ def test_a_std_that_no_ratings_on_the_scale_can_have_is_refused_by_every_reader(
         assert "negative" in str(refused.value) or "on the scale 1 to 5 is at most" in str(refused.value)
 
 
-def test_the_largest_std_hangs_on_how_many_rated(tmp_path):
+def test_the_maximum_std_depends_on_the_number_of_ratings(tmp_path):
     def read(std, n, scale=Scale(1, 5)):
         (tmp_path / "labels.csv").write_text(f"image,mos,std,n\na.png,3,{std},{n}\n")
         return read_dataset(tmp_path / "labels.csv", scale=scale)[0].std

@@ -77,7 +77,7 @@ def test_advice_of_bitsandbytes_does_not_reach_the_user():
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
-def test_how_large_the_model_is_in_each_way_is_known_before_loading():
+def test_the_size_in_each_dtype_is_known_before_loading():
     whole = scores(*FOLDERS[0])[1].model.state_dict()
     found = sizes(whole)
     assert found["float32"] == sum(tensor.nbytes for tensor in whole.values())
@@ -85,7 +85,7 @@ def test_how_large_the_model_is_in_each_way_is_known_before_loading():
     assert found["bfloat16"] > found["8bit"] > found["4bit"]
 
 
-def test_bitsandbytes_missing_is_said(monkeypatch):
+def test_a_missing_bitsandbytes_is_reported(monkeypatch):
     real = builtins.__import__
 
     def without(name, *more):

@@ -58,7 +58,7 @@ sys.stdout = printed
 
 @pytest.mark.slow
 @needs_full
-def test_every_command_explains_itself_refuses_and_meets_a_full_disk_alike(tmp_path):
+def test_every_command_has_help_refuses_bad_options_and_reports_a_full_disk(tmp_path):
     (tmp_path / "all.py").write_text(RUN_ALL)
     done = python_m(str(tmp_path / "all.py"), *commands())
     assert done.returncode == 0, done.stderr
@@ -88,7 +88,7 @@ def spelled(printer, encoding: str, monkeypatch, images=("caf\udce9.jpg", "\u4e2
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_a_table_names_every_image_in_any_encoding_and_nothing_acts_on_the_terminal(encoding, monkeypatch):
+def test_the_table_lists_every_image_in_any_encoding_without_control_characters(encoding, monkeypatch):
     lines = spelled(print_table, encoding, monkeypatch).split("\n")
     assert len(lines) == 5 and r"caf\udce9.jpg: no image" in lines[1] and r"a\x1b[31m\n.jpg" in lines[3]
     assert ("\u4e2d.jpg" if encoding == "utf-8" else r"\u4e2d.jpg") in lines[2]
@@ -100,7 +100,7 @@ def test_a_csv_has_every_row_in_any_encoding(encoding, monkeypatch):
     assert [row["image"][:4] for row in rows][:1] == ["caf\\"] and len(rows) == 3
 
 
-def test_json_names_each_file_so_that_it_is_found_again(tmp_path, monkeypatch):
+def test_file_names_in_the_json_output_can_be_opened(tmp_path, monkeypatch):
     try:
         path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg")
         Path(path).touch()
@@ -110,7 +110,7 @@ def test_json_names_each_file_so_that_it_is_found_again(tmp_path, monkeypatch):
     assert Path(json.loads(line)["image"]).exists()
 
 
-def test_a_refusal_is_one_line_whatever_it_quotes(capsys):
+def test_an_error_message_is_one_line_whatever_it_quotes(capsys):
     def program() -> int:
         raise DataError("a\x1b]0;title\x07 b\nc\u202ed\u2028e \u200d é")
 
@@ -118,7 +118,7 @@ def test_a_refusal_is_one_line_whatever_it_quotes(capsys):
     assert capsys.readouterr().err == "error: " + r"a\x1b]0;title\x07 b\nc\u202ed\u2028e" + " \u200d é\n"
 
 
-def test_what_a_terminal_would_act_upon_is_spelled_out_and_nothing_else():
+def test_only_control_characters_are_escaped():
     assert printable("C:\\a é 中 \u202f😀.jpg") == "C:\\a é 中 \u202f😀.jpg"
     assert printable("\r\x9b\x7f") == r"\r\x9b\x7f"
 
@@ -142,7 +142,7 @@ sys.exit(run(program))
 
 
 @pytest.mark.parametrize("printer", ["csv", "json", "table"])
-def test_each_row_is_there_as_soon_as_its_image_is_scored(printer):
+def test_each_row_is_flushed_as_soon_as_its_image_is_scored(printer):
     command = [sys.executable, "-c", ROWS, printer, "2", "wait"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         lines = [process.stdout.readline() for _ in range(1 if printer == "json" else 2)]
@@ -152,7 +152,7 @@ def test_each_row_is_there_as_soon_as_its_image_is_scored(printer):
 
 @needs_full
 @pytest.mark.parametrize("count", [0, 3])
-def test_output_that_the_disk_refuses_is_one_sentence(count):
+def test_a_full_disk_is_reported_in_one_sentence(count):
     with FULL.open("w") as full:
         command = [sys.executable, "-c", ROWS, "csv", str(count)]
         done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
@@ -190,7 +190,7 @@ sys.exit(run(program))
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_unwinds_the_command(name):
+def test_a_signal_ends_the_command_after_its_clean_up(name):
     number = getattr(signal, name)
     with subprocess.Popen(
         [sys.executable, "-c", WAIT], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -27,14 +27,14 @@ FORMULAS = [
 
 
 @pytest.mark.parametrize("text", NAMES + FORMULAS)
-def test_a_guarded_cell_starts_no_formula_and_comes_back_as_it_was(text):
+def test_a_guarded_cell_is_not_a_formula_and_can_be_restored(text):
     cell = guarded(text)
     assert (cell == text) == (text in NAMES) and cell[:1] not in tuple("=+-@\t\r\n＝＋－＠")
     assert unguarded(cell) == text and len({guarded(name) for name in NAMES + FORMULAS}) == len(NAMES + FORMULAS)
 
 
 @pytest.mark.parametrize("text", NAMES + FORMULAS)
-def test_both_rooms_guard_in_the_same_way(text):
+def test_annotations_guards_cells_in_the_same_way(text):
     assert csv_cells.guarded(text) == guarded(text)
 
 
@@ -44,7 +44,7 @@ def test_numbers_stay_numbers():
     assert file.getvalue() == 'name,score\n"\'-a.jpg",-0.5\n'
 
 
-def test_a_name_of_several_fields_stays_one_cell_where_lines_are_split_at_semicolons():
+def test_a_name_with_semicolons_stays_one_cell():
     file = io.StringIO()
     row_writer(file, ["name", "score"])(["a;=1+1.jpg", 1.0])
     cells = next(csv.reader(file.getvalue().splitlines()[1:], delimiter=";"))

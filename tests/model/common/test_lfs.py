@@ -28,7 +28,7 @@ def refused(error: type[ModelError], path: Path):
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "processor_config.json"])
-def test_in_a_model_folder(name, tmp_path):
+def test_a_pointer_in_a_model_folder_is_named(name, tmp_path):
     folder = Path(shutil.copytree(SHIPPED["nano"], tmp_path / "copy"))
     path = put(folder / name)
     found = resolve(str(folder))
@@ -40,24 +40,24 @@ def test_in_a_model_folder(name, tmp_path):
             use()
 
 
-def test_one_that_no_model_is_loaded_from_does_no_harm(tmp_path):
+def test_a_pointer_that_no_model_needs_is_ignored(tmp_path):
     folder = Path(shutil.copytree(SHIPPED["nano"], tmp_path / "copy"))
     put(folder / "pytorch_model.bin")
     load_backbone(resolve(str(folder)), choose_device("cpu"), "auto", "quality")
 
 
-def test_in_a_folder_to_convert(tmp_path):
+def test_a_pointer_in_a_folder_to_convert_is_named(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with refused(ModelLoadError, put(tmp_path / "pytorch_model.bin")):
         convert(tmp_path, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "labels.tsv", "labels.json"])
-def test_as_labels(name, tmp_path):
+def test_a_pointer_in_place_of_labels_is_named(name, tmp_path):
     with refused(DataError, put(tmp_path / name)):
         read_dataset(tmp_path / name)
 
 
-def test_as_an_image(tmp_path):
+def test_a_pointer_in_place_of_an_image_is_named(tmp_path):
     with pytest.raises(ImageError, match="^a Git LFS pointer, not the image: run 'git lfs pull'"):
         open_image(put(tmp_path / "a.jpg"))

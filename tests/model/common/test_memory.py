@@ -1,4 +1,4 @@
-"""Too little memory is said before loading, with what would fit."""
+"""A model that does not fit into memory is refused before loading, and a dtype that fits is recommended."""
 
 import pytest
 import torch
@@ -10,9 +10,8 @@ NUMBERS = 8_208_390_145  # of the full-size Q-Scorer
 SIZES = {"float32": 4.0 * NUMBERS, "bfloat16": 2.0 * NUMBERS}
 
 
-def test_what_fits_passes_and_what_nobody_knows_is_tried():
+def test_a_model_that_fits_passes():
     check_memory("model", SIZES, "bfloat16", 20e9, "cuda")
-    check_memory("model", SIZES, "float32", None, "cpu")
 
 
 def test_a_smaller_dtype_is_named_where_it_fits():
@@ -23,12 +22,12 @@ def test_a_smaller_dtype_is_named_where_it_fits():
 
 
 @pytest.mark.parametrize("dtype", SIZES)
-def test_where_nothing_fits_no_dtype_is_offered(dtype):
+def test_no_dtype_is_recommended_when_none_fits(dtype):
     with pytest.raises(ModelLoadError, match="8.0 GB free: free some, or choose another device or a smaller model.$"):
         check_memory("model", SIZES, dtype, 8e9, "cpu")
 
 
-def test_the_dtype_that_was_chosen_is_the_one_that_is_named(monkeypatch):
+def test_the_message_names_the_chosen_dtype(monkeypatch):
     monkeypatch.setattr("model.common.memory.free_memory", lambda device: 20e9)
     check_numbers("model", NUMBERS, torch.float16, "cpu")
     with pytest.raises(ModelLoadError, match="36.1 GB of memory in float32, and cpu has .*: choose --dtype bfloat16"):
@@ -38,5 +37,4 @@ def test_the_dtype_that_was_chosen_is_the_one_that_is_named(monkeypatch):
 
 
 def test_this_machine_has_some_memory_free():
-    free = free_memory("cpu")
-    assert free is None or 1e6 < free < 1e14
+    assert 1e6 < free_memory("cpu") < 1e14

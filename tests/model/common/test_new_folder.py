@@ -54,14 +54,14 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_it_appears_when_all_went_well_and_nothing_beside_it(tmp_path):
+def test_the_folder_is_written_and_nothing_is_left_beside_it(tmp_path):
     make(tmp_path / "new")
     assert names(tmp_path) == ["new"] and names(tmp_path / "new") == ["whole.json"]
     with pytest.raises(DataError, match="exists already"):
         make(tmp_path / "new")
 
 
-def test_what_goes_wrong_within_leaves_nothing(tmp_path):
+def test_an_exception_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "new", DataError, "try again"):
         _ = 1 / 0
     with (
@@ -81,7 +81,7 @@ def test_a_signal_leaves_nothing(name, at_work, tmp_path):
     assert names(tmp_path) == []
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_and_what_another_works_on_is_not(at_work, tmp_path):
+def test_leftovers_of_a_killed_process_are_removed_and_a_running_ones_are_kept(at_work, tmp_path):
     there = names(tmp_path)
     assert [name.startswith(PREFIX) for name in there] == [True, True]  # the folder and its lock
     make(tmp_path / "new")
@@ -95,7 +95,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_another_work
 
 @posix
 @pytest.mark.slow
-def test_a_fine_tuning_that_is_ended_leaves_nothing_of_its_adapter(tmp_path):
+def test_an_interrupted_fine_tuning_leaves_nothing(tmp_path):
     base = tiny_base(tmp_path / "base")
     rate(tmp_path / "data", gallery(tmp_path / "images", 10))
     adapters, over = tmp_path / "data" / "adapters", threading.Event()

@@ -39,7 +39,7 @@ def test_threads_wait_passively_on_every_path_to_torch(path):
 
 
 @pytest.mark.slow
-def test_what_the_user_has_set_stays(monkeypatch):
+def test_variables_set_by_the_user_are_kept(monkeypatch):
     assert waiting_policy("from model.scoring.scorer import load_scorer", OMP_WAIT_POLICY="active") == "ACTIVE"
     for name in WAITING:
         monkeypatch.delenv(name, raising=False)
@@ -54,7 +54,7 @@ def group(folder: Path, **files: str) -> None:
         (folder / name.replace("__", ".")).write_text(text + "\n")
 
 
-def test_a_containers_quota_is_found_in_its_own_group_and_those_above(tmp_path):
+def test_the_cpu_quota_is_the_least_of_the_groups_and_its_parents(tmp_path):
     own = tmp_path / "own"
     own.write_text("0::/outer/inner\n")
     assert cpu_quota(tmp_path, own) == math.inf
@@ -66,7 +66,7 @@ def test_a_containers_quota_is_found_in_its_own_group_and_those_above(tmp_path):
     assert cpu_quota(tmp_path, own) == 0.5
 
 
-def test_version_1_of_control_groups_is_read_too(tmp_path):
+def test_control_groups_of_version_1_are_read(tmp_path):
     own = tmp_path / "own"
     own.write_text("4:memory:/docker/1\n2:cpu,cpuacct:/docker/1\n")
     group(tmp_path / "cpu,cpuacct", cpu__cfs_quota_us="-1", cpu__cfs_period_us="100000")

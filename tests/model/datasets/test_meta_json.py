@@ -173,6 +173,6 @@ def test_the_command_says_what_a_set_holds_and_writes_it_for_another_program(tmp
     assert [one.mos for one in read_dataset(out, tmp_path)] == [10, 46, 90]
     assert answers(out)[1] == "The quality of the image is fair."
     turned = told(labels, "--scale", 100, 0)
-    assert turned.returncode == 2 and "LOW must be below HIGH, and they are 100 and 0" in turned.stderr
+    assert turned.returncode == 2 and "LOW must be less than HIGH, both finite (given: 100 0)" in turned.stderr
     again = told(*asked)
     assert again.returncode == 2 and again.stderr.strip().endswith("give another name, or delete it first.")

@@ -40,7 +40,7 @@ def test_too_few_images_are_refused_with_the_number_needed():
     check_enough(8)
     with pytest.raises(DataError, match="^7 rated images are too few .* at least 8"):
         check_enough(7)
-    with pytest.raises(DataError, match=r"\(2 more cannot be read, a.jpg for one: no such file\)"):
+    with pytest.raises(DataError, match=r"\(2 more cannot be read, such as a.jpg: no such file\)"):
         check_enough(7, [Failure("a.jpg", "no such file")] * 2)
 
 

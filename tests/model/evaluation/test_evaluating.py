@@ -12,6 +12,7 @@ import pytest
 
 from model import evaluate as module
 from model.common.errors import DataError, ImageError, ModelLoadError
+from model.common.scale import Scale
 from model.datasets.labels_csv import read_labels
 from model.datasets.rated import RatedImage
 from model.evaluation.evaluating import evaluate, raw_rmse
@@ -24,7 +25,7 @@ from tests.model import published_sets
 class BrightnessScorer:
     """Stands in for a model: the brighter, the better."""
 
-    name, revision, readout, scale = "brightness", "1", "score_token", (0.0, 255.0)
+    name, revision, readout, scale = "brightness", "1", "score_token", Scale(0.0, 255.0)
 
     def assess_files(self, paths, batch_size=8):
         for path in paths:
@@ -290,7 +291,7 @@ def test_std_tells_how_many_raters_the_scorer_is_worth(command, gallery):
 
 def test_a_scorer_that_ranks_backwards_is_worth_no_raters(command):
     found = json.loads(command(model="darkness").out)["raters"]
-    assert (found["by_correlation"], found["by_error"]) == (0, 0) and "worth nobody" in found["note"]
+    assert (found["by_correlation"], found["by_error"]) == (0, 0) and "equivalent to 0 raters" in found["note"]
 
 
 def test_two_systems_are_compared_on_the_images_that_both_could_read(command, gallery):

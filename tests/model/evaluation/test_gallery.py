@@ -44,20 +44,20 @@ def scored(folder, count=40):
     ]
 
 
-def test_the_furthest_misses_come_first_on_either_side_whatever_the_scale(tmp_path):
+def test_the_largest_errors_come_first_whatever_the_scale(tmp_path):
     high, low = worst_misses(scored(tmp_path))
     assert (high[0], low[0]) == (5, 30) and len(high) <= MISSES and len(low) <= MISSES
     flat = [RatedScore("a", tmp_path, 3.0, 3.0)] * 4  # no fit, no error
     assert worst_misses(flat) == ([], [])
 
 
-def test_of_few_images_only_those_further_off_than_half_are_misses(tmp_path):
+def test_only_errors_of_at_least_the_median_size_are_misses(tmp_path):
     few = [RatedScore("a", tmp_path, 3.0 + miss, 3.0) for miss in (0.01, 0.6, -0.02, -0.5)]
     assert worst_misses(few) == ([1], [3])
     assert worst_misses(few[:1]) == ([0], [])
 
 
-def test_the_page_holds_all_that_it_shows(tmp_path):
+def test_the_page_has_its_images_and_loads_nothing_from_outside(tmp_path):
     page = write_gallery(tmp_path / "out", scored(tmp_path), REPORT)
     text = page.read_text()
     images = re.findall(r'src="(images/[^"]+)"', text)
@@ -81,7 +81,7 @@ def test_the_page_holds_all_that_it_shows(tmp_path):
     assert "SRCC 0.900" in text and "PLCC not defined" in text and "raters' std 0.50" in text.replace("&#x27;", "'")
 
 
-def test_the_plot_has_all_images_and_the_curve_where_there_is_one(tmp_path):
+def test_the_plot_has_all_images_and_the_curve_if_the_fit_succeeds(tmp_path):
     images = scored(tmp_path)
     figure = scatter(images, REPORT | {"label_scale": [1, 5]})
     titles = figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
@@ -91,18 +91,18 @@ def test_the_plot_has_all_images_and_the_curve_where_there_is_one(tmp_path):
     assert len(scatter(images[:4], REPORT).data) == 1
 
 
-def test_a_comparison_leaves_its_trace(tmp_path):
+def test_a_comparison_is_on_the_page(tmp_path):
     text = write_gallery(tmp_path / "out", scored(tmp_path)[:4], REPORT | {"against": AGAINST}).read_text()
     assert "Against &lt;other&gt;, on the 39 images" in text
     assert "SRCC 0.900 against 0.800, a difference of +0.100 (95 % interval +0.050 to +0.150).</p>" in text
-    assert "There is no fit" in text and ", fitted" not in text
+    assert "The fit failed" in text and ", fitted" not in text
 
 
-def test_a_second_evaluation_may_replace_its_gallery_but_nothing_else(tmp_path):
+def test_a_gallery_replaces_a_gallery_but_no_other_folder(tmp_path):
     images = scored(tmp_path)
     for _ in range(2):
         write_gallery(tmp_path / "out", images, REPORT)
-    with pytest.raises(DataError, match="holds other things already"):
+    with pytest.raises(DataError, match="is not empty and not a gallery"):
         write_gallery(tmp_path, images, REPORT)
     with pytest.raises(DataError, match="nothing to show"):
         write_gallery(tmp_path / "new", [], REPORT)

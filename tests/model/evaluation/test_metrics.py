@@ -124,16 +124,16 @@ def test_what_the_fit_hides_is_said():
     backwards = figures(-np.asarray(scores), mos)
     assert backwards["srcc"] < -0.9 < 0.9 < backwards["srcc_fitted"]
     assert backwards["notes"] == [
-        "the scores fall where the opinion scores rise, and the fit turns them over: is higher better in both?"
+        "the scores decrease as the opinion scores increase, and the fit reverses them: is higher better in both?"
     ]
     steep = figures([1.0, 1.1, 1.2, 1.3, 2.0, 3.0, 3.1, 3.2, 3.3, 3.4], [1] * 4 + [2] + [3] * 5)
-    assert steep["notes"][0].startswith("the fit is so steep that 10 different scores become ")
+    assert steep["notes"][0].startswith("the fit is so steep that 10 distinct scores become ")
 
 
 def test_unpaired_or_infinite_values_are_refused():
-    with pytest.raises(DataError, match="do not pair up"):
+    with pytest.raises(DataError, match="each image needs one of each"):
         figures([1, 2, 3], [1, 2])
-    with pytest.raises(DataError, match="not a finite number"):
+    with pytest.raises(DataError, match="NaN or infinite"):
         figures([1, float("nan"), 3], [1, 2, 3])
 
 

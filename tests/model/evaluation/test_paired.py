@@ -63,5 +63,5 @@ def test_equal_systems_and_few_images_leave_null_what_is_not_defined():
     assert few["difference"] == pytest.approx(2)
     assert (few["interval"], few["p_bootstrap"], few["p_williams"]) == (None, None, None)
     json.dumps(compare([1.0], [1.0], [1.0]), allow_nan=False)
-    with pytest.raises(DataError, match="do not go together"):
+    with pytest.raises(DataError, match="each image needs one of each"):
         compare([1.0, 2], [1.0], [1.0, 2])

@@ -59,7 +59,7 @@ def stand_in(tmp_path, monkeypatch):
 
 def test_without_pyiqa_one_sentence_names_the_remedy_and_the_licence(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyiqa", None)
-    with pytest.raises(ModelLoadError, match="pyiqa:niqe needs .* pip install pyiqa, .* forbids commercial use"):
+    with pytest.raises(ModelLoadError, match="pyiqa:niqe needs .* pip install pyiqa; .* forbids commercial use"):
         load_pyiqa("NIQE", torch.device("cpu"))
 
 
@@ -112,7 +112,7 @@ def test_an_image_that_the_metric_rejects_is_a_failure_and_the_rest_goes_on(stan
         "pyiqa:niqe has too little memory for an image of 40 x 40: make it smaller, or choose another --device",
         "pyiqa:niqe has too little memory for an image of 41 x 41: make it smaller, or choose another --device",
         "pyiqa:niqe cannot measure it: ValueError",
-        "pyiqa:niqe gives inf, which is no score",
+        "pyiqa:niqe returned inf",
     ]
     assert measured.score < 0
 
@@ -121,8 +121,8 @@ def test_an_image_that_the_metric_rejects_is_a_failure_and_the_rest_goes_on(stan
     ("name", "sentence"),
     [
         ("nonesuch", "pyiqa has no metric 'nonesuch': try one of niqe, brisque"),
-        ("lpips", "compares with a reference image"),
-        ("musiq", "says that lower is better for musiq, and the opposite is known"),
+        ("lpips", "needs a reference image"),
+        ("musiq", "says that lower is better for musiq, which is wrong"),
         ("topiq_nr", "could not load topiq_nr: the weights could not be fetched.$"),
     ],
 )

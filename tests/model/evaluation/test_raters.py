@@ -59,7 +59,7 @@ def test_a_scorer_on_any_scale_is_worth_what_it_is_after_the_fit():
     assert found["by_correlation"] == pytest.approx(4, rel=0.2) and "note" not in found
     with pytest.raises(DataError, match="logistic fit"):
         scorers_worth(mos[:4], mos[:4], std[:4], 30)
-    with pytest.raises(DataError, match="do not pair up"):
+    with pytest.raises(DataError, match="each image needs one of each"):
         scorers_worth(mos[:-1], mos, std, 30)
 
 
@@ -68,7 +68,7 @@ def test_a_scorer_that_ranks_backwards_is_worth_nobody_though_the_fit_turns_it_u
     _, mos, std, fresh = study(images=100)
     found = scorers_worth(turned(fresh(5)), mos, std, 30)
     assert (found["by_correlation"], found["by_error"], found["intervals"]) == (0, 0, None)
-    assert "worth nobody" in found["note"] and found["one_rater_plcc"] > 0.5
+    assert "equivalent to 0 raters" in found["note"] and found["one_rater_plcc"] > 0.5
     json.dumps(found, allow_nan=False)
 
 
@@ -81,13 +81,13 @@ def test_a_scorer_that_the_mos_cannot_tell_from_perfect_has_no_number():
     assert raters_worth(quality[:8], mos[:8], std[:8], 4)["intervals"] is None
 
 
-def test_what_makes_no_sense_is_refused():
+def test_invalid_ratings_are_refused():
     _, mos, std, fresh = study(images=50)
     for arguments, sentence in [
-        ((mos[:-1], mos, std, 30), "do not pair up"),
-        ((mos, mos, 0.0, 30), "nor 0 everywhere"),
-        ((mos, mos, -std, 30), "must not be negative"),
-        ((mos, mos, 5.0, 1), "no wider than the noise"),
+        ((mos[:-1], mos, std, 30), "each image needs one of each"),
+        ((mos, mos, 0.0, 30), "not 0 for all images"),
+        ((mos, mos, -std, 30), "must be at least 0"),
+        ((mos, mos, 5.0, 1), "does not exceed their noise"),
     ]:
         with pytest.raises(DataError, match=sentence):
             raters_worth(*arguments)

@@ -296,26 +296,26 @@ def test_what_cannot_be_fine_tuned_is_one_sentence(made, rated, smolvlm, tmp_pat
         with pytest.raises(kind, match=words):
             fine_tune(rated, spec, tmp_path / "adapters" / "new", BRIEF, **{"device": "cpu"} | how)
 
-    refused(str(smolvlm), "nothing is fine-tuned in 4bit: choose --dtype bfloat16", dtype="4bit")
+    refused(str(smolvlm), "fine-tuning in 4bit is not supported: choose --dtype bfloat16", dtype="4bit")
     refused("nano", "nano is fine-tuned in float32", dtype="bfloat16")
-    refused(str(QSCORER / "adapter"), "adapter is an adapter without its base: give BASE.adapter,")
+    refused(str(QSCORER / "adapter"), "adapter is an adapter without its base: use BASE.adapter,")
     quantized = Path(shutil.copytree(smolvlm, tmp_path / "quantized"))
     settings = json.loads((quantized / "config.json").read_text())
     (quantized / "config.json").write_text(json.dumps(settings | {"quantization_config": {"load_in_4bit": True}}))
-    refused(str(quantized), "holds quantized weights .* choose the model that it was made from")
+    refused(str(quantized), "has quantized weights .* choose the original model")
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "config.json").write_text('{"model_type": "bert"}')
     refused(str(tmp_path / "text"), "type 'bert', which cannot be fine-tuned: choose nano")
     other = write_vlm(tmp_path / "other", "smolvlm")
-    refused(f"{other}+{made[0] / 'of-lora'}", "'of-lora' was made for base_mplug_owl2 of revision", ModelLoadError)
-    refused(f"{BASE}+{made[0] / 'of-vlm'}", "'of-vlm' was made for smolvlm of revision", ModelLoadError)
-    refused(f"{QSCORER / 'merged'}+{made[0] / 'of-base'}", "'of-base' was made for base_mplug_owl2", ModelLoadError)
+    refused(f"{other}+{made[0] / 'of-lora'}", "'of-lora' was trained on base_mplug_owl2, revision", ModelLoadError)
+    refused(f"{BASE}+{made[0] / 'of-vlm'}", "'of-vlm' was trained on smolvlm, revision", ModelLoadError)
+    refused(f"{QSCORER / 'merged'}+{made[0] / 'of-base'}", "'of-base' was trained on base_mplug_owl2", ModelLoadError)
     assert not (tmp_path / "adapters").exists()
 
 
 def test_an_adapter_of_another_base_is_not_scored_with_either(made, tmp_path):
     other = write_vlm(tmp_path / "other", "qwen2_5_vl")
-    with pytest.raises(ModelLoadError, match="'of-vlm' was made for smolvlm of revision .* choose the base"):
+    with pytest.raises(ModelLoadError, match="'of-vlm' was trained on smolvlm, revision .* use the adapter's base"):
         load_scorer(f"{other}+of-vlm", device="cpu", adapters=made[0])
 
 

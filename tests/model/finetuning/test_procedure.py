@@ -133,7 +133,7 @@ def test_images_that_cannot_be_read_are_left_out_by_name_and_the_rest_is_trained
     records = [*rated, replace(rated[0], image=broken), replace(rated[0], image=tmp_path / "gone.jpg")]
     card = fine_tune(records, str(bases["score_token"]), tmp_path / "new", replace(QUICK, epochs=1, min_steps=1))
     assert [entry["image"] for entry in card.left_out] == ["broken.jpg", "gone.jpg"] and card.images == 12
-    with pytest.raises(DataError, match="too few .*broken.jpg for one: not an image"):
+    with pytest.raises(DataError, match="too few .*such as broken.jpg: not an image"):
         fine_tune([*rated[:7], records[-2]], str(bases["score_token"]), tmp_path / "other", QUICK)
 
 
@@ -146,7 +146,7 @@ def test_an_adapter_is_never_written_over(bases, rated, tmp_path):
 @pytest.mark.slow
 def test_a_parent_made_for_another_base_is_refused(bases, rated, tmp_path):
     fine_tune(rated, str(bases["score_token"]), tmp_path / "first", replace(QUICK, epochs=1, min_steps=1))
-    with pytest.raises(ModelLoadError, match="'first' was made for score_token of revision"):
+    with pytest.raises(ModelLoadError, match="'first' was trained on score_token, revision"):
         fine_tune(rated, f"{bases['level']}+first", tmp_path / "second", QUICK)
 
 

@@ -52,7 +52,7 @@ def test_all_decoding_at_once_keeps_to_the_budget(monkeypatch):
     assert budget._held == 0
 
 
-def test_shares_are_given_in_order_so_that_a_large_one_is_not_passed_for_ever():
+def test_shares_are_granted_in_order_so_that_no_request_starves():
     budget, order = Budget(10), []
     inside, leave = threading.Event(), threading.Event()
 
@@ -80,7 +80,7 @@ def test_shares_are_given_in_order_so_that_a_large_one_is_not_passed_for_ever():
     assert order[0] == 100 and sorted(order) == [1, 2, 100]
 
 
-def test_a_share_is_given_back_when_decoding_fails(monkeypatch):
+def test_a_share_is_released_when_decoding_fails(monkeypatch):
     budget = Budget(1)
     monkeypatch.setattr(images, "PIXELS", budget)
     broken = encoded(sample_image(64, 64), "JPEG")[:600]
@@ -91,7 +91,7 @@ def test_a_share_is_given_back_when_decoding_fails(monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from Linux")
-def test_a_webp_of_one_colour_takes_no_multiple_of_its_pixels():
+def test_a_webp_of_one_colour_takes_little_more_memory_than_its_pixels():
     content = encoded(Image.new("RGB", (4000, 4000)), "WEBP", lossless=True)
     assert len(content) < 1000
     program = (
@@ -128,13 +128,13 @@ def test_a_jpeg_of_a_thousand_scans_is_refused_before_decoding():
         (lambda: _packed_bmp(4000, 4000), "too many pixels for a BMP with RLE"),
     ],
 )
-def test_what_only_costs_time_is_bounded_by_count(make, sentence):
+def test_segments_chunks_and_blocks_are_limited(make, sentence):
     with pytest.raises(ImageError, match=sentence):
         open_image(make())
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "JPEG", "TIFF"])
-def test_metadata_whose_tags_all_point_at_one_block_is_not_copied_for_each(format):
+def test_tags_that_all_point_at_one_block_do_not_multiply_it(format):
     size, tags = (50_000, 1000) if format == "JPEG" else (200_000, 400)
     entries = b"".join(struct.pack("<HHII", 40_000 + n, 7, size, 8) for n in range(tags))
     directory = struct.pack("<H", tags) + entries + bytes(4)

@@ -28,7 +28,7 @@ def encoded(format, **options):
         ("AVIF", "AVIF", ".avif"),
     ],
 )
-def test_the_kind_and_its_suffix_come_from_the_bytes(format, name, suffix):
+def test_format_and_suffix_are_detected_from_the_content(format, name, suffix):
     assert image_kind(encoded(format)) == (name, suffix)
 
 
@@ -50,7 +50,7 @@ def container(major, *compatible, item=b""):
         (container(b"mif1", b"miaf", item=b"av01"), ".avif"),
     ],
 )
-def test_avif_and_heic_are_told_apart_by_all_brands_and_then_by_the_codec(content, suffix):
+def test_avif_and_heic_are_distinguished_by_brands_then_by_codec(content, suffix):
     assert image_kind(content).suffix == suffix
 
 
@@ -71,7 +71,7 @@ def test_avif_and_heic_are_told_apart_by_all_brands_and_then_by_the_codec(conten
         (b"<!DOCTYPE html><html>", "not an image: the file holds text"),
     ],
 )
-def test_what_is_not_decoded_is_refused_by_name(content, sentence):
+def test_an_unsupported_format_is_named(content, sentence):
     with pytest.raises(ImageError) as caught:
         image_kind(content)
     assert str(caught.value) == sentence

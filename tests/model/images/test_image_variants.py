@@ -116,7 +116,7 @@ def test_raw_below_a_preview_is_refused_as_camera_raw(order):
         b"FOVb\0\0\3\0",
     ],
 )
-def test_raw_with_a_signature_of_its_own_is_refused_as_camera_raw(start):
+def test_raw_files_with_their_own_signature_are_refused_as_camera_raw(start):
     assert refusal(start + bytes(100)).startswith("camera raw is not supported")
 
 
@@ -177,7 +177,7 @@ def cicp(primaries, transfer, matrix=0, full_range=1, **options):
     return whole[:33] + struct.pack(">I", 4) + data + struct.pack(">I", zlib.crc32(data)) + whole[33:]
 
 
-def test_code_points_go_before_a_profile_and_unknown_ones_change_nothing():
+def test_code_points_take_precedence_over_a_profile_and_unknown_ones_are_ignored():
     assert difference(cicp(1, 13, icc_profile=P3)) == 0
     for points in ((99, 13), (1, 99), (2, 2), (12, 2), (12, 13, 0, 0)):
         assert difference(cicp(*points)) == 0

@@ -72,13 +72,13 @@ def test_the_file_looks_as_in_chromium(name):
         ("int32.tif", f"TIFF with signed or complex pixels {AS_JPEG}"),
     ],
 )
-def test_what_is_not_supported_is_called_that(name, sentence):
+def test_an_unsupported_file_is_called_unsupported(name, sentence):
     with pytest.raises(ImageError) as caught:
         open_image(SENT / name)
     assert str(caught.value) == sentence
 
 
-def test_the_kind_is_what_the_bytes_say():
+def test_the_format_is_detected_from_the_content():
     assert image_kind((SENT / "jpeg_named.heic").read_bytes()).suffix == ".jpg"
     assert image_kind((SENT / "iphone.heic").read_bytes()).suffix == ".heic"
     assert image_kind((SENT / "brand_mif1.avif").read_bytes()).suffix == ".avif"

@@ -49,7 +49,7 @@ def touch(folder, *names):
         (folder / name).touch()
 
 
-def test_what_systems_keep_beside_the_images_is_left_out(tmp_path):
+def test_system_folders_are_skipped(tmp_path):
     hidden = ["@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "$RECYCLE.BIN/S-1/b.jpg", "__MACOSX/._a.jpg", "lost+found/c.png"]
     hidden += ["System Volume Information/d.jpg", ".thumbnails/e.png", "#recycle/f.jpg", "deep/@eadir/g.jpg", "._a.jpg"]
     touch(tmp_path, "a.jpg", "deep/h.heic", *hidden)
@@ -72,7 +72,7 @@ def test_of_a_photograph_that_a_camera_kept_twice_the_image_stands_for_both(tmp_
     ]
 
 
-def test_each_format_that_is_left_out_is_named_once(tmp_path):
+def test_each_unsupported_format_is_reported_once(tmp_path):
     touch(tmp_path, "a.jpg", "x.jxl", *(f"raw/{n}.NEF" for n in range(1000)), "raw/1.cr3", "notes.txt", ".hidden.dng")
     files, problems = find_images([tmp_path])
     assert files == [tmp_path / "a.jpg"]

@@ -38,7 +38,7 @@ def numbers(frames) -> list[int]:
 @pytest.mark.parametrize(
     "suffix, codec", [("mp4", "libx264"), ("mp4", "mpeg4"), ("mkv", "mpeg4"), ("webm", "libvpx"), ("avi", "mpeg4")]
 )
-def test_a_clip_gives_one_frame_a_second(tmp_path, suffix, codec):
+def test_a_clip_yields_one_frame_per_second(tmp_path, suffix, codec):
     path = clip(tmp_path / f"clip.{suffix}", 35, codec=codec)
     assert numbers(video_frames(path)) == [0, 10, 20]  # the half second at the end gives none
 
@@ -51,7 +51,7 @@ def test_the_frames_are_those_that_upstream_picks(tmp_path, frames, rate):
     assert numbers(video_frames(path)) == [int(fps * n) for n in range(int(frames / fps))]
 
 
-def test_of_a_clip_below_a_second_the_first_frame_is_seen(tmp_path):
+def test_of_a_clip_shorter_than_a_second_the_first_frame_is_used(tmp_path):
     assert numbers(video_frames(clip(tmp_path / "clip.mp4", 4))) == [0]
 
 
@@ -60,13 +60,13 @@ def test_a_slow_clip_shows_a_frame_for_each_of_its_seconds(tmp_path):
     assert numbers(video_frames(path)) == [0, 0, 1, 1, 2, 2]
 
 
-def test_a_long_clip_is_seen_up_to_the_cap(tmp_path):
+def test_a_long_clip_is_decoded_up_to_the_limit(tmp_path):
     path = clip(tmp_path / "clip.mp4", 2 * MAX_FRAMES + 20, 2)
     assert len(list(video_frames(path))) == MAX_FRAMES
     assert numbers(video_frames(path, most=3)) == [0, 2, 4]
 
 
-def test_a_clip_held_upright_is_seen_upright(tmp_path):
+def test_a_rotated_clip_is_turned_upright(tmp_path):
     left_red = Image.new("RGB", (64, 48), "blue")
     left_red.paste("red", (0, 0, 32, 48))
     path = clip(tmp_path / "clip.mp4", 10, paint=lambda n: left_red)
@@ -82,7 +82,7 @@ def test_a_clip_held_upright_is_seen_upright(tmp_path):
     assert top[0] > 200 > 60 > top[2] and bottom[2] > 200 > 60 > bottom[0]
 
 
-def test_a_clip_of_very_many_pixels_is_seen_as_far_as_the_limit_goes(tmp_path, monkeypatch):
+def test_a_large_clip_is_decoded_up_to_the_pixel_limit(tmp_path, monkeypatch):
     path = clip(tmp_path / "clip.mp4", 60)
     monkeypatch.setattr(video, "MAX_DECODED", 31 * 64 * 48)
     assert numbers(video_frames(path)) == [0, 10, 20]
@@ -90,7 +90,7 @@ def test_a_clip_of_very_many_pixels_is_seen_as_far_as_the_limit_goes(tmp_path, m
     assert refusal(path).startswith("too many pixels: 64x48")
 
 
-def test_a_frame_that_stands_for_hours_is_not_held_once_for_each_second(tmp_path):
+def test_a_frame_shown_for_hours_is_not_held_once_per_second(tmp_path):
     path = clip(tmp_path / "clip.avi", 2, Fraction(1, 10_000))
     assert numbers(video_frames(path, most=5)) == [0] * 5
 
@@ -110,7 +110,7 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def test_what_is_no_whole_video_is_refused_in_a_sentence(tmp_path):
+def test_a_file_that_is_not_a_video_is_refused(tmp_path):
     assert "no such file" in refusal(tmp_path / "nothing.mp4")
     (tmp_path / "text.mp4").write_text("not a video")
     assert "cannot be opened" in refusal(tmp_path / "text.mp4")
@@ -121,7 +121,7 @@ def test_what_is_no_whole_video_is_refused_in_a_sentence(tmp_path):
     assert "cannot be opened" in refusal(tmp_path / "half.mp4")
 
 
-def test_a_video_that_breaks_off_is_refused(tmp_path):
+def test_a_truncated_video_is_refused(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     path = clip(tmp_path / "clip.avi", 40, codec="mpeg4", paint=lambda n: Image.fromarray(np.roll(noise, 3 * n, 1)))
     content = bytearray(path.read_bytes())
@@ -129,10 +129,10 @@ def test_a_video_that_breaks_off_is_refused(tmp_path):
     for start, end in zip(places[20:38], places[21:39], strict=True):
         content[start + 8 : end] = bytes(end - start - 8)
     path.write_bytes(content)
-    assert "breaks off after" in refusal(path)
+    assert "is truncated after" in refusal(path)
 
 
-def test_sound_alone_is_refused(tmp_path):
+def test_a_file_with_only_audio_is_refused(tmp_path):
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44100, layout="mono")
@@ -140,7 +140,7 @@ def test_sound_alone_is_refused(tmp_path):
         sound.sample_rate = 44100
         container.mux(stream.encode(sound))
         container.mux(stream.encode())
-    assert "only sound" in refusal(path)
+    assert "only audio" in refusal(path)
 
 
 def test_a_video_without_frames_is_refused(tmp_path):

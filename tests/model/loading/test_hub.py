@@ -97,16 +97,16 @@ def test_weights_come_as_bin_where_there_are_no_others(repository, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_interrupted_download_is_named_and_gone_on_with(repository, tmp_path):
+def test_an_interrupted_download_is_reported_and_resumed(repository, tmp_path):
     with small_hub({"owner/model": repository}, broken="model.safetensors") as (endpoint, _):
         said = download("owner/model", tmp_path / "cache", endpoint, HF_HUB_DOWNLOAD_TIMEOUT="1")
     assert (
         said
-        == "refused: the download of owner/model broke off: try again, and what arrived whole is not fetched again."
+        == "refused: the download of owner/model was interrupted: try again; complete files are not downloaded again."
     )
     said = download("owner/model", tmp_path / "cache")
     assert said.startswith(
-        "refused: the download of owner/model was not finished, and the Hugging Face hub cannot be reached"
+        "refused: the download of owner/model is incomplete, and the Hugging Face hub cannot be reached"
     )
     with small_hub({"owner/model": repository}) as (endpoint, _):
         folder = download("owner/model", tmp_path / "cache", endpoint)
@@ -114,7 +114,7 @@ def test_an_interrupted_download_is_named_and_gone_on_with(repository, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_download_tells_its_bytes_ends_when_it_is_told_to_and_does_not_fetch_twice_what_arrived(repository, tmp_path):
+def test_a_download_reports_bytes_can_be_cancelled_and_resumes(repository, tmp_path):
     (repository / "model-00001-of-00002.safetensors").write_bytes(b"first" * 2**20)
     (repository / "model-00002-of-00002.safetensors").write_bytes(b"second" * 2**20)
     (repository / "model.safetensors").unlink()
@@ -133,10 +133,10 @@ def test_a_download_tells_its_bytes_ends_when_it_is_told_to_and_does_not_fetch_t
     assert run(TOLD, ["owner/model", "-1"], cache, "http://127.0.0.1:9") == f"{folder}|0|True|[]"
 
 
-def test_who_is_told_of_a_download_gets_the_same_sentences(repository, tmp_path):
+def test_errors_are_the_same_with_progress(repository, tmp_path):
     with small_hub({"owner/model": repository}, gated="owner/gated") as (endpoint, _):
         said = [run(TOLD, [spec, "inf"], tmp_path / "cache", endpoint) for spec in ("owner/nothing", "owner/gated")]
-    assert "there is no model 'owner/nothing'" in said[0] and "owner/gated is only for those" in said[1]
+    assert "there is no model 'owner/nothing'" in said[0] and "owner/gated requires that you accept" in said[1]
     said = run(TOLD, ["owner/model", "inf"], tmp_path / "cache", "http://127.0.0.1:9")
     assert said.startswith("refused: owner/model is not on this machine, and the Hugging Face hub cannot be reached")
 
@@ -145,12 +145,12 @@ def test_who_is_told_of_a_download_gets_the_same_sentences(repository, tmp_path)
     ("spec", "sentence"),
     [
         ("owner/nothing", "there is no model 'owner/nothing' on the Hugging Face hub: check the spelling"),
-        ("owner/model@v2", "owner/model has no revision 'v2': give a branch"),
-        ("owner/gated", "owner/gated is only for those who accepted its terms: accept them at"),
+        ("owner/model@v2", "owner/model has no revision 'v2': use a branch"),
+        ("owner/gated", "owner/gated requires that you accept its terms: do so at"),
         ("owner--x/model", "there is no model 'owner--x/model'"),
     ],
 )
-def test_what_the_hub_does_not_give_is_one_sentence(repository, tmp_path, spec, sentence):
+def test_a_refusal_by_the_hub_is_one_sentence(repository, tmp_path, spec, sentence):
     with small_hub({"owner/model": repository}, gated="owner/gated") as (endpoint, _):
         said = download(spec, tmp_path / "cache", endpoint)
     assert said.startswith(f"refused: {sentence}") and "\n" not in said

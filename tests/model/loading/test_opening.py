@@ -45,7 +45,7 @@ def test_a_published_level_model_gives_the_original_programs_scores():
     assert scores(folder, images(QALIGN)) == pytest.approx(prompts["scorer_newline"]["score_1to5"], abs=1e-5)
     aesthetics = scores(folder, images(QALIGN), task="aesthetics")
     assert aesthetics == pytest.approx(prompts["aesthetics_image"]["score_1to5"], abs=1e-5)
-    with pytest.raises(ModelError, match="cannot be asked for 'beauty'"):
+    with pytest.raises(ModelError, match="does not support the task 'beauty'"):
         load_scorer(folder, task="beauty")
 
 
@@ -60,7 +60,7 @@ def test_any_vlm_is_read_by_level_words_and_q_realign_on_its_own_scale(tmp_path,
     )
     realign = load_scorer("q-realign-mini").assess(images(QALIGN))
     assert all(a.scale == (0, 1) and 0 <= a.score <= 1 for a in realign)
-    with pytest.raises(ModelError, match="cannot be asked for 'aesthetics'"):
+    with pytest.raises(ModelError, match="does not support the task 'aesthetics'"):
         load_scorer(str(folder), task="aesthetics")
 
 
@@ -83,11 +83,11 @@ def test_the_two_steps_of_the_original_are_checked_on_demand():
         scorer.backbone.model.lm_head.weight.zero_()  # then its first token is <unk>
         said = list(scorer.check_steps(paths))
     assert [path for path, _ in said] == [str(path) for path in paths]
-    with pytest.raises(ModelError, match="leave --check-steps out"):
+    with pytest.raises(ModelError, match="omit --check-steps"):
         list(load_scorer("nano").check_steps(paths))
 
 
-def test_what_does_not_fit_into_memory_is_said_before_it_is_fetched(monkeypatch):
+def test_a_model_too_large_for_memory_is_refused_before_its_download(monkeypatch):
     monkeypatch.setattr("model.common.memory.free_memory", lambda device: 10e9)
     with pytest.raises(
         TooLittleMemory, match=r"one-align needs 36.1 GB of memory in float32, and cpu has 10.0 GB free"
@@ -98,12 +98,12 @@ def test_what_does_not_fit_into_memory_is_said_before_it_is_fetched(monkeypatch)
 
 
 @pytest.mark.parametrize("spec", ["nano", "nano-qalign"])
-def test_bits_are_for_the_large(spec):
+def test_bits_are_refused_for_small_models(spec):
     with pytest.raises(ModelError, match="use --dtype bfloat16"):
         load_scorer(spec, dtype="4bit")
 
 
-def test_loading_tells_how_far_it_is_and_ends_when_it_is_told_to():
+def test_loading_reports_progress_and_can_be_cancelled():
     told = []
 
     def stop(stage, done, total):
@@ -116,7 +116,7 @@ def test_loading_tells_how_far_it_is_and_ends_when_it_is_told_to():
     assert 0 < told[0][0] < told[-1][0] <= told[-1][1]
 
 
-def test_a_vlm_tells_tensor_by_tensor_how_far_it_is_and_ends_when_it_is_told_to(tmp_path):
+def test_loading_a_vlm_reports_tensors_and_can_be_cancelled(tmp_path):
     told, folder = [], str(write_vlm(tmp_path / "vlm", "qwen2_5_vl"))
     load_scorer(folder, progress=lambda *step: told.append(step))
     total = told[-1][2]
@@ -142,13 +142,13 @@ def test_one_loaded_model_is_asked_for_each_task_that_it_knows():
     assert [a.score for a in aesthetics.assess(images(QALIGN))] == pytest.approx(expected, abs=1e-5)
     for spec in (str(QSCORER / "merged"), "nano"):
         assert load_scorer(spec).tasks == ("quality",)
-        with pytest.raises(ModelError, match="cannot be asked for 'video': it knows quality"):
+        with pytest.raises(ModelError, match="does not support the task 'video': choose one of quality"):
             load_scorer(spec).asking("video")
-        with pytest.raises(ModelError, match="cannot be asked for 'video': it knows quality"):
+        with pytest.raises(ModelError, match="does not support the task 'video': choose one of quality"):
             load_scorer(spec, task="video")
 
 
-def test_revisions_tell_weights_apart_and_not_names(tmp_path):
+def test_revisions_identify_weights_not_names(tmp_path):
     names = ["checkpoint_bin", "checkpoint_safetensors", "merged"]
     found = {name: load_scorer(str(QSCORER / name)).revision for name in names}
     assert len(set(found.values())) == 3
@@ -157,11 +157,11 @@ def test_revisions_tell_weights_apart_and_not_names(tmp_path):
 
 
 def test_a_name_that_is_an_adapter_takes_no_other():
-    with pytest.raises(ModelLoadError, match="takes no other"):
+    with pytest.raises(ModelLoadError, match="cannot take another"):
         resolve("qscorer+mine")
 
 
-def test_every_name_says_what_it_is():
+def test_every_named_model_has_a_description():
     for name, known in KNOWN.items():
         low, high = known.scale
         assert f"scores {low:g} to {high:g}" in known.words and known.licence in known.words, name
@@ -176,7 +176,7 @@ def test_the_memory_that_is_listed_is_what_the_error_asks_for(monkeypatch):
     assert "needs 36 GB of memory (18 GB with --dtype bfloat16)" in KNOWN["one-align"].words
 
 
-def test_the_shipped_models_say_the_scale_that_they_have():
+def test_the_listed_scales_of_shipped_models_are_right():
     for name in registry.SHIPPED:
         config = json.loads((Path(KNOWN[name].where) / "config.json").read_text())
         assert tuple(config["readout"]["scale"]) == KNOWN[name].scale

@@ -216,7 +216,7 @@ def test_a_scale_that_runs_downwards_is_refused(tmp_path, capsys):
     (tmp_path / "labels.csv").write_text("mos\n3\n4\n")
     with pytest.raises(SystemExit, match="2"):
         main([str(tmp_path / "labels.csv"), "--scale", "5", "1"])
-    assert "--scale: LOW must be below HIGH, and they are 5 and 1" in capsys.readouterr().err
+    assert "--scale: LOW must be less than HIGH, both finite (given: 5 1)" in capsys.readouterr().err
 
 
 def test_a_data_sets_folder_is_read_with_its_scale_and_stds_and_another_is_refused(tmp_path, capsys):

@@ -169,7 +169,7 @@ def test_comparing_pairs_images_of_one_data_set_only():
 def test_what_a_system_cannot_learn_from_is_said():
     with pytest.raises(ValueError, match="no two images of the batch are of one data set"):
         ready("compare2score").loss(images(2))
-    with pytest.raises(ValueError, match="cannot be written with one figure before the point"):
+    with pytest.raises(ValueError, match="cannot be written with one digit before the point"):
         build_learner(SYSTEMS["realqa"], scale=Scale(0.0, 100.0), side=64, **TINY)
 
 

@@ -65,7 +65,7 @@ def test_a_soft_label_far_outside_lies_on_the_nearest_level():
     assert soft_label(9.0, 0.3) == [0, 0, 0, 0, 1]
     with pytest.raises(ValueError, match="two levels"):
         soft_label(3.0, 0.5, count=1)
-    with pytest.raises(ValueError, match="no soft label of MOS 3.0 and std nan"):
+    with pytest.raises(ValueError, match="needs a finite MOS and std, not 3.0 and nan"):
         soft_label(3.0, float("nan"))
 
 

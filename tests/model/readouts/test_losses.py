@@ -49,11 +49,11 @@ def test_norm_in_norm_of_several_data_sets_is_taken_within_each():
     assert within.item() == pytest.approx(0, abs=1e-6) and across > 0.01
 
 
-def test_a_weighted_sum_takes_norm_in_norm_within_each_data_set_and_names_a_loss_that_is_none():
+def test_a_weighted_sum_uses_norm_in_norm_within_each_data_set_and_names_an_unknown_loss():
     mos, groups = torch.tensor([1.0, 2.0, 1.0, 2.0]), torch.tensor([0, 0, 1, 1])
     taught = Taught(mos=mos, scores=mos + 2 * groups, groups=groups)
     assert weighted_sum({"norm_in_norm": 1.0}, taught)[0].item() == pytest.approx(0, abs=1e-6)
-    with pytest.raises(ValueError, match="no loss 'mse': give some of cross_entropy, .*squared_error"):
+    with pytest.raises(ValueError, match="no loss 'mse': use some of cross_entropy, .*squared_error"):
         weighted_sum({"mse": 1.0}, taught)
 
 

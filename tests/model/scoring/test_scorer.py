@@ -142,7 +142,7 @@ def test_a_folder_of_the_other_kind_says_which_task_scores_it(command, tmp_path)
     (tmp_path / "clip.mp4").touch()
     assert "no images in this folder, but videos: add --task video" in command(tmp_path)[1]
     (tmp_path / "clip.mp4").rename(tmp_path / "clip.png")
-    assert "but images: leave --task video out" in command(tmp_path, "--task", "video")[1]
+    assert "but images: omit --task video" in command(tmp_path, "--task", "video")[1]
 
 
 def test_assess_files_goes_on_after_a_failure_and_keeps_the_order(scorer, tmp_path):

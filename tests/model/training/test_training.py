@@ -388,7 +388,7 @@ def test_a_soup_is_the_mean_of_trainings_and_leaves_out_what_all_did(data, tmp_p
     assert json.loads((tmp_path / "mean" / train.TRAINING).read_text())["without"] == ["ss01"]
     assert {load_scorer(str(folder)).readout for folder in folders} == {"score_token", "level"}
     for wrong in ([one], [one, one]):
-        with pytest.raises(DataError, match="two trainings or more: give their folders, each once"):
+        with pytest.raises(DataError, match="at least two trainings: give their folders, each once"):
             soup.make_soup(wrong, tmp_path / "more")
     with pytest.raises(DataError, match="mean exists already"):
         soup.make_soup([one, two], tmp_path / "mean")
