@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from model.backbones.adapter_card import CARD, CONFIG, WEIGHTS, AdapterCard, read_card
 from model.backbones.spec import Spec, revision
-from model.backbones.weight_files import check_tensors
 from model.common.errors import ModelError, ModelLoadError, first_line
 
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ def load_onto(model: "nn.Module", folder: Path, trainable: bool = False) -> "Pef
     from peft import LoraConfig, PeftConfig, get_peft_model_state_dict, set_peft_model_state_dict
     from safetensors import SafetensorError
     from safetensors.torch import load_file
+
+    from model.backbones.weight_files import check_tensors
 
     try:
         config = PeftConfig.from_pretrained(str(folder))

@@ -136,7 +136,7 @@ def test_unexpected_tensors_are_named_in_a_warning(copy, caplog):
             b'{"model_type": "llama"}',
             "type 'llama', which transformers does not support for images and",
         ),
-        ("config.json", b'{"model_type": "florence2"}', "encoder-decoder model (type 'florence2'"),
+        ("config.json", b'{"model_type": "florence2"}', "encoder-decoder model .type 'florence2'"),
         ("config.json", b'{"model_type": "qwen3_5", "text_config": 3}', "config.json is not a readable model conf"),
         ("tokenizer.json", None, "lacks tokenizer.json"),
         ("tokenizer.json", b"{}", "cannot be read as a model"),

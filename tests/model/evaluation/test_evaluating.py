@@ -247,16 +247,16 @@ def rated(mos, scale):
 
 
 def test_rmse_without_a_fit_is_in_units_of_the_labels():
-    for scale in (None, (1, 5)):
-        assert raw_rmse([2.0, 4.0], rated([3.0, 3.0], scale), (1, 5)) == pytest.approx(1)
-    assert raw_rmse([2.0, 4.0], rated([50.0, 50.0], (0, 100)), (1, 5)) == pytest.approx(25)
-    assert raw_rmse([2.0, 4.0], rated([3.0, 3.0], (0, 100)), (1, 5)) > 40  # on 0 to 100, though within 1 to 5
+    for scale in (None, Scale(1, 5)):
+        assert raw_rmse([2.0, 4.0], rated([3.0, 3.0], scale), Scale(1, 5)) == pytest.approx(1)
+    assert raw_rmse([2.0, 4.0], rated([50.0, 50.0], Scale(0, 100)), Scale(1, 5)) == pytest.approx(25)
+    assert raw_rmse([2.0, 4.0], rated([3.0, 3.0], Scale(0, 100)), Scale(1, 5)) > 40  # on 0 to 100, though within 1 to 5
 
 
 def test_rmse_without_a_fit_is_null_where_scales_are_not_known():
-    assert raw_rmse([2.0, 4.0], rated([30.0, 70.0], None), (1, 5)) is None
-    assert raw_rmse([], [], (1, 5)) is None and raw_rmse([2.0], rated([3.0], (1, 5)), None) is None
-    assert raw_rmse([2.0, 2.0], rated([3.0], (1, 5)) + rated([3.0], (0, 5)), (1, 5)) is None
+    assert raw_rmse([2.0, 4.0], rated([30.0, 70.0], None), Scale(1, 5)) is None
+    assert raw_rmse([], [], Scale(1, 5)) is None and raw_rmse([2.0], rated([3.0], (1, 5)), None) is None
+    assert raw_rmse([2.0, 2.0], rated([3.0], (1, 5)) + rated([3.0], (0, 5)), Scale(1, 5)) is None
 
 
 def test_a_published_set_is_evaluated_on_its_test_split_with_what_is_known_of_it(command, tmp_path):

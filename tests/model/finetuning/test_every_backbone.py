@@ -286,7 +286,7 @@ def test_memory_that_runs_out_is_one_sentence_and_leaves_nothing_behind(smolvlm,
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(lora, "train", full)
-    with pytest.raises(DataError, match="the memory of the device 'cpu' ran out .*--dtype bfloat16"):
+    with pytest.raises(DataError, match="ran out of memory on the device 'cpu': .*--dtype bfloat16"):
         fine_tune(rated, str(smolvlm), tmp_path / "adapters" / "new", device="cpu")
     assert list((tmp_path / "adapters").iterdir()) == []
 
