@@ -44,19 +44,19 @@ clean:
 
 # The stamps below are written last: a set-up that was cut short goes on where it stopped, a finished one costs nothing.
 
-$(VENV)/.ready: requirements.txt $(VENV)/.made
+$(VENV)/.ready: requirements.txt constraints.txt $(VENV)/.made
 	@echo "Installing the packages of requirements.txt into $(VENV) (once; some minutes)"
 ifneq ($(strip $(TORCH_INDEX)),)
-	$(PIP_INSTALL) --index-url "$(TORCH_INDEX)" "$$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements.txt)"
+	$(PIP_INSTALL) --index-url "$(TORCH_INDEX)" "$$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' constraints.txt)"
 endif
-	$(PIP_INSTALL) -r requirements.txt
+	$(PIP_INSTALL) -c constraints.txt -r requirements.txt
 	@# The project is not installed: this lets python -m model.score find it from any working directory.
 	@$(VENV)/bin/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "q-scorer-studio.pth").write_text("$(CURDIR)\n")'
 	@touch $@
 
 $(VENV)/.ready-test: requirements-dev.txt $(VENV)/.ready
 	@echo "Installing the packages of requirements-dev.txt into $(VENV)"
-	$(PIP_INSTALL) -r requirements-dev.txt
+	$(PIP_INSTALL) -c constraints.txt -r requirements-dev.txt
 	@touch $@
 
 $(VENV)/.made:

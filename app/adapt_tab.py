@@ -127,6 +127,7 @@ class AdaptTab:
         known = [base for base in bases if base == card.base or Path(base).name == card.base]
         spec = f"{known[0] if known else card.base}+{card.name}"
         try:
+            self.settings.check_offered(spec)
             check_spec(spec, self.settings.adapters)
         except ModelError:  # the table says what to do
             return ""

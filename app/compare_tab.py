@@ -52,7 +52,7 @@ def _two_models(
             file = image_input("Image to compare on: drop, choose or paste", "compare-file")
             other = gr.Dropdown(
                 names(settings),
-                value=QALIGN,
+                value=QALIGN if QALIGN in names(settings) else names(settings)[-1],
                 label="Set beside the model in use",
                 allow_custom_value=not settings.public,
                 elem_id="compare-other",

@@ -3,11 +3,12 @@
 import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from app import zero_gpu
 from app.environment import say
 from app.model_work import ModelWork
 from model.backbones.spec import QUALITY
@@ -38,7 +39,10 @@ class Scorers:
         self._check = check
         self._adapters, self._device, self._dtype = adapters, device, dtype
         self._lock = threading.Lock()
-        self.work = ModelWork()
+        self._on_zero_gpu = zero_gpu.ZERO_GPU and device != "cpu"
+        self.work = ModelWork(at_once=self._on_zero_gpu)
+        self._fixed: dict[str, Scorer] = {}
+        self._configured: tuple[str, ...] = ()
         # A lock stays here while a request holds or awaits it.
         self._loading: WeakValueDictionary[tuple, threading.Lock] = WeakValueDictionary()
         self._loaded: OrderedDict[tuple, Scorer] = OrderedDict()
@@ -47,6 +51,8 @@ class Scorers:
         """The scorer that SPEC names, which takes turns with all others; one whose files have changed since is loaded anew.
         progress: see model/common/progress.py. Raises ModelError."""
         self._check(spec)
+        if spec in self._fixed:
+            return self._fixed[spec]
         key = (spec, files_of(spec, self._adapters))
         with self._lock:
             loading = self._loading.setdefault(key, threading.Lock())
@@ -60,7 +66,7 @@ class Scorers:
                     del self._loaded[other]
                 self._loaded[key] = scorer
                 self._loaded.move_to_end(key)
-                while len(self._loaded) > KEPT:
+                while len(self._loaded) > max(KEPT, len(self._configured)):
                     self._loaded.popitem(last=False)
         return scorer
 
@@ -119,16 +125,29 @@ class Scorers:
             torch.cuda.empty_cache()
         return True
 
-    def warm(self, spec: str) -> threading.Thread:
-        """Load SPEC in the background and score a blank image, so that the first visitor does not wait for it."""
+    def load(self, specs: Sequence[str]) -> None:
+        """Load these now or, where models compute in this process, in the background (`warm`). On ZeroGPU nothing else can be used then:
+        a model is put on its GPU before the process in which it computes begins, and by the main thread. Raises ModelError there."""
+        self._configured = tuple(specs)
+        if not self._on_zero_gpu:
+            self.warm(*specs)
+            return
+        loaded = {spec: self.get(spec) for spec in specs}
+        for spec, scorer in loaded.items():
+            zero_gpu.keep(spec, scorer)
+        self._fixed = loaded
+
+    def warm(self, *specs: str) -> threading.Thread:
+        """Load these in the background and score a blank image with each, so that the first visitor does not wait for it."""
 
         def work() -> None:
             from PIL import Image
 
-            try:
-                self.get(spec).assess([Image.new("RGB", (640, 480), "grey")])
-            except ModelError as error:
-                say(f"error: {error}")  # who scores an image is told on the page
+            for spec in specs:
+                try:
+                    self.get(spec).assess([Image.new("RGB", (640, 480), "grey")])
+                except ModelError as error:
+                    say(f"error: {error}")  # who scores an image is told on the page
 
         thread = threading.Thread(target=work, name="warm", daemon=True)
         thread.start()

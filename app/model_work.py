@@ -13,9 +13,10 @@ from typing import Any
 
 
 class ModelWork:
-    """The turn that a scorer takes for each batch (`Scorer.turn`)."""
+    """The turn that a scorer takes for each batch (`Scorer.turn`). at_once: nothing waits, since nothing is computed in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: bool = False) -> None:
+        self._at_once = at_once
         self._thread: threading.Thread | None = None
         self._turns = ThreadPoolExecutor(1, "model-work", initializer=self._started)
 
@@ -24,6 +25,6 @@ class ModelWork:
 
     def run(self, function: Callable, *arguments: Any) -> Any:
         """Call the function when it is its turn. What runs already may call this again: that is part of its turn."""
-        if threading.current_thread() is self._thread:
+        if self._at_once or threading.current_thread() is self._thread:
             return function(*arguments)
         return self._turns.submit(function, *arguments).result()

@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +49,9 @@ class RatedScores:
             missing = {sha256: path for sha256, path in images.items() if sha256 not in known}
             if missing and revision not in self._at_work:
                 self._at_work.add(revision)
-                threading.Thread(target=self._compute, args=(scorer, missing, known), daemon=True).start()
+                # In the visitor's context: on ZeroGPU it is the visitor's quota that counts.
+                work = (self._compute, scorer, missing, known)
+                threading.Thread(target=copy_context().run, args=work, daemon=True).start()
             mine = {sha256: known[sha256] for sha256 in images if sha256 in known}
         scores = {sha256: score for sha256, score in mine.items() if score is not None}
         return SoFar(scores, len(mine) - len(scores), len(missing))

@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from annotations import AnnotationError
+from app import zero_gpu
 from app.browser import GivesCookie
 from app.environment import say
 from app.fair_queue import use_fair_queue
@@ -42,13 +43,17 @@ def serve(settings: Settings) -> None:
     keep_freed_memory()
     scorers = Scorers(settings.adapters, settings.device, settings.dtype, settings.check_offered)
     try:
-        for spec in dict.fromkeys([settings.model, *settings.models]):
+        for spec in settings.configured:
             check_spec(spec, settings.adapters)
         with listen(settings.host, settings.port) as listening:
             page = build_page(settings, scorers)
-            server = Server(page, web_app(page, settings))
+            server = Server(page, web_app(page, settings), settings.port)
+            if zero_gpu.ZERO_GPU:
+                scorers.load(settings.configured)
+                zero_gpu.report_start()
             say(f"Q-Scorer Studio is open at {address(settings)} (Ctrl-C ends it)")
-            scorers.warm(settings.model)
+            if not zero_gpu.ZERO_GPU:
+                scorers.load(settings.configured)
             server.run(sockets=[listening])
     except (ModelError, AnnotationError, CannotOpen) as error:
         raise SystemExit(f"error: {error}") from None
@@ -119,10 +124,11 @@ def as_json(data: list, root_url: str) -> list[TextContent]:
 class Server(uvicorn.Server):
     """Serves the page; when it ends, the streams that browsers hold open end first."""
 
-    def __init__(self, page: gr.Blocks, app: Gate) -> None:
+    def __init__(self, page: gr.Blocks, app: Gate, port: int) -> None:
         options = {"workers": 1, "ws": "none", "log_level": "warning", "timeout_graceful_shutdown": LAST_WORDS}
-        super().__init__(uvicorn.Config(app, **options))
+        super().__init__(uvicorn.Config(app, port=port, **options))
         self.page = page
+        page.server = self  # by its port a process of ZeroGPU knows the connections that it must not hold open
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.page._queue.close()

@@ -3,7 +3,7 @@
 import argparse
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -47,26 +47,23 @@ class Settings:
         return self.data_dir / "adapters"
 
     @property
+    def configured(self) -> list[str]:
+        """The models that are loaded at start: the owner's list, or the one that visitors start with."""
+        return list(dict.fromkeys([self.model, *self.models]))
+
+    @property
     def offered(self) -> list[str]:
-        """What visitors from elsewhere may pick: the owner's models and those that ship."""
-        return list(dict.fromkeys([self.model, *self.models, *SHIPPED]))
+        """What visitors from elsewhere may pick: the owner's list where there is one, else what ships too."""
+        return self.configured if self.models else list(dict.fromkeys([self.model, *SHIPPED]))
 
     def check_offered(self, spec: str) -> None:
-        """Raises ModelError for a SPEC that these visitors may not use, before anything is looked up for it. An adapter in the data
-        folder may be used on an offered model: whoever put it there owns the page."""
-        base, plus, adapter = spec.partition("+")
+        """Raises ModelError for a SPEC that visitors from elsewhere may not use, before anything is looked up for it."""
         if not self.public or spec in self.offered:
-            return
-        if base in self.offered and plus and adapter in _folders(self.adapters):
             return
         raise ModelError(
             f"{shortened(spec)} is not offered on this page: choose one of {', '.join(self.offered)}. "
             "Whoever runs the page can list more with --models."
         )
-
-
-def _folders(parent: Path) -> list[str]:
-    return [folder.name for folder in parent.iterdir() if folder.is_dir()] if parent.is_dir() else []
 
 
 def shortened(text: str) -> str:
@@ -126,8 +123,8 @@ def _parser(host: str) -> argparse.ArgumentParser:
         type=listed,
         default=environment("QSCORER_MODELS", listed, []),
         metavar="SPEC,SPEC",
-        help="models that visitors from other machines may pick, besides those that ship; the first is what they start with, unless "
-        "--model is given (default: $QSCORER_MODELS)",
+        help="models that are loaded at start, and all that visitors from other machines may pick; the first is what they start with, "
+        "unless --model is given (default: $QSCORER_MODELS, else nano and nano-qalign)",
     )
     parser.add_argument(
         "--root-path",
@@ -143,7 +140,10 @@ def _parser(host: str) -> argparse.ArgumentParser:
         metavar="NAME",
         help="another host name under which the page is reached, say through a reverse proxy; may be repeated",
     )
-    add_device_options(parser, "what models that do not ship here compute in (default: auto)")
+    add_device_options(parser, "what models that do not ship here compute in (default: $QSCORER_DTYPE, else auto)")
+    for option, name in (("--device", "QSCORER_DEVICE"), ("--dtype", "QSCORER_DTYPE")):
+        words = next(action.choices for action in parser._actions if option in action.option_strings)
+        parser.set_defaults(**{option[2:]: environment(name, one_of(words), "auto")})
     return parser
 
 
@@ -183,6 +183,17 @@ def raters(text: str) -> str:
     if text not in (ANYONE, SIGNED_IN) and not (text.startswith(ORG) and text.removeprefix(ORG).strip()):
         raise argparse.ArgumentTypeError(f"'{text}' is none of {ANYONE}, {SIGNED_IN} and {ORG}NAME")
     return text
+
+
+def one_of(words: Collection[str]) -> Callable[[str], str]:
+    """Takes one of these words; argparse does not look at an option's default."""
+
+    def word(text: str) -> str:
+        if text not in words:
+            raise argparse.ArgumentTypeError(f"{shortened(text)} is not one of {', '.join(words)}")
+        return text
+
+    return word
 
 
 def listed(text: str) -> list[str]:

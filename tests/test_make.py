@@ -19,6 +19,7 @@ def test_an_old_python_is_refused_with_the_remedy(tmp_path):
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2 && exit\nexit 1\n')
     old.chmod(0o755)
     (tmp_path / "requirements.txt").touch()
+    (tmp_path / "constraints.txt").touch()
     result = make_in(tmp_path, "setup", f"PYTHON={old}")
     assert result.returncode != 0
     assert "is Python 3.9.2, and Q-Scorer Studio needs Python 3.11 or newer" in result.stderr
@@ -28,6 +29,7 @@ def test_an_old_python_is_refused_with_the_remedy(tmp_path):
 
 def test_a_missing_python_is_named_with_the_remedy(tmp_path):
     (tmp_path / "requirements.txt").touch()
+    (tmp_path / "constraints.txt").touch()
     result = make_in(tmp_path, "setup", "PYTHON=python3.99")
     assert result.returncode != 0
     assert "There is no python3.99 here." in result.stderr
@@ -35,6 +37,7 @@ def test_a_missing_python_is_named_with_the_remedy(tmp_path):
 
 def test_a_finished_set_up_does_nothing(tmp_path):
     (tmp_path / "requirements.txt").touch()
+    (tmp_path / "constraints.txt").touch()
     (tmp_path / "requirements-dev.txt").touch()
     (tmp_path / ".venv").mkdir()
     for stamp in [".made", ".ready", ".ready-test"]:

@@ -32,10 +32,18 @@ AHEAD = 256e6  # bytes of prepared images that may be queued while the model com
 
 class Scorer:
     """Assesses images with one model. `readout` (its kind), `scale` and `tokens` (worst first) are the backbone's; `revision` identifies
-    the weights. turn: calls a function with arguments once this scorer may compute, if several share a processor."""
+    the weights. turn: calls a function with arguments once this scorer may compute, if several share a processor.
+    elsewhere: does what `assess_here` does, in another process; called with this scorer and the same arguments."""
 
-    def __init__(self, name: str, revision: str, backbone: Backbone, turn: Callable = lambda f, *a: f(*a)):
-        self.name, self.revision, self.backbone, self.turn = name, revision, backbone, turn
+    def __init__(
+        self,
+        name: str,
+        revision: str,
+        backbone: Backbone,
+        turn: Callable = lambda f, *a: f(*a),
+        elsewhere: Callable | None = None,
+    ):
+        self.name, self.revision, self.backbone, self.turn, self.elsewhere = name, revision, backbone, turn, elsewhere
         readout = backbone.readout
         self.task, self.readout, self.scale, self.tokens = backbone.task, readout.kind, readout.scale, readout.tokens
 
@@ -48,7 +56,7 @@ class Scorer:
         """A scorer that shares the loaded model, for another of its tasks. Raises ModelError for an unsupported task."""
         if task == self.task:
             return self
-        return Scorer(self.name, self.revision, self.backbone.for_task(task), self.turn)
+        return Scorer(self.name, self.revision, self.backbone.for_task(task), self.turn, self.elsewhere)
 
     def __call__(self, images: Given | list[Given] | tuple[Given, ...]) -> Assessment | list[Assessment]:
         """Assess a path, a file's bytes, a PIL image or a numpy array; or a list of these, which returns a list. Raises ImageError for an
@@ -135,7 +143,13 @@ class Scorer:
                     yield path, steps.first
 
     def assess_prepared(self, prepared: Sequence, names: Sequence[str], batch_size: int) -> list[Assessment]:
-        """Assess prepared images; those of equal shape_key are batched, at most `batch_size` at a time."""
+        """Assess prepared images, here or `elsewhere`; those of equal shape_key are batched, at most `batch_size` at a time."""
+        if self.elsewhere and prepared:
+            return self.elsewhere(self, prepared, names, batch_size)
+        return self.assess_here(prepared, names, batch_size)
+
+    def assess_here(self, prepared: Sequence, names: Sequence[str], batch_size: int) -> list[Assessment]:
+        """`assess_prepared` in this process."""
         by_shape = defaultdict(list)
         for n, image in enumerate(prepared):
             by_shape[image.shape_key].append(n)

@@ -18,7 +18,7 @@ def served_page(folder: Path, *options: str) -> Iterator[tuple[str, Settings]]:
     """The address of the page on a data folder below `folder`, and its settings."""
     settings = parse_settings(["--data-dir", str(folder / "data"), "--device", "cpu", *options])
     page = build_page(settings, Scorers(settings.adapters, "cpu", check=settings.check_offered))
-    server = Server(page, web_app(page, settings))
+    server = Server(page, web_app(page, settings), settings.port)
     with listen("127.0.0.1", 0) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -89,13 +89,16 @@ def test_visitors_from_elsewhere_pick_what_the_owner_listed(tmp_path, options):
         "x" * 100_000,
         f"nano+{tmp_path}",
         "nano+../adapters/mine",
+        "nano+mine",
+        "nano",
     ):
         with pytest.raises(
-            ModelError, match="is not offered on this page: choose one of q-realign-mini, owner/model, nano"
+            ModelError, match="is not offered on this page: choose one of q-realign-mini, owner/model\\."
         ):
             scorers.get(spec)
-    for spec in ("owner/model", "nano-qalign", "nano+mine"):
-        settings.check_offered(spec)
+    assert settings.offered == settings.configured == ["q-realign-mini", "owner/model"]
+    settings.check_offered("owner/model")
+    assert settings_for(tmp_path, *options).offered == ["nano", "nano-qalign"]
 
 
 def test_on_this_machine_any_model_may_be_used(tmp_path, monkeypatch):

@@ -62,14 +62,14 @@ def servers_write_no_trace(request) -> Iterator[None]:
 
 
 @contextmanager
-def serve(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
+def serve(folder: Path, *options: str, program: str = "app.py", **environment: str) -> Iterator[Server]:
     """The page on a data folder below `folder`; fails when it has written a trace that no test was told of."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = Log(folder / "server.log")
     log.path.touch()
-    command = ["app.py", "--data-dir", str(folder / "data"), "--port", str(port), *options]
+    command = [program, "--data-dir", str(folder / "data"), "--port", str(port), *options]
     process = start(command, log.path, log.path, GRADIO_TEMP_DIR=str(folder / "uploads"), **environment)
     LOGS.append(log)
     try:
