@@ -15,6 +15,7 @@ from model.common.errors import ModelError
 from model.loading.known import SHIPPED
 
 ROOT = Path(__file__).parent.parent
+ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")  # a Space whose GPU comes with each call
 EXAMPLES = ROOT / "tests" / "images"  # the images that the tests and the README's commands use too
 ANYONE, SIGNED_IN, ORG = "anyone", "signed-in", "org:"  # who may rate
 MAX_UPLOAD = "256mb"  # a file: as much as model/images/decoding.py reads, and a minute of video from a phone
@@ -80,12 +81,14 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
     given = _parser("0.0.0.0" if space else "127.0.0.1").parse_args(arguments)
     host = given.host.removeprefix("[").removesuffix("]")
     hosts = (*given.allow_host, *filter(None, [urlsplit(given.root_path).hostname, os.environ.get("SPACE_HOST")]))
+    # On ZeroGPU the models that ship would spend a visitor's quota for nothing: they take their time on the CPU unless they are listed.
+    device = "cpu" if ZERO_GPU and given.device == "auto" and not (given.model or given.models) else given.device
     return Settings(
         given.data_dir,
         host,
         given.port,
         given.model or next(iter(given.models), "nano"),
-        given.device,
+        device,
         given.dtype,
         public=space or bool(given.root_path or given.allow_host) or not only_this_machine(host),
         models=tuple(given.models),

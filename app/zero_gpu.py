@@ -4,7 +4,6 @@ A GPU exists only inside that function, in a process forked from the page's: arg
 Models are loaded on `cuda` before, in the main thread, where the package `spaces` plays a GPU until it moves the weights to a real one.
 Elsewhere nothing here is used. Import this before anything that starts CUDA."""
 
-import os
 import pickle
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import httpx
 
+from app.settings import ZERO_GPU
 from model.common.errors import ModelError
 
 if TYPE_CHECKING:
     from model.scoring.assessment import Assessment
     from model.scoring.scorer import Scorer
 
-ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 # Seconds to ask for: estimates, on the safe side. What is asked for counts against the visitor's quota, and a longer call is ended.
 START, PER_GIGABYTE = 5, 1  # of a process, and of its weights to the GPU
 IMAGE, IMAGE_PER_GIGABYTE = 0.1, 0.03
