@@ -4,12 +4,13 @@ A GPU exists only inside that function, in a process forked from the page's: arg
 Models are loaded on `cuda` before, in the main thread, where the package `spaces` plays a GPU until it moves the weights to a real one.
 Elsewhere nothing here is used. Import this before anything that starts CUDA."""
 
-import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import httpx
+import numpy as np
 
 from app.settings import ZERO_GPU
 from model.common.errors import ModelError
@@ -48,23 +49,24 @@ def report_start() -> None:
         spaces.zero.startup()
 
 
-def seconds(spec: str, task: str, prepared: bytes, names: Sequence[str], batch_size: int, frames: int) -> int:
+def seconds(spec: str, task: str, prepared: list, names: Sequence[str], batch_size: int, frames: int) -> int:
     """How long the call with these arguments may take; `frames`: images, and frames of videos."""
     size = _gigabytes[spec]
     return round(START + PER_GIGABYTE * size + frames * (IMAGE + IMAGE_PER_GIGABYTE * size))
 
 
 def on_gpu(
-    spec: str, task: str, prepared: bytes, names: Sequence[str], batch_size: int, frames: int
+    spec: str, task: str, prepared: list, names: Sequence[str], batch_size: int, frames: int
 ) -> "list[Assessment] | ModelError":
-    """What the scorer that `keep` was given makes of pickled prepared images; an error is returned, since raised it would lose its kind."""
+    """What the scorer that `keep` was given makes of prepared images with arrays for tensors; an error is returned, since raised it would lose its kind."""
     import torch
 
     torch.set_num_threads(
         1
     )  # OpenMP's threads of the page's process do not exist in this one, and it would wait for them
+    tensors = [_each(image, np.ndarray, torch.from_numpy) for image in prepared]
     try:
-        return _scorers[spec].asking(task).assess_here(pickle.loads(prepared), names, batch_size)
+        return _scorers[spec].asking(task).assess_here(tensors, names, batch_size)
     except ModelError as error:
         return error
 
@@ -77,10 +79,13 @@ if ZERO_GPU:
 
 def _scored(spec: str, task: str, prepared: Sequence, names: Sequence[str], batch_size: int) -> "list[Assessment]":
     """`on_gpu` of prepared images. Raises ModelError."""
-    # As bytes: tensors would travel through shared memory, of which a container has little.
+    import torch
+
     frames = sum(map(_frames, prepared))
+    # Tensors would travel through shared memory, of which a container has little.
+    arrays = [_each(image, torch.Tensor, torch.Tensor.numpy) for image in prepared]
     try:
-        outcome = on_gpu(spec, task, pickle.dumps(list(prepared)), list(names), batch_size, frames)
+        outcome = on_gpu(spec, task, arrays, list(names), batch_size, frames)
     except gr.Error as error:
         raise NoGpu(_sentence(error)) from error
     except (
@@ -92,6 +97,17 @@ def _scored(spec: str, task: str, prepared: Sequence, names: Sequence[str], batc
     if isinstance(outcome, ModelError):
         raise outcome
     return outcome
+
+
+def _each(part: Any, kind: type, convert: Callable) -> Any:
+    """A prepared image with what it holds of one kind converted."""
+    if isinstance(part, kind):
+        return convert(part)
+    if isinstance(part, dict):
+        return {name: _each(value, kind, convert) for name, value in part.items()}
+    if hasattr(part, "__dataclass_fields__"):
+        return replace(part, **{f.name: _each(getattr(part, f.name), kind, convert) for f in fields(part)})
+    return part
 
 
 def _frames(prepared: Any) -> int:
