@@ -58,7 +58,8 @@ def seconds(spec: str, task: str, prepared: list, names: Sequence[str], batch_si
 def on_gpu(
     spec: str, task: str, prepared: list, names: Sequence[str], batch_size: int, frames: int
 ) -> "list[Assessment] | ModelError":
-    """What the scorer that `keep` was given makes of prepared images with arrays for tensors; an error is returned, since raised it would lose its kind."""
+    """What the scorer that `keep` was given makes of prepared images, arrays in the place of tensors; an error is returned, since raised it
+    would lose its kind."""
     import torch
 
     torch.set_num_threads(
