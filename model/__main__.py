@@ -9,6 +9,7 @@ COMMANDS = {
     "score": "score images, folders and videos",
     "evaluate": "how well a model's scores agree with labels, and whether another model is better",
     "finetune": "train an adapter from the ratings in a data folder",
+    "adaptation": "how many ratings it takes until a model scores as its raters do, simulated",
     "registry": "the named models: method, size, memory, scale, training data, licence",
     "datasets": "what a data set holds, and its labels as other programs' training files",
     "bench": "how fast a model is on this machine",

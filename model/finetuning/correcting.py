@@ -51,6 +51,10 @@ class Answers:
     corrected: torch.Tensor
     features: torch.Tensor
 
+    def of(self, rows: Sequence[int] | torch.Tensor) -> "Answers":
+        """Those for some of the images, by position or by a mask [N]."""
+        return Answers(self.scores[rows], self.corrected[rows], self.features[rows])
+
 
 def correct(
     rated: Sequence[RatedImage],
@@ -157,7 +161,7 @@ def read_answers(place: Path) -> dict[str, torch.Tensor]:
 
 def reliability(rated: Sequence[RatedImage]) -> torch.Tensor:
     """How much each MOS counts [N], 1 on the average: the inverse of its variance, which falls with the number of its ratings."""
-    weights = torch.tensor([1 / (RATING_STD**2 / record.n + UNEXPLAINED_STD**2) for record in rated])
+    weights = torch.tensor([1 / (RATING_STD**2 / (record.n or 1) + UNEXPLAINED_STD**2) for record in rated])
     return weights / weights.mean()
 
 
@@ -168,6 +172,7 @@ def left_out(answers: Answers, mos: torch.Tensor, weight: torch.Tensor, with_ker
     for part in order.tensor_split(min(FOLDS, len(mos))):
         rest = torch.ones(len(mos), dtype=torch.bool)
         rest[part] = False
-        found = fit_correction(answers.scores[rest], answers.features[rest], mos[rest], weight[rest], with_kernel)
-        scores[part] = found(answers.scores[part], answers.features[part])
+        kept, tested = answers.of(rest), answers.of(part)
+        found = fit_correction(kept.scores, kept.features, mos[rest], weight[rest], with_kernel)
+        scores[part] = found(tested.scores, tested.features)
     return scores
