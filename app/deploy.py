@@ -27,6 +27,8 @@ VARIABLES = {
     "QSCORER_MODELS": "the models that visitors may pick, the first by default, such as qscorer,one-align; unset: nano, nano-qalign on CPU",
     "QSCORER_DEVICE": "auto (a GPU where there is one), cpu or cuda",
     "QSCORER_DTYPE": "auto (bfloat16 on a GPU for large models), bfloat16, float16 or float32",
+    "QSCORER_RATERS": "who may rate: signed-in (the default on a Space), anyone, or org:NAME",
+    "QSCORER_OWNERS": "Hugging Face names of the page's owners, with commas between; unset: the Space's author",
     "QSCORER_DATA": "the folder that keeps ratings and adapters: where a bucket is mounted, such as /data; else a restart loses them",
 }
 
