@@ -96,7 +96,8 @@ def _is_wal(path: Path) -> bool:
 
 def _mode(path: Path) -> str:
     """How to open the file for reading: what a process that was killed left in its journal can only be put right by one who may write."""
-    return "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
+    as_user = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+    return "rw" if all(os.access(place, os.W_OK, **as_user) for place in (path, path.parent)) else "ro"
 
 
 @contextmanager

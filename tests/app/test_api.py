@@ -103,6 +103,12 @@ def test_only_what_was_uploaded_is_read(page, image):
         assert re.search("uploaded|malformed|URL is broken", answer.json()["error"]), answer.text
 
 
+def apart(function, *arguments):
+    """Calls a function in a thread of its own: Playwright keeps an event loop running in the one of the tests."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(function, *arguments).result()
+
+
 def in_mcp(page, use, headers=None):
     """What `use` makes of a session of an MCP client."""
 
@@ -115,7 +121,7 @@ def in_mcp(page, use, headers=None):
             await session.initialize()
             return await use(session)
 
-    return asyncio.run(go())
+    return apart(asyncio.run, go())
 
 
 def test_an_mcp_client_lists_and_calls_the_endpoints(page, score):
@@ -159,7 +165,7 @@ def test_an_example_of_the_docs_runs(page, tmp_path, monkeypatch, capsys, number
         assert httpx.get(address, headers={"Accept": "text/html"}).status_code == 200
         return
     if language == "python":
-        exec(compile(text, "docs/api.md", "exec"), {"__name__": "__main__"})
+        apart(exec, compile(text, "docs/api.md", "exec"), {"__name__": "__main__"})
         said = capsys.readouterr().out
     else:
         command = ["bash", "-euc", text] if language == "sh" else ["node", "--input-type=module", "-e", text]

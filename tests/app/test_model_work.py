@@ -48,7 +48,7 @@ def test_work_is_done_in_order_of_arrival_one_piece_at_a_time():
 
 def test_whatever_scores_on_the_page_takes_turns(scorers):
     scorer, seen = scorers.get("nano"), set()
-    scorer.backbone.model.encoder.register_forward_hook(lambda *_: seen.add(threading.current_thread().name))
+    scorer.backbone.model.connector.register_forward_hook(lambda *_: seen.add(threading.current_thread().name))
     list(scorer.assess_files(IMAGES[:1]))
     list(score_files(scorer, IMAGES[:2], "quality"))
     compare_images(Path(IMAGES[0]), Path(IMAGES[1]), Session("nano"), scorers, note=print)
@@ -70,7 +70,7 @@ def test_a_batch_that_takes_too_much_memory_is_scored_image_by_image(scorers):
         if len(arguments[0]) > 1:
             raise out_of_memory()
 
-    scorer.backbone.model.encoder.register_forward_pre_hook(refuse)
+    scorer.backbone.model.connector.register_forward_pre_hook(refuse)
     assert [a.score for a in scorer.assess_files([IMAGES[0]] * 3)] == pytest.approx(expected, abs=1e-4)
 
 
@@ -90,7 +90,8 @@ def test_an_image_on_which_the_model_fails_gets_its_sentence_and_the_rest_is_sco
             raise error
 
     scorer.backbone.model.encoder.register_forward_pre_hook(refuse)
-    outcomes = list(score_files(scorer, IMAGES, "quality"))
+    with scorer.backbone.on_torch():  # another engine has no hooks
+        outcomes = list(score_files(scorer, IMAGES, "quality"))
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     assert [failure.image for failure in failed] == [IMAGES[1]] and sentence in failed[0].error
     with pytest.raises(ScoringFailed, match=sentence):
@@ -99,7 +100,7 @@ def test_an_image_on_which_the_model_fails_gets_its_sentence_and_the_rest_is_sco
 
 def test_other_faults_are_not_taken_for_the_models(scorers):
     scorer = scorers.get("nano")
-    scorer.backbone.model.encoder.register_forward_pre_hook(lambda *_: 1 / 0)
+    scorer.backbone.model.connector.register_forward_pre_hook(lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         list(scorer.assess_files(IMAGES[:1]))
 

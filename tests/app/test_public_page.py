@@ -111,7 +111,7 @@ def test_a_signed_in_visitor_rates_under_that_name_whatever_is_typed(page, ada):
     ada.add(LAKE, shared=False)
     assert "Kept as a rating given blind" in ada.rate("eve")
     store = open_annotations(page.data)
-    assert [rating.sha256 for rating in store.ratings_of("@ada")] == [image_sha256(LAKE.read_bytes())]
+    assert image_sha256(LAKE.read_bytes()) in {rating.sha256 for rating in store.ratings_of("@ada")}
     assert store.ratings_of("eve") == store.ratings_of("@eve") == []
 
 

@@ -52,7 +52,7 @@ def test_the_tab_opens_before_anything_is_scored_and_each_image_is_scored_once_f
         assert gate.wait(PATIENCE)
         scored.extend(arguments[0])
 
-    scorer.backbone.model.encoder.register_forward_pre_hook(hold)
+    scorer.backbone.model.connector.register_forward_pre_hook(hold)
     for _ in range(6):  # visitors, while the first batch is held
         said, goes_on = shown(bench)
         assert goes_on and f"0 of {len(IMAGES)} done" in said
@@ -75,7 +75,7 @@ def test_a_model_that_fails_is_said_and_tried_anew_at_the_next_look(bench):
     def fail(*_) -> None:
         raise ModelError("no scores today.")
 
-    broken = scorer.backbone.model.encoder.register_forward_pre_hook(fail)
+    broken = scorer.backbone.model.connector.register_forward_pre_hook(fail)
     images = {s.sha256: s.path for s in bench.annotations.summaries()}
     with pytest.raises(ModelError, match="no scores today"):
         while scores.of(scorer, images).to_come:

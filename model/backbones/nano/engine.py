@@ -4,6 +4,7 @@ OpenVINO computes a convolution, its bias and its ReLU6 in one pass. The graph i
 `LiteEncoder` has them: that takes a quarter of a second of one core, and nothing lies on disk beside the weights.
 """
 
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -23,6 +24,7 @@ def compile_encoder(encoder: LiteEncoder, blocks: int | None = None) -> Compiled
     then the maps so far, as `LiteEncoder.early` gives them. It has no gradients, uses as many threads as torch, may be called by several
     threads at once, and keeps the weights as they are now.
     """
+    sys.modules.setdefault("openvino_telemetry", None)  # else importing OpenVINO forks a process that reports to its makers
     import numpy as np
     import openvino as ov
     import openvino.opset13 as ops

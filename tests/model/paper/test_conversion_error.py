@@ -200,8 +200,8 @@ def test_an_empty_std_is_none_and_a_negative_one_no_std(tmp_path, capsys):
             ["--scale", "1", "5", "--std", "50"],
             "the --std is 50, and that of any ratings on the scale 1 to 5 is at most 4",
         ),
-        ("mos\n3\n3\n", [], "no width"),
-        ("mos\n3\n7\n", ["--scale", "1", "5"], "a mos of 7 lies outside"),
+        ("mos\n3\n3\n", [], "all MOS are 3, so the scale is unknown"),
+        ("mos\n3\n7\n", ["--scale", "1", "5"], "a mos of 7 is outside the scale 1 to 5"),
         ("mos\n3\n4\n", ["--out", "nowhere/e.html"], "cannot be written"),
     ],
 )
