@@ -18,9 +18,9 @@ def prepare() -> None:
     for name in [name for name in os.environ if name.startswith("GRADIO_") and name != "GRADIO_TEMP_DIR"]:
         del os.environ[name]
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    # Gradio imports Matplotlib where it is installed, which ends on an unknown backend and warns of a folder that it cannot make.
-    os.environ["MPLBACKEND"] = "agg"
-    os.environ.pop("MPLCONFIGDIR", None)
+    os.environ["MPLBACKEND"] = (
+        "agg"  # Gradio imports Matplotlib where it is installed, which ends on an unknown backend
+    )
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 

@@ -24,6 +24,10 @@ def temporary_folder() -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()
     tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    if not os.access(
+        Path.home(), os.W_OK
+    ):  # else Matplotlib, which Gradio imports, warns, and fails to clean up at the end
+        os.environ["MPLCONFIGDIR"] = str(folder / "matplotlib")
     try:
         sweep(parent)
         threading.Thread(target=_sweep_on, args=(parent, folder), name="sweep", daemon=True).start()

@@ -50,6 +50,8 @@ def _run(command: list[str], cwd: Path, environment: dict[str, str], out: Path, 
     sys.stderr = open(2, "w", buffering=1)
     os.environ.clear()
     os.environ.update(environment)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
+        del sys.modules[name]  # it reads its settings when it is imported
     os.chdir(cwd)
     sys.path.insert(0, str(cwd))
     sys.argv = command

@@ -92,10 +92,10 @@ def test_an_image_on_which_the_model_fails_gets_its_sentence_and_the_rest_is_sco
     scorer.backbone.model.encoder.register_forward_pre_hook(refuse)
     with scorer.backbone.on_torch():  # another engine has no hooks
         outcomes = list(score_files(scorer, IMAGES, "quality"))
+        with pytest.raises(ScoringFailed, match=sentence):
+            compare_images(Path(IMAGES[0]), Path(IMAGES[1]), Session("nano"), scorers, note=print)
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     assert [failure.image for failure in failed] == [IMAGES[1]] and sentence in failed[0].error
-    with pytest.raises(ScoringFailed, match=sentence):
-        compare_images(Path(IMAGES[0]), Path(IMAGES[1]), Session("nano"), scorers, note=print)
 
 
 def test_other_faults_are_not_taken_for_the_models(scorers):

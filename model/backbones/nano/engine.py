@@ -24,7 +24,9 @@ def compile_encoder(encoder: LiteEncoder, blocks: int | None = None) -> Compiled
     then the maps so far, as `LiteEncoder.early` gives them. It has no gradients, uses as many threads as torch, may be called by several
     threads at once, and keeps the weights as they are now.
     """
-    sys.modules.setdefault("openvino_telemetry", None)  # else importing OpenVINO forks a process that reports to its makers
+    sys.modules.setdefault(
+        "openvino_telemetry", None
+    )  # else importing OpenVINO forks a process that reports to its makers
     import numpy as np
     import openvino as ov
     import openvino.opset13 as ops

@@ -286,7 +286,7 @@ def test_a_few_steps_lower_the_loss_and_leave_the_stem_alone(data, tmp_path):
     encoder = training.trio.encoder
     stem_before, last_before = encoder.stem.weight.clone(), encoder.blocks[-1].project.weight.clone()
     for group in training.optimizer.param_groups:
-        group["lr"] = 1e-3
+        group["lr"] = 3e-4
     step = next(epoch_steps(items, training.trio.processor, 0, 0, 0, {}))
     losses = []
     for _ in range(6):
