@@ -17,6 +17,7 @@ OPINIONS = {
 SURE, TORN = 0.65, 0.7  # of one token alone, and of two neighbours together
 LITTLE_MASS = 0.5
 JUST = 0.25  # of an interval
+CENTRAL = 0.9  # of the token probabilities; the score of none of the reference photographs lies outside of it
 
 
 def level_word(score: float, scale: tuple[float, float]) -> str:
@@ -36,13 +37,45 @@ def opinion(word: str, task: str) -> str:
     return OPINIONS[word].format("video" if task == "video" else "image")
 
 
-def reading(assessment: Assessment, task: str = QUALITY) -> str:
-    """One line for a layman: what the score means, how sure the model is, and when to distrust it."""
-    word = level_word(assessment.score, assessment.scale)
-    parts = [opinion(word, task), certainty(assessment), disagreement(assessment)]
+def opinion_of(assessment: Assessment, task: str = QUALITY) -> str:
+    """One sentence for a layman: what the score means."""
+    return opinion(level_word(assessment.score, assessment.scale), task)
+
+
+def warnings(assessment: Assessment) -> list[str]:
+    """Why this answer may mean little, as sentences: few of the model's answers are levels, or score and distribution contradict."""
+    found = []
     if assessment.token_mass < LITTLE_MASS:
-        parts.append(f"Take it with care: only {percent(assessment.token_mass)} of its answer was a rating at all.")
-    return " ".join(filter(None, parts))
+        found.append(
+            f"Take it with care: only {percent(assessment.token_mass)} of the model's answer was a rating at all. It may not have "
+            "understood the question, or was not trained for it."
+        )
+    low, high = central(assessment)
+    if not low <= assessment.score <= high and not _is_expectation(assessment):
+        found.append(
+            f"Score and distribution contradict each other: the regressed score is {assessment.score:.1f}, but {CENTRAL:.0%} of the "
+            f"tokens' probability lies between {low:.1f} and {high:.1f}. Trust neither without a look at the image."
+        )
+    return found
+
+
+def central(assessment: Assessment) -> tuple[float, float]:
+    """The ends between which the central CENTRAL of the token probabilities lies, each spread evenly over its interval."""
+
+    def at(share: float) -> float:
+        below = 0.0
+        for (low, high), chance in zip(assessment.intervals, assessment.probabilities, strict=True):
+            if chance > 0 and below + chance >= share:
+                return low + (high - low) * max(0.0, share - below) / chance
+            below += chance
+        return assessment.scale[1]
+
+    return at((1 - CENTRAL) / 2), at((1 + CENTRAL) / 2)
+
+
+def _is_expectation(assessment: Assessment) -> bool:
+    """Whether the score is read off the distribution itself, as for level words."""
+    return math.isclose(assessment.score, assessment.expectation, abs_tol=1e-6)
 
 
 def disagreement(assessment: Assessment) -> str:
@@ -57,7 +90,7 @@ def disagreement(assessment: Assessment) -> str:
     if distance < JUST * (high - low):
         side = "below" if below else "above"
         return f"The score lies just {side} the border to “{likeliest}”, which the model finds likelier."
-    if math.isclose(assessment.score, assessment.expectation, abs_tol=1e-6):
+    if _is_expectation(assessment):
         return f"The model finds “{likeliest}” likeliest, but the score weighs the other levels too."
     return f"The model finds “{likeliest}” likeliest, but its regressor gives a {'lower' if below else 'higher'} score."
 

@@ -43,7 +43,7 @@ class ScoreTab:
         are complete, `visitor.scored` stays what is on screen."""
         if not paths:
             visitor.scored, visitor.drawn["score"] = {}, visitor.spec
-            return ["", *outdated_result.notice("score", visitor), *self._results([], [])]
+            return ["", *outdated_result.notice("score", visitor), *self._results([], [], visitor)]
         paths = each_once(paths)
         progress(0, desc="Loading the model")
         scorer = self.scorers.get(visitor.spec, shows(progress, visitor.spec))
@@ -60,15 +60,16 @@ class ScoreTab:
             progress((done, len(taken)), desc="Scoring", unit=f"{cards.kind(taken)}s")
         judged = [(scored.sha256, scored.assessment) for scored in results if scored.task == QUALITY]
         note_shown(self.annotations, "score", browser, judged)
-        visitor.scored, visitor.drawn["score"] = {scored.key: scored for scored in results}, by
+        visitor.remember(results)
+        visitor.drawn["score"] = by
         said = cards.notice(invitation(waiting, short(scorer.name), self.settings.public)) if waiting else ""
         return [
             said + cards.problems(failures),
             *outdated_result.notice("score", visitor),
-            *self._results(results, failures),
+            *self._results(results, failures, visitor),
         ]
 
-    def _results(self, results: list[Scored], failures: list[Failure]) -> list:
+    def _results(self, results: list[Scored], failures: list[Failure], visitor: Session) -> list:
         """The table of several results, the choice among them and their CSV, and the first one in detail."""
         several = len(results) > 1
         table = cards.results_table(results, [file_uri(s.path, THUMBNAIL_SIDE) for s in results]) if several else ""
@@ -78,7 +79,7 @@ class ScoreTab:
             gr.Row(visible=several),
             gr.Dropdown(choices=choices, value=results[0].key if results else None),
             csv_file(results, failures) if several else None,
-            *show_detail(results[0] if results else None),
+            *show_detail(results[0] if results else None, visitor),
         ]
 
 
@@ -86,13 +87,13 @@ def label(videos: bool) -> str:
     return "Images or videos: drop, choose or paste" if videos else "Images to score: drop, choose or paste"
 
 
-def show_detail(scored: Scored | None) -> list:
+def show_detail(scored: Scored | None, visitor: Session) -> list:
     """Key, card, chart, words and the way to disagree about an image's quality, for one of the results; nothing where there is none."""
     if scored is None:
         return ["", cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", *disagreement.anew(visible=False)]
     return [
         scored.key,
-        cards.score_card(scored, file_uri(scored.path)),
+        cards.score_card(scored, file_uri(scored.path), visitor.own(scored)),
         gr.Plot(figures.distribution(scored.assessment, scored.task), visible=True),
         cards.numbers(scored.assessment)
         + cards.chart_words([("", scored.assessment)], "score-chart-words")
@@ -165,12 +166,12 @@ def _wire_detail(session, chosen: gr.Dropdown, table: gr.HTML, detail: list) -> 
 
     @says_errors
     def look(key: str | None, visitor: Session):
-        return show_detail(disagreement.result(key, visitor))
+        return show_detail(disagreement.result(key, visitor), visitor)
 
     @says_errors
     def pick(event: gr.EventData, visitor: Session):
         scored = disagreement.result(picked(event), visitor)
-        return [scored.key, *show_detail(scored)]
+        return [scored.key, *show_detail(scored, visitor)]
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     chosen.input(look, [chosen, session], detail, **quiet)

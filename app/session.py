@@ -36,17 +36,33 @@ class Scored:
 @dataclass
 class Session:
     """`spec`: the scorer this visitor uses; `used`: those before it.
-    `scored`: what is on the Score tab, by its key. `drawn`: the scorer by which a tab shows its result, by the tab's word.
-    `presented`: the key of what the Rate tab shows. `stop_loading`: they have asked for the model that is being loaded to be let go.
+    `scored`: what is on the Score tab, by its key; `history`: the scores of all that was there, by (model, revision, task) and sha256.
+    `drawn`: the scorer by which a tab shows its result, by the tab's word. `presented`: the key of what the Rate tab shows.
+    `stop_loading`: they have asked for the model that is being loaded to be let go.
 
     Gradio forgets it when many others come: nothing here decides what is kept of a rating."""
 
     spec: str
     used: list[str] = field(default_factory=list)
     scored: dict[str, Scored] = field(default_factory=dict)
+    history: dict[tuple[str, str, str], dict[str, float]] = field(default_factory=dict)
     drawn: dict[str, str] = field(default_factory=dict)
     presented: str = ""
     stop_loading: bool = False
+
+    def remember(self, results: Iterable[Scored]) -> None:
+        """Put results on the Score tab."""
+        self.scored = {scored.key: scored for scored in results}
+        for scored in self.scored.values():
+            self.history.setdefault(_asked(scored), {})[scored.sha256] = scored.assessment.score
+
+    def own(self, scored: Scored) -> list[float]:
+        """The scores of all that the same model was asked the same of, this one included."""
+        return list(self.history.get(_asked(scored), {}).values())
+
+
+def _asked(scored: Scored) -> tuple[str, str, str]:
+    return scored.assessment.model, scored.assessment.revision, scored.task
 
 
 def note_shown(annotations: Annotations, place: str, browser: str, shown: Iterable[tuple[str, Assessment]]) -> None:

@@ -4,10 +4,10 @@
     python -m model.evaluate --model nano --data koniq10k
     python -m model.evaluate --model nano --data koniq10k --against pyiqa:niqe --gallery misses
 
-Prints one JSON object to stdout: model, revision, readout, scale, mos_range, the figures of model.evaluation.metrics.figures (n, srcc,
-plcc, srcc_fitted, plcc_fitted, krcc, krcc_fitted, rmse, intervals, notes), rmse_raw, and unreadable, a list of {"image", "error"}.
-Unreadable images are not counted in n. rmse is after the logistic fit, in units of the labels; rmse_raw is without a fit, and null if the
-labels have no scale and exceed the scores'.
+Prints a table on a terminal, and else one JSON object to stdout (--format table and --format json ask for either): model, revision,
+readout, scale, mos_range, the figures of model.evaluation.metrics.figures (n, srcc, plcc, srcc_fitted, plcc_fitted, krcc, krcc_fitted,
+rmse, intervals, notes), rmse_raw, and unreadable, a list of {"image", "error"}. Unreadable images are not counted in n. rmse is after the
+logistic fit, in units of the labels; rmse_raw is without a fit, and null if the labels have no scale and exceed the scores'.
 
 --data reads a published data set's folder, a CSV file or a meta JSON (model/datasets/). It adds dataset, split, label_scale (null if the
 labels have none), and, where applicable:
@@ -18,6 +18,9 @@ labels have none), and, where applicable:
   note, if the raw SRCC is not above 0.
 * against: with --against SPEC, that system's name, figures, rmse_raw and unreadable images, and the paired comparison on the images
   that both could read (model/evaluation/paired.py), in which `first` is --model. {"model", "error"} if that system could not be loaded.
+* more_against: with several --against, a list of the same for all but the first of them.
+
+--latex prints rows for a table of a paper instead. --per-image writes each image's MOS and scores as CSV, --figure scatter plots as SVG.
 """
 
 import argparse
@@ -27,11 +30,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.common.command_line import add_model_options, add_scale_option, data_dir, progress_bars, run
+from model.common.command_line import add_model_options, add_scale_option, data_dir, printable, progress_bars, run
 from model.common.errors import ModelError
+from model.common.scale import Scale
+from model.datasets.rated import RatedImage
 from model.datasets.reading import SPLITS, choose_split, read_dataset
 from model.evaluation.evaluating import Evaluation, check_found, compared, evaluate, name_below
 from model.evaluation.gallery import RatedScore, check_folder, write_gallery
+from model.evaluation.per_image import check_writable, figure_of, write_per_image
+from model.evaluation.report import as_latex, as_table, reports_of
 from model.loading.known import check_spec
 
 if TYPE_CHECKING:
@@ -39,7 +46,8 @@ if TYPE_CHECKING:
     from model.scoring.scorer import Scorer
 
 DESCRIPTION = """\
-Score labelled images and print one JSON object with these figures, and more:
+Score labelled images and print how well the scores agree with the labels: a table on a terminal, else one JSON object with these figures,
+and more:
 
   n                       readable images
   srcc, plcc, krcc        correlations of the raw scores with the labels
@@ -106,9 +114,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--split", choices=[*SPLITS, "all"], help="of a published data set (default: test if there is one, else all)"
     )
-    parser.add_argument("--against", metavar="SPEC", help="compare with this model on the same images")
+    parser.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="compare with this model on the same images; may be repeated",
+    )
     parser.add_argument(
         "--gallery", type=Path, metavar="DIR", help="write a page with the largest errors to this folder"
+    )
+    parser.add_argument("--per-image", type=Path, metavar="CSV", help="write each image's MOS and scores to this file")
+    parser.add_argument("--figure", type=Path, metavar="SVG", help="write scatter plots to this file")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="table" if sys.stdout.isatty() else "json",
+        help="default: table on a terminal, else json",
+    )
+    parser.add_argument(
+        "--latex", action="store_const", const="latex", dest="format", help="print rows of a LaTeX table"
     )
     add_model_options(parser)
     return run(lambda: _report(parser.parse_args(arguments)))
@@ -124,25 +149,60 @@ def _report(options: argparse.Namespace) -> int:
 
     if options.gallery:
         check_folder(options.gallery)
+    for file in filter(None, (options.per_image, options.figure)):
+        check_writable(file)
     check_found(rated, source)
-    check_specs([spec for spec in (options.model, options.against) if spec])
-    first, failed = evaluation(options.model), None
-    report = first.report
-    if options.against:
+    check_specs([options.model, *options.against])
+    evaluations, failures = [evaluation(options.model)], []
+    report, others = evaluations[0].report, []
+    for spec in options.against:
         try:
-            report["against"] = compared(first, evaluation(options.against), rated)
-        except ModelError as error:  # the first model's report, which may have taken hours, is printed first
-            report["against"], failed = {"model": options.against, "error": str(error)}, error
-    print(json.dumps(report, allow_nan=False), flush=True)
+            evaluations.append(evaluation(spec))
+            others.append(compared(evaluations[0], evaluations[-1], rated))
+        except ModelError as error:  # the other reports, which may have taken hours, are printed first
+            failures.append(error)
+            others.append({"model": spec, "error": str(error)})
+    if others:
+        report["against"] = others[0]
+    if others[1:]:
+        report["more_against"] = others[1:]
+    print(FORMATS[options.format](report), end="", flush=True)
+    write_files(options, evaluations, rated, root)
+    for error in failures[:-1]:
+        print(f"error: {printable(str(error))}", file=sys.stderr)
+    if failures:
+        raise failures[-1]
+    return 0 if not report["unreadable"] else 1 if report["n"] else 2
+
+
+def write_files(
+    options: argparse.Namespace, evaluations: Sequence[Evaluation], rated: Sequence[RatedImage], root: Path
+) -> None:
+    """The files that were asked for besides the report. Raises DataError, OSError."""
+    first, names = evaluations[0], [name_below(root, image.image) for image in rated]
+    systems = {found.report["model"]: found.scores for found in evaluations}
+    if options.per_image:
+        write_per_image(options.per_image, names, rated, systems)
+    if options.figure:
+        scales = {found.report["model"]: found.report["scale"] for found in evaluations}
+        known = {name: scale and Scale(*scale) for name, scale in scales.items()}
+        options.figure.write_text(figure_of(rated, systems, known), encoding="utf-8")
     if options.gallery:
         scored = [
-            RatedScore(name_below(root, rated[n].image), rated[n].image, score, rated[n].mos, rated[n].std)
-            for n, score in first.scores.items()
+            RatedScore(names[n], rated[n].image, score, rated[n].mos, rated[n].std) for n, score in first.scores.items()
         ]
-        print(f"gallery: {write_gallery(options.gallery, scored, report)}", file=sys.stderr)
-    if failed:
-        raise failed
-    return 0 if not report["unreadable"] else 1 if report["n"] else 2
+        print(f"gallery: {write_gallery(options.gallery, scored, first.report)}", file=sys.stderr)
+
+
+def as_json(report: dict) -> str:
+    return json.dumps(report, allow_nan=False) + "\n"
+
+
+def as_rows(report: dict) -> str:
+    return as_latex(reports_of(report))
+
+
+FORMATS = {"table": as_table, "json": as_json, "latex": as_rows}
 
 
 if __name__ == "__main__":

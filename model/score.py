@@ -1,6 +1,8 @@
 """Score images: `python -m model.score [--model SPEC] PATH...`
 
-The table shows the score and its scale, and the most probable token (or word) with its probability among the tokens.
+The table shows the score and its scale, and the most probable token (or word) with its probability among the tokens. --percentile adds,
+for the models that ship, the share of reference photographs with a lower score (in %), and the range around the score that held 90 % of
+their MOS.
 
 PATHs are files and folders; videos for --task video. With --format json, stdout has one JSON object per line and nothing else; progress
 and messages go to stderr. For a file that cannot be read its error is printed, the others are scored, and the exit status is 1.
@@ -16,11 +18,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from model.common.command_line import add_model_options, data_dir, printable, progress_bars, run
+from model.evaluation.percentiles import reference, standing
 from model.images.formats import SUFFIXES as IMAGES
 from model.images.search import NOTHING, find_images
 from model.loading.known import check_spec
 from model.scoring.assessment import Assessment, Failure
-from model.scoring.output import print_csv, print_json, print_table
+from model.scoring.output import NO_MORE, More, print_csv, print_json, print_table
+from model.scoring.selection import Top, select
 
 PRINTERS = {"table": print_table, "json": print_json, "csv": print_csv}
 
@@ -37,8 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="also run the published Q-Scorer's two greedy steps, and list the images for which its first step outputs another word",
     )
+    parser.add_argument("--percentile", action="store_true", help="also print where the score stands, and its range")
+    parser.add_argument("--sort", action="store_true", help="list the best image first")
+    parser.add_argument("--top", type=top, metavar="N|N%", help="list only the best N images, or the best N %% of all")
+    parser.add_argument("--min", type=float, metavar="SCORE", help="list only images with at least this score")
     parser.add_argument("--format", choices=PRINTERS, default="table")
     return run(lambda: score(parser.parse_args(arguments)))
+
+
+def top(text: str) -> Top:
+    """--top; argparse says what is wrong with another text."""
+    try:
+        return Top.parse(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of images nor a share such as 10%") from None
 
 
 def find_files(given: Sequence[str], task: str) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -58,10 +74,19 @@ def find_files(given: Sequence[str], task: str) -> tuple[list[Path], list[tuple[
     return paths, problems
 
 
+def of_references(model: str) -> More:
+    """What --percentile prints. Raises ModelError for a model whose scores of the reference photographs are not known."""
+    reference(model)
+    return More(("percentile", "range"), standing)
+
+
 def score(arguments: argparse.Namespace) -> int:
     check_spec(arguments.model, data_dir() / "adapters")
     paths, problems = find_files(arguments.paths, arguments.task)
-    printer = partial(print_csv, task=arguments.task) if arguments.format == "csv" else PRINTERS[arguments.format]
+    more = of_references(arguments.model) if arguments.percentile else NO_MORE
+    printer = partial(PRINTERS[arguments.format], more=more)
+    if arguments.format == "csv":
+        printer = partial(printer, task=arguments.task)
     if not paths:
         printer(Failure(str(path), sentence) for path, sentence in problems)
         return 1
@@ -80,7 +105,7 @@ def score(arguments: argparse.Namespace) -> int:
             failed += isinstance(result, Failure)
             yield result
 
-    printer(results())
+    printer(select(results(), arguments.min, arguments.top, arguments.sort))
     if arguments.check_steps:
         for path, word in scorer.check_steps(paths):
             print(

@@ -2,7 +2,15 @@
 
 import pytest
 
-from app.score_in_words import difference_in_words, distribution_in_words, level_word, percent, reading
+from app.score_in_words import (
+    certainty,
+    difference_in_words,
+    disagreement,
+    distribution_in_words,
+    level_word,
+    percent,
+    warnings,
+)
 from tests.app.examples import assessment
 
 
@@ -19,15 +27,15 @@ def test_the_word_follows_the_scale():
 
 
 def test_a_clear_answer_reads_as_sure():
-    assert "fairly sure: 90 % for “good”" in reading(assessment(3.9, (0.01, 0.02, 0.03, 0.9, 0.04)))
+    assert "fairly sure: 90 % for “good”" in certainty(assessment(3.9, (0.01, 0.02, 0.03, 0.9, 0.04)))
 
 
 def test_two_neighbours_read_as_wavering():
-    assert "wavers between “good” and “excellent”: 91 %" in reading(assessment(3.9, (0.01, 0.02, 0.06, 0.5, 0.41)))
+    assert "wavers between “good” and “excellent”: 91 %" in certainty(assessment(3.9, (0.01, 0.02, 0.06, 0.5, 0.41)))
 
 
 def test_a_flat_distribution_reads_as_unsure():
-    assert "unsure: no answer has more than 20 %" in reading(assessment(3, (0.2,) * 5))
+    assert "unsure: no answer has more than 20 %" in certainty(assessment(3, (0.2,) * 5))
 
 
 @pytest.mark.parametrize(
@@ -40,16 +48,28 @@ def test_a_flat_distribution_reads_as_unsure():
     ],
 )
 def test_a_word_that_is_not_the_likeliest_one_is_explained(score, probabilities, said):
-    assert said in reading(assessment(score, probabilities))
+    assert said in disagreement(assessment(score, probabilities))
 
 
 def test_a_word_that_is_the_likeliest_one_needs_no_explanation():
-    assert "likel" not in reading(assessment())
+    assert disagreement(assessment()) == ""
 
 
 def test_little_token_mass_is_a_warning():
-    assert "Take it with care: only 15 %" in reading(assessment(mass=0.15))
-    assert "care" not in reading(assessment(mass=0.95))
+    (warning,) = warnings(assessment(mass=0.15))
+    assert "Take it with care: only 15 %" in warning
+    assert warnings(assessment(mass=0.95)) == []
+
+
+def test_a_score_outside_of_the_distribution_is_a_warning():
+    sure = (0, 0, 0, 0.5, 0.5)
+    (warning,) = warnings(assessment(1.5, sure))
+    assert "regressed score is 1.5, but 90% of the tokens' probability lies between 3.5 and 4.9" in warning
+    assert warnings(assessment(3.6, sure)) == []
+    weighted = assessment(
+        score=3.0, probabilities=(0.5, 0, 0, 0, 0.5)
+    )  # Q-Align's: the score is the expectation, between two peaks
+    assert weighted.score == weighted.expectation and warnings(weighted) == []
 
 
 def test_the_chart_in_words_holds_every_number_of_the_chart():

@@ -309,6 +309,20 @@ def test_two_systems_are_compared_on_the_images_that_both_could_read(command, ga
     assert 4 > against["rmse_raw"] > against["rmse"]
 
 
+def test_several_systems_are_compared_with_the_first(command, monkeypatch):
+    def broken():
+        raise ModelLoadError("its weights are gone")
+
+    monkeypatch.setitem(SCORERS, "broken", broken)
+    against = ("darkness", "broken", "brightness")
+    ran = command(*(word for spec in against for word in ("--against", spec)))
+    report = json.loads(ran.out)
+    assert ran.status == 2 and ran.err.endswith("error: its weights are gone\n")
+    systems = [report["against"], *report["more_against"]]
+    assert [system["model"] for system in systems] == list(against)
+    assert [system["paired"]["srcc"]["difference"] for system in systems if "paired" in system] == pytest.approx([2, 0])
+
+
 def test_the_gallery_is_written_beside_the_report(command, tmp_path):
     ran = command("--gallery", str(tmp_path / "misses"))
     assert ran.status == 0 and f"gallery: {tmp_path / 'misses' / 'index.html'}" in ran.err
