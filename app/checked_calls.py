@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.errors import Malformed
 
-LONGEST = 10_000  # characters; no name, path or SPEC of the page is longer
+LONGEST = 50_000  # characters; the YAML of a study with hundreds of gold images is the longest text of the page
 DEEPEST = 10  # lists and objects within one another
 FILE = "/gradio_api/file="  # in an address, before the path of an uploaded file
 BY_GRADIO = (gr.EventData, gr.Progress, gr.Request)  # arguments that no caller gives
@@ -45,7 +45,7 @@ class CheckedBlocks(gr.Blocks):
     async def call_function(self, block_fn, processed_input, *others):
         if block_fn.fn is None:
             raise Malformed
-        for adapter, value in zip(adapters(block_fn.fn), processed_input, strict=True):
+        for adapter, value in zip(adapters(block_fn.fn, len(processed_input)), processed_input, strict=True):
             try:
                 adapter.validate_python(value, strict=True)
             except ValidationError as error:
@@ -76,13 +76,19 @@ def with_uploads(value: Any) -> Any:
 
 
 @cache
-def adapters(function: Callable) -> list[TypeAdapter]:
-    """Checks for the arguments that a caller gives, by the function's annotations. Classes (a visitor's session, an uploaded file) are not
-    checked here: they come from the server, or the function looks at them itself."""
-    return [
-        TypeAdapter(list if any(map(is_class, get_args(kind))) else Any if is_class(kind) else kind)
+def adapters(function: Callable, count: int) -> list[TypeAdapter]:
+    """Checks for the `count` arguments that a caller gives, by the function's annotations. Classes (a visitor's session, an uploaded file)
+    are not checked here: they come from the server, or the function looks at them itself."""
+    parameters = [
+        parameter
         for parameter in inspect.signature(function, eval_str=True).parameters.values()
-        if (kind := parameter.annotation) not in BY_GRADIO and not isinstance(parameter.default, gr.Progress)
+        if parameter.annotation not in BY_GRADIO and not isinstance(parameter.default, gr.Progress)
+    ]
+    kinds = [parameter.annotation for parameter in parameters]
+    if parameters and parameters[-1].kind is inspect.Parameter.VAR_POSITIONAL:
+        kinds += kinds[-1:] * (count - len(kinds))
+    return [
+        TypeAdapter(list if any(map(is_class, get_args(kind))) else Any if is_class(kind) else kind) for kind in kinds
     ]
 
 

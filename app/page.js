@@ -76,14 +76,25 @@
     if (held < 20 && frames) requestAnimationFrame(() => settle(find, frames - 1, held));
   };
 
+  // A button that copies an address of this page.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("[data-copy]");
+    if (!button) return;
+    const address = new URL(button.dataset.copy, document.baseURI).href;
+    if (navigator.clipboard) await navigator.clipboard.writeText(address);
+    else prompt("Copy this address:", address);  // browsers have no clipboard for pages without TLS
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+
   // A heading's button sorts its table by that column, and turns the order round when pressed again.
   document.addEventListener("click", (event) => {
     const heading = event.target.closest?.("table.sortable th");
     if (!heading || !event.target.closest("button")) return;
     const table = heading.closest("table");
     const headings = [...heading.parentElement.children];
-    // The first heading spans the thumbnail and the name.
-    const column = headings.indexOf(heading) + 1;
+    // Headings may span columns, as the one over thumbnail and name: the last of these is what sorts.
+    const column = headings.slice(0, headings.indexOf(heading) + 1).reduce((sum, one) => sum + one.colSpan, -1);
     const down = heading.getAttribute("aria-sort") === "none" ? heading.dataset.kind === "number"
       : heading.getAttribute("aria-sort") === "ascending";
     const value = (row) => {

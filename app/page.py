@@ -1,9 +1,9 @@
-"""The page: header, four tabs, and what they share."""
+"""The page: header, five tabs, and what they share."""
 
 import gradio as gr
 
 from annotations import open_annotations
-from app import adapt_tab, api, compare_tab, model_picker, rate_tab, score_tab
+from app import adapt_tab, api, compare_tab, model_picker, owner_tab, rate_tab, score_tab
 from app.checked_calls import CheckedBlocks
 from app.environment import say
 from app.loaded_scorers import Scorers
@@ -56,6 +56,7 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
                 rate_tab.build(session, remembered, rater, rate_tab.RateTab(scorers, annotations, waiting), who)
             with gr.Tab("Adapt", id="adapt") as tab:
                 adapt_tab.build(session, adapt_tab.AdaptTab(settings, scorers, annotations), who, tab, header, picker)
+            owner_tab.build(page, settings.data_dir, who)
         gr.HTML(ABOUT)
 
         def name(remembered: object, request: gr.Request) -> str | dict | gr.Textbox:

@@ -4,7 +4,7 @@ import argparse
 import os
 import socket
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class Settings:
     """`data_dir` is as it was given (commands on the page repeat it). `public`: visitors may come from elsewhere; they may only use
     the `offered` models. `models`: those that the owner listed besides `model`. `hosts`: names under which a proxy serves the page.
     `sign_in`: visitors can sign in with Hugging Face. `raters`: ANYONE, SIGNED_IN, or ORG and an organisation's name. `owners`: the
-    Hugging Face names of those who own a public page."""
+    Hugging Face names of those who own a public page; `owner_token`: what makes a browser an owner's, where set."""
 
     data_dir: Path
     host: str
@@ -42,6 +42,7 @@ class Settings:
     sign_in: bool = False
     raters: str = ANYONE
     owners: tuple[str, ...] = ()
+    owner_token: str = field(default="", repr=False)
 
     @property
     def adapters(self) -> Path:
@@ -99,6 +100,7 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
         and bool(os.environ.get("OAUTH_CLIENT_ID")),  # a Space has it where its README says hf_oauth: true
         raters=environment("QSCORER_RATERS", raters, SIGNED_IN if space else ANYONE),
         owners=tuple(environment("QSCORER_OWNERS", listed, listed(os.environ.get("SPACE_AUTHOR_NAME", "")))),
+        owner_token=environment("QSCORER_OWNER_TOKEN", long_enough, ""),
     )
 
 
@@ -185,6 +187,15 @@ def raters(text: str) -> str:
     """Who may rate."""
     if text not in (ANYONE, SIGNED_IN) and not (text.startswith(ORG) and text.removeprefix(ORG).strip()):
         raise argparse.ArgumentTypeError(f"'{text}' is none of {ANYONE}, {SIGNED_IN} and {ORG}NAME")
+    return text
+
+
+def long_enough(text: str) -> str:
+    """A secret that cannot be guessed by trying."""
+    if len(text) < 16:
+        raise argparse.ArgumentTypeError(
+            "the owner's token is shorter than 16 characters; make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
+        )
     return text
 
 

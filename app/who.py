@@ -3,6 +3,7 @@
 Raters who signed in are called by their Hugging Face name with an @ before it, which no typed name may begin with.
 """
 
+import hmac
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,6 +30,7 @@ class Who:
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.limits = settings, Limits()
+        self._owners_browsers: set[str] = set()
 
     def allow(self, request: gr.Request, paths: Iterable[str | Path]) -> None:
         """Raises Refused when a visitor of a public page has had so many images scored lately that these files are too much."""
@@ -59,9 +61,25 @@ class Who:
 
     def is_owner(self, request: gr.Request) -> bool:
         """Whether the visitor may fine-tune, see raters' names and export: on a page that others reach whoever is listed and signed in,
-        elsewhere the person at the machine."""
+        or has given the owner's token; elsewhere the person at the machine."""
         person = profile(request)
-        return not self.settings.public or person is not None and person["preferred_username"] in self.settings.owners
+        return (
+            not self.settings.public
+            or person is not None
+            and person["preferred_username"] in self.settings.owners
+            or known_browser(request) in self._owners_browsers
+        )
+
+    def admit_owner(self, request: gr.Request, token: str) -> None:
+        """From now on the visitor's browser is an owner's, until the page ends. Raises Refused for a wrong token."""
+        browser, expected = known_browser(request), self.settings.owner_token
+        if not expected or not hmac.compare_digest(token.encode(), expected.encode()):
+            raise Refused(
+                "This is not the owner's token: it is what QSCORER_OWNER_TOKEN was set to when the page was started."
+            )
+        if browser is None:
+            raise Refused("Allow cookies for this page first: the owner's browser is known by one.")
+        self._owners_browsers.add(browser)
 
     def shown_name(self, request: gr.Request) -> str | None:
         """The name under which a signed-in visitor rates; None for others."""

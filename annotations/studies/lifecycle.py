@@ -101,6 +101,27 @@ def latest_definition(db: Database, study: str) -> Definition | None:
     return None if text is None else parse(text, f"the definition of {study}")
 
 
+def version_images(db: Database, study: str) -> list[StudyImage]:
+    """The images of a study's latest version, in order."""
+    sql = (
+        "SELECT image, kind, coalesce(name, image) AS name, low, high, explanation FROM study_images "
+        "WHERE version = ? ORDER BY position"
+    )
+    return [
+        StudyImage(image, kind, name, None if low is None else (low, high), explanation)
+        for image, kind, name, low, high, explanation in db.execute(sql, [version_id(db, study_id(db, study))])
+    ]
+
+
+def version_files(db: Database, study: str) -> dict[str, Path]:
+    """The paths below the images folder of the latest version's images by their sha256, in order, without those that were taken back."""
+    sql = (
+        "SELECT sha256, suffix FROM study_images JOIN images ON sha256 = image "
+        "WHERE version = ? AND image NOT IN (SELECT image FROM withdrawals) ORDER BY position"
+    )
+    return {row[0]: relative_path(*row) for row in db.execute(sql, [version_id(db, study_id(db, study))])}
+
+
 def study_names(db: Database) -> list[str]:
     """The studies with a definition, oldest first."""
     sql = (

@@ -8,7 +8,15 @@ from annotations import database, queries
 from annotations.errors import AnnotationError
 from annotations.studies import answers, showing
 from annotations.studies.definition import Definition
-from annotations.studies.lifecycle import latest_definition, set_state, state_of, study_names
+from annotations.studies.lifecycle import (
+    StudyImage,
+    latest_definition,
+    set_state,
+    state_of,
+    study_names,
+    version_files,
+    version_images,
+)
 from annotations.studies.showing import Showing, StudyRating
 
 
@@ -36,6 +44,16 @@ class Study:
         if found is None:
             raise AnnotationError(f"{self.name!r} is the ready-made study of the page: it has no definition.")
         return found
+
+    def images(self) -> list[StudyImage]:
+        """Of the latest version, in the definition's order."""
+        with database.reading(self._database) as db:
+            return version_images(db, self.name)
+
+    def image_paths(self) -> dict[str, Path]:
+        """Where the images of the latest version lie (absolute), by their sha256; without those that were taken back."""
+        with database.reading(self._database) as db:
+            return {sha256: self.data_dir / "images" / path for sha256, path in version_files(db, self.name).items()}
 
     def state(self) -> str:
         """draft, open, paused or closed."""
