@@ -126,9 +126,11 @@ def test_a_study_is_made_of_uploads_a_zip_and_a_table_and_changed(page, owner, t
     assert made.state() == "open"
     said = owner.event("owner-change", "click", owner_chosen="made")
     assert "images/night/a.jpg" in said
-    owner.event("owner-folder", "submit", owner_folder=str(EXAMPLES))
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / IMAGES[4].name).write_bytes(IMAGES[4].read_bytes())
+    owner.event("owner-folder", "submit", owner_folder=str(tmp_path / "more"))
     owner.event("owner-keep", "click", owner_study="made", owner_title="Made again")
-    assert len(made.images()) == len(IMAGES) and made.definition().title == "Made again"
+    assert len(made.images()) == 5 and made.definition().title == "Made again"
     assert [one.kind for one in made.images()].count("gold") == 1
 
 
