@@ -172,6 +172,18 @@ def test_unsafe_loading_appears_nowhere():
     assert found == []
 
 
+def test_nothing_rests_on_assert():
+    """Python strips it where PYTHONOPTIMIZE is set."""
+    asserts = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for room in ROOMS
+        for file in sources(room)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Assert)
+    ]
+    assert asserts == []
+
+
 def test_what_is_installed_to_run_is_what_the_space_installs():
     header = (ROOT / "README.md").read_text(encoding="utf-8").split("---")[1]
     stated = next(line.split(":", 1)[1].strip() for line in header.splitlines() if line.startswith("sdk_version:"))

@@ -49,7 +49,6 @@ HARMLESS = {
     "LC_ALL": "C",
     "PYTHONIOENCODING": "ascii",
     "PYTHONUTF8": "0",
-    "PYTHONOPTIMIZE": "1",
 }
 
 
