@@ -2,18 +2,19 @@
 
     python -m model.train --data BIQ2021 --out runs
     python -m model.train --data BIQ2021 koniq10k kadid10k --out runs-of-three
-    python -m model.train --data BIQ2021 --out runs-of-ss03 --without ss01 ss02    # to be tested on these
+    python -m model.train --data BIQ2021 --out runs-of-ss03 --without ss01 ss02    # keeps these two for a test
 
-Each of the three reads the same encoder's maps and sends its gradient back into it, so they differ in how they read and in nothing else.
-In the first epoch they learn to read the encoder as ImageNet made it; then all but its first blocks learns with them, five times slower.
+All three read feature maps of one encoder, and the gradients of all three reach it, so they differ only in how they compute a score
+from it. In the first epoch the encoder keeps its ImageNet weights; after that all but its first blocks are trained too, at a fifth of
+the learning rate.
 
-What each is taught: Q-Scorer its answer's cross-entropy, the squared error and the norm-in-norm loss; Q-Align the answer's
-cross-entropy; the plain regressor the two losses of the score. All three are shown images damaged on purpose too
-(model/images/damage.py), which should score lower the more they are damaged: photographs with a MOS hardly show noise and
-compression alone.
+Losses: for Q-Scorer the answer's cross-entropy, the squared error of the score and norm-in-norm; for Q-Align the answer's
+cross-entropy; for the plain regressor the two losses of the score. Some images are also shown with artificial damage
+(model/images/damage.py), and a ranking loss asks for a lower score the more an image is damaged, because rated photographs rarely
+show noise or compression alone.
 
-Interrupted, the same command resumes from the last checkpoint. After each epoch the moving average of the weights is
-checked on the validation part, and the best is kept; the test part is never looked at here (python -m model.compare does that).
+If interrupted, the same command resumes from the last checkpoint. After each epoch the moving average of the weights is evaluated on the
+validation part, and the best is kept. The test part is not used here; python -m model.compare evaluates on it.
 """
 
 import argparse
@@ -51,13 +52,13 @@ def main() -> int:
         type=share,
         default=[],
         metavar="PART=SHARE",
-        help="how much of a part an epoch shows, such as ss02=0.1 (default: all of it)",
+        help="share of a part's images that each epoch uses, such as ss02=0.1 (default: all)",
     )
     parser.add_argument(
         "--start",
         type=Path,
         metavar="DIR",
-        help="a folder with nano and nano-qalign of an earlier training, to go on from instead of ImageNet's encoder",
+        help="start from nano and nano-qalign in this folder, instead of from ImageNet's encoder",
     )
     add_device_option(parser)
     return run(lambda: train_all(parser.parse_args()))

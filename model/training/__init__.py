@@ -1,1 +1,1 @@
-"""nano from scratch."""
+"""Training nano."""

@@ -1,6 +1,6 @@
-"""The spread of nano's score tokens, fitted on the validation part: the central 90 % of what they say should hold 90 % of the MOS.
+"""Calibration of nano's score-token distribution: its central 90 % should contain 90 % of the validation part's MOS.
 
-One temperature does it: the tokens' logits are divided by it, in the weights. The most probable token and the regressed score stay.
+The score tokens' logits are divided by one temperature, in the weights. The most probable token and the regressed score do not change.
 """
 
 import torch
@@ -15,14 +15,14 @@ HALVINGS = 30
 
 
 def coverage(logits: torch.Tensor, mos: torch.Tensor, scale: Scale, temperature: float = 1.0) -> float:
-    """The share of MOS [N] inside the central COVERED of the distribution that token logits [N, K], divided by the temperature, give."""
+    """The share of MOS [N] within the central COVERED of the distribution given by token logits [N, K] divided by the temperature."""
     below = over_intervals((logits.float() / temperature).softmax(1), scale).below(mos)
     tail = (1 - COVERED) / 2
     return ((below > tail) & (below < 1 - tail)).float().mean().item()
 
 
 def fit_temperature(logits: torch.Tensor, mos: torch.Tensor, scale: Scale) -> float:
-    """The temperature at which COVERED of the MOS [N] are covered; the nearest limit where none reaches it."""
+    """The temperature at which COVERED of the MOS [N] are covered, limited to [1/LARGEST, LARGEST]."""
     low, high = 1 / LARGEST, LARGEST
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
@@ -32,8 +32,7 @@ def fit_temperature(logits: torch.Tensor, mos: torch.Tensor, scale: Scale) -> fl
 
 @torch.no_grad()
 def calibrate(nano: NanoBackbone, logits: torch.Tensor, mos: torch.Tensor) -> float:
-    """Divide the rows of lm_head that give the score tokens' logits by the temperature that fits token logits [N, K] to MOS [N], and return
-    it."""
+    """Divide the score tokens' rows of lm_head by the temperature fitted to token logits [N, K] and MOS [N]; returns the temperature."""
     temperature = fit_temperature(logits, mos, nano.readout.scale)
     nano.model.lm_head.weight[nano.readout.token_ids] /= temperature
     return temperature

@@ -1,4 +1,4 @@
-"""Which images a training sees: of one data set or of several, put on one scale, with a part of each kept apart to choose the epoch."""
+"""The images of a training: one data set or several, on one scale, with a validation part of each to choose the epoch."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -12,18 +12,18 @@ from model.datasets.image_paths import check_there
 from model.datasets.rated import RatedImage, hold_out, leave_out
 from model.datasets.reading import is_published, read_dataset
 
-SCALE = Scale(1.0, 5.0)  # on which nano answers
+SCALE = Scale(1.0, 5.0)  # of nano's scores
 
 
 def read_training(
     folders: Sequence[Path], scale: Scale | None = None, without: Collection[str] = ()
 ) -> tuple[list[RatedImage], list[RatedImage]]:
-    """(training, validation) of data sets, each with its MOS put linearly from its own scale onto SCALE.
+    """(training, validation) images of data sets, with each set's MOS mapped linearly from its own scale to SCALE.
 
-    A set's training split is taken, or all of a set that has no splits; its validation split, or a tenth of the former, images of one
-    content whole. scale: of CSV and JSON files, which do not say theirs. without: parts of the sets to leave out (RatedImage.part), such
-    as a subset of BIQ2021. Raises DataError for what is no data set, has no training split or no scale, for one that is given twice, for a
-    part that no set has and for images that are not there.
+    Uses a set's training split, or all of a set without splits, and its validation split, or else a tenth of the training images,
+    never separating images of the same content. scale: of CSV and JSON files, which do not state theirs. without: parts of the sets to
+    leave out (RatedImage.part), such as a subset of BIQ2021. Raises DataError if a folder is not a data set, lacks a training split or
+    a scale, or is given twice, if no set has a part in `without`, and for missing images.
     """
     twice = next((folder for folder, count in Counter(map(Path.resolve, folders)).items() if count > 1), None)
     if twice is not None:
@@ -45,7 +45,7 @@ def read_training(
 
 
 def check_shares(items: Sequence[RatedImage], shares: Mapping[str, float]) -> None:
-    """Raises DataError for a share of a part that the images do not have, and for one that is not above 0 and at most 1."""
+    """Raises DataError if no image has a part in `shares`, or a share is not in (0, 1]."""
     known = {item.part for item in items} - {""}
     for part, share in shares.items():
         if part not in known:
@@ -53,11 +53,11 @@ def check_shares(items: Sequence[RatedImage], shares: Mapping[str, float]) -> No
                 f"there is no part '{part}' to show a share of: the data have {', '.join(sorted(known)) or 'none'}."
             )
         if not 0 < share <= 1:
-            raise DataError(f"{share:g} of {part} cannot be shown: give a share above 0 and at most 1.")
+            raise DataError(f"The share of {part} is {share:g}: give one above 0 and at most 1.")
 
 
 def told_apart(sets: Sequence[list[RatedImage]], folders: Sequence[Path]) -> list[list[RatedImage]]:
-    """The sets, those that bear one name, as two files called labels.csv do, named by where they lie instead."""
+    """The sets, with sets of the same name (two files called labels.csv) named by their paths instead."""
     names = Counter(rated[0].dataset for rated in sets)
     return [
         [replace(image, dataset=str(folder)) for image in rated] if names[rated[0].dataset] > 1 else rated
@@ -72,5 +72,5 @@ def _parted(
     validation = [image for image in seen if image.split == "validation"]
     training = [image for image in seen if image.split != "validation"]
     if not training:
-        raise DataError(f"{folder} has no training images: nothing can be learnt from its test images.")
+        raise DataError(f"{folder} has no training images, and its test images are not used for training.")
     return (training, validation) if validation else hold_out(training, biq2021.VALIDATION_SHARE)

@@ -1,7 +1,7 @@
-"""The images of a training step: cropped and mirrored, which changes no MOS, and some of them damaged, which lowers it.
+"""The images of a training step: cropped and mirrored, which does not change MOS, and some of them damaged, which lowers it.
 
-Images of several shapes are looked at through a window that fits into all of a step's. Everything about a step is drawn from (seed,
-epoch, step), so that training that was interrupted goes on with the same images.
+A step's images are cropped to one size that fits into all of them. All random choices of a step depend on (seed, epoch, step) only, so
+that a resumed training continues with the same images.
 """
 
 from collections import Counter
@@ -20,16 +20,16 @@ from model.images.damage import TAUGHT, degrade
 from model.images.decoding import open_named
 
 BATCH_SIZE = 16
-DAMAGED = 4  # of a batch are shown twice more, damaged mildly and severely
-SHARES = (0.75, 1.0)  # of the image's height and width that a step looks at
+DAMAGED = 4  # images of a batch are added twice more, damaged mildly and severely
+SHARES = (0.75, 1.0)  # of the smallest image's height and width that a crop covers
 LARGEST = 1024  # pixels of an image's longer side
-AHEAD = 3  # steps that are made ready while one is computed
+AHEAD = 3  # steps that are prepared while one is computed
 
 
 @dataclass(frozen=True)
 class Step:
-    """pixels [BATCH_SIZE + 2 DAMAGED, 3, H, W]: of BATCH_SIZE images, then of the first DAMAGED of them damaged mildly, then of the same
-    damaged severely; MOS [BATCH_SIZE]; groups [BATCH_SIZE]: which data set each is of; and how severely damaged [2, DAMAGED]."""
+    """pixels [BATCH_SIZE + 2 DAMAGED, 3, H, W]: BATCH_SIZE images, then the first DAMAGED of them damaged mildly, then the same ones
+    damaged severely; mos [BATCH_SIZE]; groups [BATCH_SIZE]: the number of each image's data set; severities [2, DAMAGED]."""
 
     pixels: torch.Tensor
     mos: torch.Tensor
@@ -42,8 +42,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Look:
-    """How a step looks at an image: the window's left and top as shares of where it can lie, its width and height in pixels at the scale
-    at which scoring looks, and whether mirrored."""
+    """A crop of an image: its position as a share of the possible range, its size in pixels of the resized image that scoring uses,
+    and whether it is mirrored."""
 
     left: float
     top: float
@@ -52,7 +52,7 @@ class Look:
     mirror: bool
 
     def pixels(self, image: Image.Image, processor: NanoProcessor) -> torch.Tensor:
-        """What is seen of an RGB image: [3, height, width]."""
+        """The crop of an RGB image: [3, height, width]."""
         whole = processor.pixels(ImageOps.mirror(image) if self.mirror else image)
         top, left = (
             int(share * (side - seen))
@@ -62,7 +62,7 @@ class Look:
 
 
 def window(images: Sequence[Image.Image], side: int, draw: np.random.Generator) -> tuple[int, int]:
-    """Width and height, multiples of 32, of a window that fits into all images at the scale at which scoring looks."""
+    """Width and height, multiples of 32, of a crop that fits into all images after resizing as for scoring."""
     smallest = np.min([target_size(*image.size, side) for image in images], 0)
     width, height = (
         max(64, int(most * share) // 32 * 32) for most, share in zip(smallest, draw.choice(SHARES, 2), strict=True)
@@ -71,8 +71,8 @@ def window(images: Sequence[Image.Image], side: int, draw: np.random.Generator) 
 
 
 def open_reduced(path: Path) -> Image.Image:
-    """An image of at most LARGEST pixels a side: what is finer would be lost before the model, and damage to it with it.
-    Raises DataError for one that cannot be read."""
+    """An image reduced to at most LARGEST pixels a side, because damage to finer detail would be lost before the model. Raises DataError
+    if it cannot be read."""
     image = open_named(path)
     if max(image.size) > LARGEST:
         image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
@@ -80,7 +80,7 @@ def open_reduced(path: Path) -> Image.Image:
 
 
 def make_step(items: Sequence[RatedImage], processor: NanoProcessor, draw: np.random.Generator) -> Step:
-    """The step that shows these images."""
+    """The step with these images."""
     images = [open_reduced(item.image) for item in items]
     size = window(images, processor.side, draw)
     looks = [Look(*draw.random(2), *size, bool(draw.integers(2))) for _ in items]
@@ -104,8 +104,8 @@ def make_step(items: Sequence[RatedImage], processor: NanoProcessor, draw: np.ra
 def shown_in_epoch(
     items: Sequence[RatedImage], shares: Mapping[str, float], draw: np.random.Generator
 ) -> list[RatedImage]:
-    """The images of an epoch in random order: of each part the share that `shares` gives, drawn anew each time, or all of it. How many they
-    are does not depend on the draw."""
+    """The images of an epoch in random order: a random share of each part as given by `shares`, or all of it. Their number does not
+    depend on the draw."""
     shuffled = [items[n] for n in draw.permutation(len(items))]
     left = Counter(item.part for item in items)
     left = {part: round(count * shares.get(part, 1.0)) for part, count in left.items()}
@@ -125,7 +125,7 @@ def epoch_steps(
     skip: int,
     shares: Mapping[str, float],
 ) -> Iterator[Step]:
-    """The epoch's steps in order, the first `skip` left out, made ready ahead in a thread. shares: see shown_in_epoch."""
+    """The epoch's steps in order without the first `skip`, prepared ahead in a thread. shares: see shown_in_epoch."""
     shown = shown_in_epoch(items, shares, np.random.default_rng([seed, epoch]))
 
     def step(number: int) -> Step:

@@ -1,4 +1,4 @@
-"""One training of nano from scratch: its schedule, its steps, its checkpoints, and the choice of the epoch."""
+"""One training of nano: schedule, steps, checkpoints and the choice of the epoch."""
 
 import hashlib
 import json
@@ -32,16 +32,16 @@ from model.training.images import BATCH_SIZE, Step, epoch_steps, shown_in_epoch
 from model.training.trio import Trio
 
 CPU = torch.device("cpu")
-READING_EPOCHS = 1  # the first: the systems learn to read the encoder as ImageNet made it
+READING_EPOCHS = 1  # in which the encoder is frozen
 ENCODER_LR, LANGUAGE_LR, WEIGHT_DECAY = 2e-4, 1e-3, 1e-2
-TRAINED_LR = 3e-4  # of language models that were trained before
-WARM_UP = 0.1  # of a learning rate's steps, in which it rises
-AVERAGED_OVER = 1 / 4  # of the training's steps: what the moving average of the weights looks back over
+TRAINED_LR = 3e-4  # of language models that start from trained weights
+WARM_UP = 0.1  # share of the steps in which a learning rate rises
+AVERAGED_OVER = 1 / 4  # of the training's steps: the window of the weights' moving average
 CHECKPOINT_EVERY = 50  # steps
-TRAINING = "training.json"  # in --out: what was trained
+TRAINING = "training.json"  # in --out: the settings of its training
 WEIGHTS = "model.safetensors"  # in the folder of a nano
-SHIFTED_BY = 256  # images of a data set, by whose scores its MOS are shifted
-SHOWN_FIRST = 32  # steps whose images tell each feature's mean and std
+SHIFTED_BY = 256  # images of a data set from whose scores its shift is computed
+SHOWN_FIRST = 32  # steps from whose images each feature's mean and std are computed
 
 
 def predict(trio: Trio, items: Sequence[RatedImage]) -> dict[str, torch.Tensor]:
@@ -53,7 +53,7 @@ def predict(trio: Trio, items: Sequence[RatedImage]) -> dict[str, torch.Tensor]:
 def seen_by(
     trio: Trio, items: Sequence[RatedImage], look: Callable[[torch.Tensor], dict[str, torch.Tensor]]
 ) -> dict[str, torch.Tensor]:
-    """What `look` makes of whole images: of pixels [B, 3, H, W] it gives rows [B, ...] by system, of which [N, ...] come back."""
+    """Applies `look`, from pixels [B, 3, H, W] to rows [B, ...] by system, to whole images; returns [N, ...] by system."""
     trio.eval()
     found: dict[str, torch.Tensor] = {}
     for start in tqdm(range(0, len(items), BATCH_SIZE), desc="scoring", unit="batch", file=sys.stderr, leave=False):
@@ -70,13 +70,13 @@ def seen_by(
 
 
 def mean_where_defined(figures: Sequence[float]) -> float | None:
-    """The mean of those that are finite; None where none is. Of a set with one validation image, or with equal MOS, there is no SRCC."""
+    """The mean of the finite ones, None if there are none: a set with a single validation image or equal MOS has no SRCC."""
     defined = [figure for figure in figures if math.isfinite(figure)]
     return float(np.mean(defined)) if defined else None
 
 
 def rise_and_fall(step: int, first: int, last: int) -> float:
-    """A learning rate's share of its peak: 0 before step `first`, up in a straight line, then down along a cosine to 0 at `last`."""
+    """A learning rate's share of its peak: 0 before step `first`, linear warm-up, then cosine decay to 0 at `last`."""
     done = (step - first) / max(1, last - first)
     if done < WARM_UP:
         return max(0.0, done / WARM_UP)
@@ -85,8 +85,8 @@ def rise_and_fall(step: int, first: int, last: int) -> float:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a training goes. shares: of each part's images (RatedImage.part) that an epoch shows, all where none is given. start: the folder
-    with nano and nano-qalign of an earlier training (None: from ImageNet's encoder)."""
+    """Settings of a training. shares: the share of a part's images (RatedImage.part) that each epoch uses; by default all. start: a folder
+    with nano and nano-qalign to start from (None: start from ImageNet's encoder)."""
 
     epochs: int
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class Recipe:
 
 
 class TrainingRun:
-    """One training: weights, their moving average, optimiser, schedule and position, kept in one checkpoint file."""
+    """One training: weights, their moving average, optimiser, schedule and position, saved together in one checkpoint file."""
 
     def __init__(
         self, folder: Path, items: Sequence[RatedImage], recipe: Recipe, seed: int, device: torch.device = CPU
@@ -105,7 +105,7 @@ class TrainingRun:
         self.reading_epochs = 0 if recipe.start else READING_EPOCHS
         total = recipe.epochs * self.steps_per_epoch
         self.trio = Trio(recipe.start).to(device)
-        kept = 1 - 1 / max(2.0, AVERAGED_OVER * total)  # of the average, in each step
+        kept = 1 - 1 / max(2.0, AVERAGED_OVER * total)  # weight of the old average in each step
         self.average = AveragedModel(self.trio, multi_avg_fn=get_ema_multi_avg_fn(kept))
         self.trio.speed_up()
         self.average.module.fast = self.trio.fast  # the frozen blocks are the same
@@ -140,7 +140,7 @@ class TrainingRun:
         write_state(self.folder / "checkpoint.pt", written)
 
     def resume(self) -> None:
-        """Go on from the checkpoint, or begin where there is none."""
+        """Continue from the checkpoint, or start if there is none."""
         checkpoint = self.folder / "checkpoint.pt"
         if checkpoint.exists():
             state = torch.load(checkpoint, weights_only=True, map_location=self.trio.device)
@@ -152,19 +152,19 @@ class TrainingRun:
         self.items = self.shifted(self.items)
 
     def shifted(self, items: Sequence[RatedImage]) -> list[RatedImage]:
-        """The images with the MOS that are taught of them."""
+        """The images with their MOS shifted by data set (see shifts_of_others)."""
         return [replace(item, mos=item.mos + self.shifts.get(item.dataset, 0.0)) for item in items]
 
     def begin(self) -> None:
-        """Show new systems the first steps' images: by these they take their features. Those of an earlier training know theirs."""
+        """Compute what a new training needs first: the features' means and stds, or the shifts if it starts from trained weights."""
         if self.recipe.start:
             self.shifts = self.shifts_of_others()
         else:
             self.trio.standardise([step.pixels[:BATCH_SIZE] for step in islice(self._steps(0, 0), SHOWN_FIRST)])
 
     def shifts_of_others(self) -> dict[str, float]:
-        """By data set, all but the first: what is added to its MOS so that their mean is that of the earlier training's scores. The same
-        MOS means another quality in another set, and forcing one scale on both costs accuracy on the first."""
+        """For each data set but the first, the offset that makes its mean MOS equal to the mean score of the starting weights. The same
+        MOS stands for different quality in different sets, and a scale forced on both costs accuracy on the first."""
         of_set: dict[str, list[RatedImage]] = {}
         for item in self.items:
             of_set.setdefault(item.dataset, []).append(item)
@@ -197,8 +197,7 @@ class TrainingRun:
                 self.save()
 
     def validate(self, items: Sequence[RatedImage]) -> None:
-        """Add this epoch's figures, means over the data sets that have them, to the log; keep the averaged weights if nano's SRCC is the
-        best so far."""
+        """Log this epoch's figures, averaged over the data sets; keep the averaged weights if nano's SRCC is the best so far."""
         scores = {name: found.numpy() for name, found in predict(self.average.module, items).items()}
         mos, of_set = np.array([item.mos for item in items]), np.array([item.dataset for item in items])
         sets = [of_set == name for name in dict.fromkeys(of_set)]
@@ -211,7 +210,7 @@ class TrainingRun:
         }
         before, now = [entry["nano"]["srcc"] for entry in self.log], figures["nano"]["srcc"]
         self.log.append(figures)
-        # The first is kept even where SRCC is undefined.
+        # The first epoch is kept even if SRCC is undefined.
         if not before or (now is not None and now > max((one for one in before if one is not None), default=-1.0)):
             write_state(self.folder / "best.pt", self.average.module.state_dict())
         self.save()
@@ -227,13 +226,13 @@ def train(
     device: torch.device = CPU,
     seed: int = 0,
 ) -> list[Path]:
-    """Train the systems on data sets (see read_training) and return the folders with the best weights of nano and nano-qalign. Raises
-    DataError as read_training does."""
+    """Train on data sets (see read_training) and return the folders with the best weights of nano and nano-qalign. Raises DataError like
+    read_training."""
     keep_freed_memory()
     items, validation = read_training(data, scale, without)
     if len(items) < BATCH_SIZE:
         raise DataError(
-            f"{len(items)} images are left to train on beside those that choose the epoch: give at least {BATCH_SIZE}."
+            f"Only {len(items)} images are left for training after the validation part: give at least {BATCH_SIZE}."
         )
     check_shares(items, recipe.shares)
     claim(out, items, recipe, without, seed)
@@ -248,7 +247,7 @@ def train(
     logits = seen_by(trio, validation, trio.token_logits)["nano"]
     calibrate(trio.backbones["nano"], logits, torch.tensor([item.mos for item in training.shifted(validation)]))
     for name in trio.nanos:
-        if (out / name).exists():  # of a training that was carried on
+        if (out / name).exists():  # of a training that was continued
             shutil.rmtree(out / name)
         with new_folder(out / name, DataError, "free some space, or choose another --out") as folder:
             trio.save(name, folder)
@@ -256,7 +255,7 @@ def train(
 
 
 def claim(out: Path, items: Sequence[RatedImage], recipe: Recipe, without: Sequence[str], seed: int) -> None:
-    """Make the folder, and say in it of what its training is. Raises DataError where it holds another one."""
+    """Create the folder and write the training's settings into it. Raises DataError if it holds a training with other settings."""
     out.mkdir(parents=True, exist_ok=True)
     shown = hashlib.sha256(json.dumps([(item.dataset, item.image.name, item.mos) for item in items]).encode())
     mine = {
@@ -269,12 +268,12 @@ def claim(out: Path, items: Sequence[RatedImage], recipe: Recipe, without: Seque
     }
     said = out / TRAINING
     if said.exists() and read_json(said) != mine:
-        raise DataError(f"{out} holds a training on other images or of other epochs: give another --out, or delete it.")
+        raise DataError(f"{out} holds a training with other images or settings: give another --out, or delete it.")
     write_json(said, mine)
 
 
 def best_of(out: Path) -> Trio:
-    """The systems with the weights that validation chose. Raises DataError when they were not trained."""
+    """The systems with the best weights by validation. Raises DataError if there are none yet."""
     for name in ("best.pt", TRAINING):
         if not (out / name).exists():
             raise DataError(f"{out / name} is not there: run python -m model.train --out {out} first.")
@@ -284,7 +283,7 @@ def best_of(out: Path) -> Trio:
 
 
 def write_state(path: Path, state: dict) -> None:
-    """Write the file in whole or not at all. Raises OSError, which torch.save does only for a file that was opened before."""
+    """Write the file atomically. Raises OSError, which torch.save raises only for a file object."""
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as file:
         torch.save(state, file)

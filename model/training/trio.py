@@ -1,4 +1,4 @@
-"""nano, nano-qalign and the plain regressor as they are trained: three systems that read what one image encoder sees."""
+"""nano, nano-qalign and the plain regressor in training: three systems on one image encoder."""
 
 import copy
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ from model.training.baselines import PlainRegressor
 from model.training.data import SCALE
 from model.training.images import BATCH_SIZE, DAMAGED, Step
 
-# And the stem: they see edges, noise and texture at up to an eighth of the side, and stay as ImageNet made them.
+# With the stem: they detect edges, noise and texture down to an eighth of the resolution, and keep their ImageNet weights.
 FROZEN_BLOCKS = 5
-FROZEN_OF_TRAINED = 11  # blocks of an encoder that was trained before: up to the third map
-DROP = 0.6  # an image ruined on purpose (severity 1) should lose this share of what it has above the worst score
+FROZEN_OF_TRAINED = 11  # if the encoder starts from trained weights: up to the third map
+DROP = 0.6  # share of its distance to the worst score that an image loses at damage severity 1
 
 
 def nano_with(tokens: tuple[str, ...], regress: bool, encoder: LiteEncoder) -> NanoBackbone:
@@ -49,16 +49,17 @@ def nano_with(tokens: tuple[str, ...], regress: bool, encoder: LiteEncoder) -> N
     )
     model = NanoModel(config)
     model.encoder = encoder
-    model.connector = NanoConnector(config.hidden_size)  # by PyTorch's first weights: transformers' are too small
+    model.connector = NanoConnector(
+        config.hidden_size
+    )  # with PyTorch's initialisation: that of transformers is too small
     if regress:
         nn.init.constant_(model.regressor.output.bias, sum(SCALE) / 2)
     return NanoBackbone(model, processor)
 
 
 class Trio(nn.Module):
-    """The three systems and their encoder, which begins as ImageNet made it, or as `start` has it: a folder with the folders nano and
-    nano-qalign of an earlier training, of which all but the plain regressor goes on. Raises ModelLoadError for what cannot be read there,
-    DataError for two with unequal encoders."""
+    """The three systems and their encoder. They start from ImageNet's encoder, or (all but the plain regressor) from `start`: a folder with
+    the folders nano and nano-qalign. Raises ModelLoadError if these cannot be read, DataError if their encoders differ."""
 
     def __init__(self, start: Path | None = None):
         super().__init__()
@@ -103,19 +104,19 @@ class Trio(nn.Module):
         return self.encoder.blocks[self.frozen_blocks :]
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Images [B, 3, H, W] to what the three systems read of them [B, WIDTH]."""
+        """Images [B, 3, H, W] to the features [B, WIDTH] that the three systems use."""
         pixels = pixels.to(self.device)
         x, *taps = self.fast(pixels) if self.fast else self._frozen(pixels)
         return summarise(self.encoder.late(x, taps, self.frozen_blocks))
 
     @torch.no_grad()
     def _frozen(self, pixels: torch.Tensor) -> list[torch.Tensor]:
-        """What the frozen blocks make of images: their last output, then the maps so far."""
+        """The last output of the frozen blocks, then the maps up to there."""
         x, taps = self.encoder.early(pixels.contiguous(memory_format=torch.channels_last), self.frozen_blocks)
         return [x, *taps]
 
     def speed_up(self) -> None:
-        """Compute the frozen blocks through OpenVINO, on a CPU where that is installed."""
+        """Compute the frozen blocks in OpenVINO, on a CPU and if it is installed."""
         if engine.is_installed() and self.device.type == "cpu":
             self.fast = engine.compile_encoder(self.encoder, self.frozen_blocks)
 

@@ -1,7 +1,7 @@
-"""nano's encoder through OpenVINO, where that is installed: torch's feature maps to 1e-5, on an x86 CPU in about half the time.
+"""nano's encoder in OpenVINO, used if that is installed: the same feature maps as torch to 1e-5, in about half the time on an x86 CPU.
 
-OpenVINO computes a convolution, its bias and its ReLU6 in one pass. The graph is built here from the weights in memory, layer by layer as
-`LiteEncoder` has them: that takes a quarter of a second of one core, and nothing lies on disk beside the weights.
+OpenVINO fuses each convolution with its bias and ReLU6. The graph is built from the weights in memory, layer by layer as in
+`LiteEncoder`, in a quarter of a second on one core; nothing is written to disk.
 """
 
 import sys
@@ -20,13 +20,13 @@ def is_installed() -> bool:
 
 
 def compile_encoder(encoder: LiteEncoder, blocks: int | None = None) -> Compiled:
-    """A function from images [B, 3, H, W], float32 on the CPU, to the encoder's four maps; with `blocks` to the output of that many blocks,
-    then the maps so far, as `LiteEncoder.early` gives them. It has no gradients, uses as many threads as torch, may be called by several
-    threads at once, and keeps the weights as they are now.
+    """A function from images [B, 3, H, W], float32 on the CPU, to the encoder's four maps; with `blocks`, to the output of the first
+    `blocks` blocks and the maps up to there, like `LiteEncoder.early`. It computes no gradients, uses as many threads as torch, is
+    thread-safe, and holds a copy of the current weights.
     """
     sys.modules.setdefault(
         "openvino_telemetry", None
-    )  # else importing OpenVINO forks a process that reports to its makers
+    )  # otherwise importing OpenVINO starts a process that sends usage data to its makers
     import numpy as np
     import openvino as ov
     import openvino.opset13 as ops
@@ -61,7 +61,7 @@ def _bottleneck(x, block: InvertedBottleneck):
 
 
 def _convolution(x, layer: SameConv2d, active: bool):
-    """A convolution with its bias and, where active, ReLU6; `x` and what comes back are nodes of the graph."""
+    """A convolution with its bias and, if active, ReLU6; takes and returns a node of the graph."""
     import openvino.opset13 as ops
 
     weight, bias = layer.weight.detach().float().contiguous(), layer.bias.detach().float()

@@ -352,7 +352,7 @@ def test_a_folder_holds_one_training(data, tmp_path):
     train.claim(tmp_path, items, train.Recipe(2), [], 0)
     two, three, rare = train.Recipe(2), train.Recipe(3), train.Recipe(2, {"ss02": 0.5})
     for other in ((items[1:], two, [], 0), (items, three, [], 0), (items, two, ["ss01"], 0), (items, rare, [], 0)):
-        with pytest.raises(DataError, match="holds a training on other images or of other epochs: give another --out"):
+        with pytest.raises(DataError, match="holds a training with other images or settings: give another --out"):
             train.claim(tmp_path, *other)
 
 
