@@ -1,6 +1,6 @@
 """Raters, studies, ratings and what becomes of them: plain Python, SQLite and statistics.
 
-The public face, all that other rooms use. Scores and votes travel with their scale; votes are on `RATING_SCALE`,
+The public face, all that other rooms use. Scores and ratings travel with their scale; ratings are on `RATING_SCALE`,
 the five-point ACR scale 1 (bad), 2 (poor), 3 (fair), 4 (good), 5 (excellent), fractions allowed.
 Whatever goes wrong is an `AnnotationError` whose text is one sentence to show as it is.
 
@@ -39,7 +39,7 @@ Annotations (every `rater` is a name as typed; upper and lower case make no diff
         The images that could not be shown when it was last tried.
     next_image(rater: str, study: str = DEFAULT_STUDY, pending: Iterable[str] = (), without: Collection[str] = ())
         -> str | None
-        sha256 of the first image that this rater has no vote on: first `pending`, the sha256 of uploads that the page
+        sha256 of the first image that this rater has not rated: first `pending`, the sha256 of uploads that the page
         still holds and that nobody has rated, then the study in its order, but for those `without` which it has to do.
     progress(rater: str, study: str = DEFAULT_STUDY, pending: Iterable[str] = ()) -> Progress
         How many of those images the rater has rated, and of how many.
@@ -58,11 +58,11 @@ Annotations (every `rater` is a name as typed; upper and lower case make no diff
     kept(sha256s: Iterable[str]) -> set[str]
         Those of these images that somebody has rated.
     current_rating(rater: str, sha256: str) -> Rating | None
-        The rater's latest vote on an image: what a change of mind would supersede.
+        The rater's latest rating of an image: what a change of mind would supersede.
     ratings_of(rater: str) -> list[Rating]
-        The rater's latest vote on each image, oldest first.
+        The rater's latest rating of each image, oldest first.
     counts() -> Counts
-        How many votes, raters and images there are.
+        How many ratings, raters and images there are.
     summaries(include_revealed: bool = False) -> list[ImageSummary]
         Per rated image its MOS.
 
@@ -76,25 +76,25 @@ Values (frozen dataclasses)
         # and before, a blind rating has the score that was revealed after it)
     Progress(done: int, total: int)
     Counts(ratings: int, blind: int, revealed: int, raters: int, images: int)
-        # every vote ever given, superseded ones too; ratings = blind + revealed
+        # every rating ever given, superseded ones too; ratings = blind + revealed
     ImageSummary(sha256: str, path: Path, opinion: Opinion, name: str | None)
     Opinion(mos: float, std: float | None, n: int, interval: tuple[float, float] | None)
-        # sample std and 95 % interval of the mean; both None for a single vote
+        # sample std and 95 % interval of the mean; both None for a single rating
     MosRecord(image: Path, sha256: str, mos: float, std: float | None, n: int, name: str | None)
         # image: absolute path; name: what its file was called when it was added, None where that is not known
 
 Functions
     collect_mos(data_dir: str | Path, include_revealed: bool = False) -> list[MosRecord]
         What fine-tuning and export read, in order of sha256. Empty without ratings; creates and changes nothing.
-    opinion(votes: Sequence[float]) -> Opinion
-        MOS, sample standard deviation, count and 95 % interval of at least one vote.
+    opinion(ratings: Sequence[float]) -> Opinion
+        MOS, sample standard deviation, count and 95 % interval of at least one rating.
     image_sha256(data: bytes) -> str
         The name under which an image is kept.
     clean_name(name: str) -> str
         A rater's name trimmed and normalised; raises AnnotationError for one that cannot be used.
 
-Blind figures count each rater's latest blind vote: what somebody thinks after seeing the score never replaces it.
-With include_revealed each rater's latest vote counts, blind or not. Either way one rater has one vote an image.
+Blind figures count each rater's latest blind rating: what somebody thinks after seeing the score never replaces it.
+With include_revealed each rater's latest rating counts, blind or not. Either way each rater counts once per image.
 """
 
 from annotations.collect import MosRecord, collect_mos

@@ -33,8 +33,8 @@ below the data folder, so that the file serves as labels:
   python -m annotations.export --data-dir data --out labels.csv
   python -m model.evaluate --model nano --images data/images --labels labels.csv
 
-std is the sample standard deviation, empty where n is 1. Each rater counts once an image: with the latest blind vote,
-or with --include-revealed with the latest vote of all.
+std is the sample standard deviation, empty where n is 1. Each rater counts once an image: with the latest blind rating,
+or with --include-revealed with the latest rating of all.
 
 With the name of a study it is that study's ratings, in one of these formats:
 
@@ -135,7 +135,7 @@ def main() -> int:
     parser.add_argument("--format", choices=FORMATS, default="csv", help="of a study (default: csv)")
     add_data_dir(parser)
     parser.add_argument(
-        "--include-revealed", action="store_true", help="count votes given after seeing the model's score too"
+        "--include-revealed", action="store_true", help="count ratings given after seeing the model's score too"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to stdout")
     return follow(parser, _act)

@@ -41,10 +41,10 @@ OPEN_PROBLEMS = """
     ORDER BY problem.id
 """
 
-# Ids grow with time and a rater's votes on an image form one chain, so the largest id is the latest vote. The blind
+# Ids grow with time and a rater's ratings of an image form one chain, so the largest id is the latest rating. The blind
 # figures take the latest blind one: what is thought after the reveal does not replace it. Ratings of a showing belong to a
 # study with a definition (annotations/studies/), which has its own rules.
-COUNTED_VOTES = """
+COUNTED_RATINGS = """
     SELECT ratings.image, images.suffix, images.name, value
     FROM ratings JOIN images ON images.sha256 = ratings.image
     WHERE ratings.image NOT IN (SELECT image FROM withdrawals)
@@ -55,13 +55,13 @@ COUNTED_VOTES = """
 
 
 def latest_rating(db: Database, rater: str, sha256: str) -> Rating | None:
-    """The vote of a rater on an image that nothing supersedes."""
+    """A rater's current rating of an image."""
     rows = db.query(RATINGS + LATEST + "AND ratings.image = :image", {"rater": name_key(rater), "image": sha256})
     return next(map(_rating, rows), None)
 
 
 def latest_ratings(db: Database, rater: str) -> list[Rating]:
-    """A rater's vote on each image that nothing supersedes, oldest first."""
+    """A rater's current rating of each image, oldest first."""
     return [_rating(row) for row in db.query(RATINGS + LATEST + "ORDER BY ratings.id", {"rater": name_key(rater)})]
 
 
@@ -91,7 +91,7 @@ def open_problems(db: Database) -> list[ImageProblem]:
 
 
 def rated_images(db: Database, rater: str) -> set[str]:
-    """The sha256 of every image on which the rater has a vote, blind or not."""
+    """The sha256 of every image that the rater has rated, blind or not."""
     sql = "SELECT image FROM ratings JOIN raters ON raters.id = ratings.rater WHERE name_key = ? AND showing IS NULL"
     return {row[0] for row in db.execute(sql, [name_key(rater)])}
 
@@ -128,7 +128,7 @@ def image_files(db: Database) -> list[Path]:
 
 
 def count(db: Database) -> Counts:
-    """How many votes, raters and images there are."""
+    """How many ratings, raters and images there are."""
     return Counts(
         ratings=db["ratings"].count,
         blind=db["ratings"].count_where("seen = ?", [NOTHING]),
@@ -141,16 +141,16 @@ def count(db: Database) -> Counts:
 def summarise(db: Database, images: Path, include_revealed: bool) -> list[ImageSummary]:
     """MOS of each image, in order of sha256, with paths below the folder `images`."""
     seen = {"nothing": NOTHING, "revealed": SCORE if include_revealed else NOTHING}
-    votes = list(db.query(COUNTED_VOTES, seen))
+    ratings = list(db.query(COUNTED_RATINGS, seen))
     return [
         ImageSummary(
             sha256=sha256,
             path=images / relative_path(sha256, suffix),
-            opinion=opinion([vote["value"] for vote in group]),
+            opinion=opinion([rating["value"] for rating in group]),
             name=name,
         )
         for (sha256, suffix, name), rows in groupby(
-            votes, key=lambda vote: (vote["image"], vote["suffix"], vote["name"])
+            ratings, key=lambda rating: (rating["image"], rating["suffix"], rating["name"])
         )
         for group in [list(rows)]
     ]

@@ -1,4 +1,4 @@
-"""The scale that people vote on."""
+"""The scale that people rate on."""
 
 import math
 
@@ -9,7 +9,7 @@ RATING_SCALE = (1.0, 5.0)
 
 
 def clean_value(value: float) -> float:
-    """A vote as a float; raises AnnotationError when it is not a number on RATING_SCALE."""
+    """A rating as a float; raises AnnotationError when it is not a number on RATING_SCALE."""
     low, high = RATING_SCALE
     try:
         number = float(value)

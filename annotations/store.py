@@ -228,24 +228,24 @@ class Annotations:
             return {sha256 for sha256 in sha256s if queries.image_file(db, sha256) is not None}
 
     def current_rating(self, rater: str, sha256: str) -> Rating | None:
-        """The rater's latest vote on an image; raises AnnotationError for an unusable name."""
+        """The rater's latest rating of an image; raises AnnotationError for an unusable name."""
         with database.reading(self._database) as db:
             return queries.latest_rating(db, rater, sha256)
 
     def ratings_of(self, rater: str) -> list[Rating]:
-        """The rater's latest vote on each image, oldest first; raises AnnotationError for an unusable name."""
+        """The rater's latest rating of each image, oldest first; raises AnnotationError for an unusable name."""
         with database.reading(self._database) as db:
             return queries.latest_ratings(db, rater)
 
     def counts(self) -> Counts:
-        """How many votes, raters and images there are."""
+        """How many ratings, raters and images there are."""
         with database.reading(self._database) as db:
             return queries.count(db)
 
     def summaries(self, include_revealed: bool = False) -> list[ImageSummary]:
-        """MOS of every rated image in order of sha256, one vote a rater and image.
+        """MOS of every rated image in order of sha256; each rater counts once.
 
-        Counts each rater's latest blind vote, or with include_revealed the latest vote of either kind.
+        Counts each rater's latest blind rating, or with include_revealed the latest rating of either kind.
         """
         with database.reading(self._database) as db:
             return queries.summarise(db, self._images, include_revealed)
