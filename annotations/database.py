@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from annotations.errors import AnnotationError
+from annotations.errors import AnnotationError, StorageError
 from annotations.migrations import migrations
 
 FILE_NAME = "annotations.db"
@@ -124,13 +124,13 @@ def writing(path: Path) -> Iterator[Database]:
 
 @contextmanager
 def sentences(path: Path) -> Iterator[None]:
-    """Turns what SQLite and the file system raise within into AnnotationErrors that say what to do."""
+    """Turns what SQLite and the file system raise within into StorageErrors that say what to do."""
     try:
         yield
     except sqlite3.Error as error:
-        raise AnnotationError(_sentence(error, path)) from error
+        raise StorageError(_sentence(error, path)) from error
     except OSError as error:
-        raise AnnotationError(
+        raise StorageError(
             f"{error.filename or path.parent} cannot be written ({error.strerror or error}): nothing was saved; free "
             "some space, make the folder writable, or choose another with --data-dir."
         ) from error

@@ -16,6 +16,7 @@ from app.environment import say
 # What the page and clients of its endpoints use. Gradio has more: deep links that stay on disk, a proxy, monitoring, reloading.
 ROUTES = re.compile(
     r"/|/(login/huggingface|login/callback|logout|config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)/?|/(assets|static|svelte)/.*"
+    r"|/study/[a-z0-9_-]+(/(enter|rate|undo|reveal|image/[0-9a-f]+)?)?"
     r"|/gradio_api/((info|openapi\.json|queue/join|queue/data|queue/status|upload|upload_progress|cancel|reset|app_id|theme\.css"
     r"|login_check|user|token|mcp|mcp/schema)/?|(call|run|api|heartbeat|file)/.*|file=.*)"
 )

@@ -10,6 +10,7 @@ from app.loaded_scorers import Scorers
 from app.pending_images import Waiting
 from app.session import Session
 from app.settings import Settings
+from app.study_page import StudyPage
 from app.who import Who
 
 FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif")
@@ -65,6 +66,7 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
             return last_rater(remembered)
 
         page.load(name, remembered, rater, show_progress="hidden", api_visibility="private")
+    page.study_routes = StudyPage(settings, scorers, annotations, who).router().routes
     return page
 
 

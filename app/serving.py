@@ -112,6 +112,8 @@ def web_app(page: gr.Blocks, settings: Settings) -> Gate:
         ssr_mode=False,
         pwa=False,
     )
+    # In the application that was mounted, where sign-in is known, and before its own routes, some of which take any path.
+    around.routes[-1].app.router.routes[:0] = page.study_routes
     page.mcp_server_obj.postprocess_output_data = as_json
     return Gate(around, settings.host, settings.hosts, any_host=settings.space)
 

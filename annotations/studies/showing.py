@@ -1,7 +1,7 @@
 """What a rater of a study is shown next, and the rating of it, within a transaction that the caller holds.
 
 A showing is one image at one place of a rater's order. It has one presentation, and further ones where the rater undoes it or goes on in
-another browser; its latest rating counts.
+another browser; its latest rating counts. A page may ask for the image after the one on screen, to have it in time: it is presented then.
 """
 
 import secrets
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from sqlite_utils import Database
 
-from annotations.errors import AnnotationError
+from annotations.errors import AnnotationError, NameTaken, NotOpen, NotPresented
 from annotations.queries import exposure, study_id, version_id
-from annotations.raters import name_key
+from annotations.raters import clean_name, name_key
 from annotations.recording import insert, rater_id_of, score_columns
 from annotations.records import NOTHING, SCORE
 from annotations.studies import places
@@ -23,8 +23,9 @@ from annotations.studies.order import generator, session_kinds, to_repeat
 
 @dataclass(frozen=True)
 class Showing:
-    """An image as it is shown to a rater. `key` is what the page's events carry; `kind` (training, test, repeat, gold, trap) is for the
-    server only. `place` counts from 1 within the session, which has `length` places; both are 0 for training images."""
+    """An image as it is shown to a rater. `key` is what the page's events carry; `kind` (training, test, repeat, gold, trap) and
+    `explanation` are for the server only until it is rated. `place` counts from 1 within the session, which has `length` places; both are 0
+    for training images."""
 
     key: str
     rater: str
@@ -34,6 +35,17 @@ class Showing:
     session: int
     place: int
     length: int
+    explanation: str | None
+
+
+@dataclass(frozen=True)
+class Presented:
+    """What was presented under a key. `rated`: it was rated under this key; `explanation` is for afterwards."""
+
+    rater: str
+    study: str
+    sha256: str
+    rated: bool
     explanation: str | None
 
 
@@ -91,33 +103,70 @@ class _Turn:
                 return number, len(main) - start, kinds
             number, start = number + 1, start + length
 
+    def waiting(self) -> list[_Shown]:
+        """What was shown last and is not rated: the image on screen and the one ahead."""
+        rated = [place for place, one in enumerate(self.shown, 1) if one.rated]
+        return self.shown[max(rated, default=0) :]
 
-def show_next(
-    db: Database, study: str, rater: str, browser: str | None, now: float, without: Collection[str] = ()
-) -> Showing | None:
-    """What a rater is shown now: what is on screen and not rated yet, else the next image; None when there is nothing left.
 
-    `now`: seconds since 1970; `without`: images that cannot be shown. Raises AnnotationError for an unusable name and a study that is not
-    open.
+def show(
+    db: Database,
+    study: str,
+    rater: str,
+    browser: str | None,
+    now: float,
+    without: Collection[str] = (),
+    ahead: bool = False,
+) -> tuple[Showing, ...]:
+    """What a rater is shown now: what is on screen and not rated yet, else the next image; empty when there is nothing left.
+
+    `now`: seconds since 1970; `without`: images that cannot be shown; `ahead`: the image after it as well, where the session goes on, so
+    that the page has it before it is due. It holds its place too. Raises AnnotationError for an unusable name and a study that is not open.
     """
     definition = _check_open(db, study)
     turn = _turn(db, definition, rater)
     places.release_expired(db, turn.version, now)
-    last = turn.shown[-1] if turn.shown else None
-    if last and not last.rated and last.image not in without and _may_go_on(db, turn, last):
-        if last.kind == "test":
-            places.hold(db, turn.version, last.image, last.id, now)
-        key = last.key if last.browser == browser else _present(db, turn, last.image, last.kind, browser, last.id)[1]
-        return _showing(db, turn, last, key)
-    found = _next_image(db, turn, {one.image for one in turn.shown} | set(without))
-    if found is None:
-        return None
-    image, kind = found
-    showing, key = _present(db, turn, image, kind, browser, None)
-    if kind == "test":
-        places.hold(db, turn.version, image, showing, now)
-    new = _Shown(showing, key, image, kind, browser, False)
-    return _showing(db, turn, new, key)
+    showings: list[Showing] = []
+    for one in turn.waiting():
+        if len(showings) <= ahead and one.image not in without and _may_go_on(db, turn, one):
+            key = one.key if one.browser == browser else _present(db, turn, one.image, one.kind, browser, one.id)[1]
+            showings.append(_hold(db, turn, one, key, now))
+    while len(showings) <= ahead and (
+        not showings or showings[-1].place < showings[-1].length or not showings[-1].place
+    ):
+        found = _next_image(db, turn, {one.image for one in turn.shown} | set(without))
+        if found is None:
+            break
+        image, kind = found
+        number, key = _present(db, turn, image, kind, browser, None)
+        turn.shown.append(_Shown(number, key, image, kind, browser, False))
+        showings.append(_hold(db, turn, turn.shown[-1], key, now))
+    return tuple(showings)
+
+
+def check_name(db: Database, study: str, rater: str, browser: str | None, link: str | None) -> None:
+    """Raises NameTaken where somebody rates this study under a typed name already, in other browsers only, and `link`, which is the key of
+    something that was presented to them, does not show that it is the same person."""
+    shown = db.execute(
+        "SELECT count(*), coalesce(sum(browser IS ? OR presentations.key = ?), 0) FROM presentations "
+        "JOIN raters ON raters.id = presentations.rater WHERE name_key = ? AND presentations.study = ?",
+        [browser, link, name_key(rater), study_id(db, study)],
+    ).fetchone()
+    if shown[0] and not shown[1]:
+        raise NameTaken(
+            f"Somebody rates here as {clean_name(rater)!r} already, in another browser: choose another name, or open "
+            "the link that the page gave you there."
+        )
+
+
+def presented(db: Database, key: str, browser: str | None) -> Presented:
+    """What was presented under a key in this browser; raises NotPresented for any other."""
+    given = _given(db, key, browser)
+    name = db.execute("SELECT name FROM raters WHERE id = ?", [given["rater"]]).fetchone()[0]
+    sql = "SELECT explanation FROM study_images WHERE version = ? AND image = ?"
+    explanation = next((row[0] for row in db.execute(sql, [given["version"], given["image"]])), None)
+    rated = bool(_ratings(db, "ratings.presentation = ?", given["id"]))
+    return Presented(name, given["study_name"], given["image"], rated, explanation)
 
 
 def rate(
@@ -156,7 +205,8 @@ def rate(
 
 
 def undo(db: Database, study: str, rater: str, browser: str | None, key: str | None) -> Showing | None:
-    """Shows the image once more that was rated before what is on screen under `key` (None: nothing is); None where there is none.
+    """Shows the image once more that was rated under `key` or, where it is on screen and not rated, before that (None: nothing is on
+    screen); None where there is none.
 
     Its new rating will supersede the earlier one. Raises AnnotationError as `show_next` does.
     """
@@ -164,8 +214,10 @@ def undo(db: Database, study: str, rater: str, browser: str | None, key: str | N
     turn = _turn(db, definition, rater)
     given = _given(db, key, browser) if key else None
     if given and given["rater"] != turn.rater:
-        raise AnnotationError("This image was not presented to this rater: press Start rating again.")
+        raise NotPresented("This image was not presented to this rater: press Start rating again.")
     current = (given["showing"] or given["id"]) if given else None
+    if given and _ratings(db, "ratings.presentation = ?", given["id"]):
+        current += 1
     before = [one for one in turn.shown if one.rated and one.kind != "training" and (not current or one.id < current)]
     if not before:
         return None
@@ -179,7 +231,7 @@ def _check_open(db: Database, study: str) -> Definition:
         raise AnnotationError(f"{study!r} is the ready-made study of the page: press Start rating there.")
     if state != "open":
         said = {"draft": "is not open yet", "paused": "is paused", "closed": "is closed"}[state]
-        raise AnnotationError(f"The study {definition.title!r} {said}: ask its owner. What you rated is kept.")
+        raise NotOpen(f"The study {definition.title!r} {said}: ask its owner. What you rated is kept.")
     return definition
 
 
@@ -203,6 +255,12 @@ def _counts(db: Database, version: int) -> dict[str, int]:
     return counts | {"test": last - sum(counts.values())}
 
 
+def _hold(db: Database, turn: _Turn, one: _Shown, key: str, now: float) -> Showing:
+    if one.kind == "test":
+        places.hold(db, turn.version, one.image, one.id, now)
+    return _showing(db, turn, one, key)
+
+
 def _may_go_on(db: Database, turn: _Turn, last: _Shown) -> bool:
     if last.kind == "test":
         return places.has_place(db, turn.version, last.image, turn.definition.ratings_per_image, last.id)
@@ -217,7 +275,8 @@ def _next_image(db: Database, turn: _Turn, seen: set[str]) -> tuple[str, str] | 
         return training, "training"
     rng = generator(turn.definition.seed, turn.study, turn.rater, number, place)
     main = [one for one in turn.shown if one.kind != "training"][-place:] if place else []
-    tests = [one.image for one in main if one.kind == "test" and one.rated]
+    waiting = turn.waiting()  # what is on screen will be rated by then
+    tests = [one.image for one in main if one.kind == "test" and (one.rated or one in waiting)]
     repeated = {one.image for one in main if one.kind == "repeat"}
 
     def find(kind: str) -> str | None:
@@ -278,7 +337,7 @@ def _given(db: Database, key: str, browser: str | None) -> dict:
     )
     row = next(iter(db.query(sql, [key])), None)
     if row is None or row["browser"] != browser:
-        raise AnnotationError("This image was not presented in this browser: press Start rating again.")
+        raise NotPresented("This image was not presented in this browser: press Start rating again.")
     return row
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from annotations import database, queries
-from annotations.errors import AnnotationError
+from annotations.errors import AnnotationError, NotPresented
 from annotations.studies import answers, showing
 from annotations.studies.definition import Definition
 from annotations.studies.lifecycle import (
@@ -17,7 +17,7 @@ from annotations.studies.lifecycle import (
     version_files,
     version_images,
 )
-from annotations.studies.showing import Showing, StudyRating
+from annotations.studies.showing import Presented, Showing, StudyRating
 
 
 def list_studies(data_dir: Path) -> list[str]:
@@ -66,9 +66,30 @@ class Study:
             set_state(db, self.name, state)
 
     def show_next(self, rater: str, *, browser: str | None = None, without: Collection[str] = ()) -> Showing | None:
-        """What the rater is shown now; None when nothing is left. See showing.show_next."""
+        """What the rater is shown now; None when nothing is left. See showing.show."""
         with database.writing(self._database) as db:
-            return showing.show_next(db, self.name, rater, browser, self._clock(), without)
+            return next(iter(showing.show(db, self.name, rater, browser, self._clock(), without)), None)
+
+    def show_two(self, rater: str, *, browser: str | None = None, without: Collection[str] = ()) -> tuple[Showing, ...]:
+        """The same, and the image after it where there is one in the session, for a page that loads it ahead."""
+        with database.writing(self._database) as db:
+            return showing.show(db, self.name, rater, browser, self._clock(), without, ahead=True)
+
+    def enter(
+        self, rater: str, link: str | None, *, browser: str | None = None, without: Collection[str] = ()
+    ) -> tuple[Showing, ...]:
+        """`show_two` for a rater whose name is typed and proves nothing; raises NameTaken, see showing.check_name."""
+        with database.writing(self._database) as db:
+            showing.check_name(db, self.name, rater, browser, link)
+            return showing.show(db, self.name, rater, browser, self._clock(), without, ahead=True)
+
+    def presented(self, key: str, *, browser: str | None = None) -> Presented:
+        """What was presented under a key in this browser. See showing.presented."""
+        with database.reading(self._database) as db:
+            found = showing.presented(db, key, browser)
+        if found.study != self.name:
+            raise NotPresented("This image was not presented in this study: press Start rating again.")
+        return found
 
     def rate(
         self,

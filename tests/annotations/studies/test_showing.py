@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from annotations import AnnotationError, ShownScore, open_annotations
+from annotations.errors import NameTaken, NotPresented
 from annotations.studies.places import LEASE
 from annotations.studies.study import Study
 
@@ -265,3 +266,59 @@ def test_a_new_version_with_more_images_goes_on_with_the_ratings_there_are(make_
     assert study.show_next("Ann", browser="Ann").key == held.key
     assert len(go_through(study, "Ann")) == 3
     assert study.show_next("Bob", browser="Bob") is None
+
+
+def test_the_image_ahead_is_the_next_one_and_the_order_is_as_without(make_study, go_through, tmp_path):
+    study = make_study(10, SPECIAL, FILES)
+    alone = [(one.sha256, one.kind, one.session, one.place) for one in go_through(study, "Ann")]
+    study.data_dir.rename(tmp_path / "first")
+    study, shown, expected = make_study(10, SPECIAL, FILES), [], None
+    while showings := study.show_two("Ann", browser="a"):
+        now, *ahead = showings
+        assert expected in (None, now)
+        assert ahead or now.place == now.length or len(shown) == len(alone) - 1
+        expected = next(iter(ahead), None)
+        shown.append((now.sha256, now.kind, now.session, now.place))
+        study.rate(now.key, 3, browser="a")
+    assert shown == alone
+
+
+def test_the_image_ahead_holds_its_place_and_a_reload_shows_both_again(make_study):
+    study = make_study(2, "ratings_per_image: 1\nrepeats: 0\n")
+    two = study.show_two("Ann", browser="a")
+    assert len(two) == 2 and study.show_next("Bob", browser="b") is None
+    assert study.show_two("Ann", browser="a") == two and study.show_next("Ann", browser="a") == two[0]
+    study.now += LEASE + 1
+    assert len(study.show_two("Bob", browser="b")) == 2 and study.show_two("Ann", browser="a") == ()
+
+
+def test_undo_of_what_was_just_rated_shows_it_again(make_study):
+    study = make_study(3, "repeats: 0\n")
+    first, second = study.show_two("Ann", browser="a")
+    study.rate(first.key, 2, browser="a")
+    again = study.undo("Ann", browser="a", key=first.key)
+    assert again.sha256 == study.undo("Ann", browser="a", key=second.key).sha256 == first.sha256
+    assert study.rate(again.key, 4, browser="a").supersedes == 1
+    assert study.show_two("Ann", browser="a")[0] == second
+
+
+def test_a_typed_name_is_that_of_the_browser_that_came_with_it_first(make_study):
+    study, other = make_study(5), make_study(5, name="other")
+    first, _ = study.enter("Ann", None, browser="a")
+    assert study.enter("ann", None, browser="a")[0] == first
+    for link in (None, "", other.enter("Bob", None, browser="b")[0].key, study.enter("Bob", None, browser="b")[0].key):
+        with pytest.raises(NameTaken, match="choose another name"):
+            study.enter("Ann", link, browser="b")
+    assert study.enter("Ann", first.key, browser="phone")[0].sha256 == first.sha256
+    assert study.enter("Ann", None, browser="phone")[0].sha256 == first.sha256  # it has been shown something now
+
+
+def test_what_was_presented_is_known_in_its_browser_and_study_only(make_study):
+    study, other = make_study(3), make_study(3, name="other")
+    key = study.enter("Ann", None, browser="a")[0].key
+    assert (study.presented(key, browser="a").rater, study.presented(key, browser="a").rated) == ("Ann", False)
+    study.rate(key, 3, browser="a")
+    assert study.presented(key, browser="a").rated
+    for where, browser in ((study, "b"), (other, "a")):
+        with pytest.raises(NotPresented):
+            where.presented(key, browser=browser)
