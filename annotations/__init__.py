@@ -77,11 +77,13 @@ Values (frozen dataclasses)
     Progress(done: int, total: int)
     Counts(ratings: int, blind: int, revealed: int, raters: int, images: int)
         # every rating ever given, superseded ones too; ratings = blind + revealed
-    ImageSummary(sha256: str, path: Path, opinion: Opinion, name: str | None)
+    ImageSummary(sha256: str, path: Path, opinion: Opinion, name: str | None, ratings: tuple[tuple[int, float], ...])
     Opinion(mos: float, std: float | None, n: int, interval: tuple[float, float] | None)
         # sample std and 95 % interval of the mean; both None for a single rating
-    MosRecord(image: Path, sha256: str, mos: float, std: float | None, n: int, name: str | None)
-        # image: absolute path; name: what its file was called when it was added, None where that is not known
+    MosRecord(image: Path, sha256: str, mos: float, std: float | None, n: int, name: str | None,
+              ratings: tuple[tuple[int, float], ...])
+        # image: absolute path; name: what its file was called when it was added, None where that is not known;
+        # ratings: the n ratings, each with its rater's number, which stands for the rater without naming them
 
 Functions
     collect_mos(data_dir: str | Path, include_revealed: bool = False) -> list[MosRecord]

@@ -15,7 +15,7 @@ from annotations.store import open_annotations
 @dataclass(frozen=True)
 class MosRecord:
     """One image (absolute path) with the MOS of its n raters on 1..5; std is None where n is 1. name: what its file was called when
-    it was added, None where that is not known."""
+    it was added, None where that is not known. ratings: of which the MOS is the mean, each with its rater's number."""
 
     image: Path
     sha256: str
@@ -23,6 +23,7 @@ class MosRecord:
     std: float | None
     n: int
     name: str | None
+    ratings: tuple[tuple[int, float], ...] = ()
 
 
 def collect_mos(data_dir: str | Path, include_revealed: bool = False) -> list[MosRecord]:
@@ -44,6 +45,7 @@ def collect_mos(data_dir: str | Path, include_revealed: bool = False) -> list[Mo
                 summary.opinion.std,
                 summary.opinion.n,
                 summary.name,
+                summary.ratings,
             )
             for summary in open_annotations(opened).summaries(include_revealed)
         ]

@@ -45,7 +45,7 @@ OPEN_PROBLEMS = """
 # figures take the latest blind one: what is thought after the reveal does not replace it. Ratings of a showing belong to a
 # study with a definition (annotations/studies/), which has its own rules.
 COUNTED_RATINGS = """
-    SELECT ratings.image, images.suffix, images.name, value
+    SELECT ratings.image, images.suffix, images.name, rater, value
     FROM ratings JOIN images ON images.sha256 = ratings.image
     WHERE ratings.image NOT IN (SELECT image FROM withdrawals)
       AND ratings.id IN (SELECT max(id) FROM ratings
@@ -148,6 +148,7 @@ def summarise(db: Database, images: Path, include_revealed: bool) -> list[ImageS
             path=images / relative_path(sha256, suffix),
             opinion=opinion([rating["value"] for rating in group]),
             name=name,
+            ratings=tuple((rating["rater"], rating["value"]) for rating in group),
         )
         for (sha256, suffix, name), rows in groupby(
             ratings, key=lambda rating: (rating["image"], rating["suffix"], rating["name"])

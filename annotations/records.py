@@ -90,9 +90,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """What people think of one image. `name` is what its file was called when it was added, None where that is not known."""
+    """What people think of one image. `name` is what its file was called when it was added, None where that is not known.
+    `ratings`: those that count, each with its rater's number, which is not their name."""
 
     sha256: str
     path: Path
     opinion: Opinion
     name: str | None
+    ratings: tuple[tuple[int, float], ...] = ()

@@ -1,7 +1,8 @@
-"""Fine-tune a scorer on the ratings in a data folder: `python -m model.finetune --data-dir data --model nano --out NAME`
+"""Fine-tune a scorer on rated images: `python -m model.finetune --data-dir data --model nano --out NAME`
 
-Computes the MOS of every rated image, trains on them, and prints PLCC, SRCC and RMSE before and after on images that were left out, with
-a verdict: is the improvement significant? The adapter is written to DATA_DIR/adapters/NAME, and --model nano+NAME uses it.
+Takes the ratings in a data folder (--data-dir), data sets (--data), or a CSV file of labels (--labels), several at once, each on its own
+scale. Trains on them, and prints PLCC, SRCC and RMSE before and after on images that were left out, with a verdict: is the improvement
+significant? The adapter is written to DATA_DIR/adapters/NAME, and --model nano+NAME uses it.
 
 The method depends on the number of rated images; --rung chooses another:
 
@@ -9,7 +10,8 @@ The method depends on the number of rated images; --rung chooses another:
   head          that, and a kernel regression on the frozen model's features: from 30 images, in seconds
   lora          a LoRA of the language model, with score tokens and regressor: from some hundred images, by training
 
-recalibrate and head use all images; their figures come from 10-fold cross-validation. lora holds out a fifth of the images.
+A data set's own test part is left out. Of other images, lora leaves out a fifth, and recalibrate and head use all: their figures come from
+10-fold cross-validation. With three raters or more, the ratings of some raters are left out as well, and figures against these are shown.
 --model nano+OTHER --rung lora resumes from a LoRA. Models that were trained to rate quality keep their readout: nano, qscorer, one-align,
 deqa-score, q-realign, and folders of such models. Any other vision-language model, and the mplug-owl2-llama2-7b base, learns five score
 tokens and a regressor.
@@ -21,14 +23,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from annotations import RATING_SCALE, AnnotationError
-from annotations.export import collect_mos
 from model.backbones.adapter_card import RUNGS, check_name
 from model.common.command_line import add_device_options, add_spec_option, data_dir, printable, run
 from model.common.errors import DataError
-from model.common.scale import Scale
-from model.datasets.rated import RatedImage
-from model.finetuning.material import MIN_IMAGES, check_enough
+from model.finetuning.sources import add_source_options, gather
 from model.loading.known import KNOWN, check_spec
 from model.loading.opening import check_training_dtype
 
@@ -44,9 +42,7 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="python -m model.finetune", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument(
-        "--data-dir", type=Path, default=data_dir(), help="the app's data folder (default: QSCORER_DATA, else data)"
-    )
+    add_source_options(options)
     add_spec_option(options)
     add_device_options(options)
     options.add_argument("--out", required=True, metavar="NAME", help="the new adapter's name: letters, digits, . - _")
@@ -57,31 +53,9 @@ def parser() -> argparse.ArgumentParser:
         help="the method (default: auto, by the number of rated images)",
     )
     options.add_argument(
-        "--include-revealed", action="store_true", help="include ratings given after seeing the model's score"
-    )
-    options.add_argument(
         "--seed", type=int, default=0, help="lora: of initial weights and the order of the images (default: 0)"
     )
     return options
-
-
-def rated_images(data_dir: Path, include_revealed: bool) -> list[RatedImage]:
-    """Every rated image with its MOS, in order of SHA-256. Raises DataError when the ratings cannot be read or are too few."""
-    try:
-        records = collect_mos(data_dir, include_revealed)
-        if (
-            len(records) < MIN_IMAGES
-            and not include_revealed
-            and len(collect_mos(data_dir, include_revealed=True)) >= MIN_IMAGES
-        ):
-            raise DataError(
-                f"{len(records)} images rated blind are too few to learn from: rate at least {MIN_IMAGES} on the Rate tab, "
-                "or add --include-revealed to include the ratings given after seeing the score."
-            )
-    except AnnotationError as error:
-        raise DataError(str(error)) from error
-    check_enough(len(records))
-    return [RatedImage(record.image, record.mos, record.std, record.n, Scale(*RATING_SCALE)) for record in records]
 
 
 def base_of(spec: str) -> str:
@@ -97,11 +71,21 @@ def report(card: "AdapterCard", folder: Path, base: str) -> str:
         return f"{title:<24}" + "".join(f"{'—' if value is None else f'{value:.3f}':>8}" for value in (before, after))
 
     scale = f"on {card.scale[0]:g} to {card.scale[1]:g}"
+
+    def figures(title: str, found: dict) -> list[str]:
+        return [
+            f"{title:<24}{'before':>8}{'after':>8}",
+            *(line(f"  {name.upper()}", found["before"][name], found["after"][name]) for name in ("plcc", "srcc")),
+            line(f"  RMSE {scale}", found["before"]["rmse"], found["after"]["rmse"]),
+        ]
+
+    left_out = {"before": card.before, "after": card.after}
+    new = card.by_rater
     lines = [
-        f"{card.ratings} ratings of {card.images} images: {learned(card)}",
-        f"{'by cross-validation' if card.cross_validated else 'held-out part':<24}{'before':>8}{'after':>8}",
-        *(line(f"  {name.upper()}", card.before[name], card.after[name]) for name in ("plcc", "srcc")),
-        line(f"  RMSE {scale}", card.before["rmse"], card.after["rmse"]),
+        f"{f'{card.ratings} ratings of ' if card.ratings else ''}{card.images} images: {learned(card)}",
+        *figures("by cross-validation" if card.cross_validated else "held-out part", left_out),
+        *(line for name, found in card.by_set.items() for line in figures(f"{name}, {found['images']} images", found)),
+        *(figures(f"{new['raters']} held-out raters of {new['images']} images", new) if new else []),
         line("trained part, RMSE", card.before_trained["rmse"], card.after_trained["rmse"]),
         *([CHANCE] if card.held_out < FEW else []),
         *([card.note] if card.note else []),
@@ -127,7 +111,7 @@ def rung_for(images: int) -> str:
 
 
 def finetune_command(arguments: argparse.Namespace) -> int:
-    adapters = arguments.data_dir / "adapters"
+    adapters = (arguments.data_dir or data_dir()) / "adapters"
     out = adapters / check_name(arguments.out)
     if out.exists():
         raise DataError(
@@ -135,7 +119,7 @@ def finetune_command(arguments: argparse.Namespace) -> int:
         )
     check_training_dtype(arguments.dtype)
     check_spec(arguments.model, adapters)
-    rated = rated_images(arguments.data_dir, arguments.include_revealed)
+    rated = gather(arguments)
     common = {name: getattr(arguments, name) for name in ("include_revealed", "device", "dtype")}
     rung = rung_for(len(rated)) if arguments.rung == "auto" else arguments.rung
     if rung == "lora":

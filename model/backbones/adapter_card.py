@@ -10,7 +10,7 @@ Imports no torch.
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from model.common.errors import DataError, ModelLoadError
@@ -34,7 +34,9 @@ class AdapterCard:
     before_trained, after_trained: the same on the training images, which measure fit, not prediction. date: ISO 8601, UTC. options: of the
     training. trained_on: SHA-256 of the training images. left_out: {"image", "error"} of rated images that could not be read. rung: the
     method, one of RUNGS. cross_validated: the figures come from cross-validation, and the adapter was then trained on all images.
-    better: whether the gate found an improvement; verdict: the gate's sentence (model/finetuning/gate.py).
+    better: whether the gate found an improvement; verdict: the gate's sentence (model/finetuning/gate.py). by_rater: {"raters", "images",
+    "before", "after"}, the figures on left-out images against the MOS of raters whose ratings were left out as well; None with fewer than
+    three raters. by_set: {name: {"images", "before", "after"}} if the left-out images come from several data sets.
     """
 
     name: str
@@ -63,6 +65,8 @@ class AdapterCard:
     cross_validated: bool = False
     better: bool | None = None
     verdict: str = ""
+    by_rater: dict | None = None
+    by_set: dict[str, dict] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1) + "\n"

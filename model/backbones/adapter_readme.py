@@ -30,7 +30,7 @@ An adapter for the image-quality scorer `{card.base}` (revision {card.base_revis
 {by_peft}
 ## Training Data
 
-{card.ratings} ratings of {card.images} images ({kind}): {card.trained} images learned from, {measured}. SHA-256 of the data:
+{ratings}{card.images} images ({kind}): {card.trained} images learned from, {measured}. SHA-256 of the data:
 {card.data_sha256}. {left_out}
 
 ## Evaluation
@@ -76,6 +76,7 @@ def readme(card: "AdapterCard", plain_peft: str) -> str:
             parent=parent,
             options=(f"seed {card.seed}, " if card.rung == "lora" else "")
             + ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in card.options.items()),
+            ratings=f"{card.ratings} ratings of " if card.ratings else "",
             kind="blind and after seeing the score" if card.include_revealed else "blind",
             left_out=f"{len(card.left_out)} rated images could not be read and are left out." if card.left_out else "",
             held_out_before=cells(card.before),

@@ -1,7 +1,8 @@
 """Rated images: what training and evaluation read, which of them are held out, and a hash of all. Plain Python, no torch."""
 
 import random
-from collections.abc import Collection, Sequence
+import statistics
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,8 @@ class RatedImage:
     std: the raters' spread about the MOS, None for n = 1 and where a data set does not publish it. n: None where it is not known.
     scale: None where labels came without one. dataset and split ("training", "validation", "test"): "" where there is none. part: a
     named part of the data set, such as a subset or a kind of degradation. content: what images of one content share, such as their
-    reference image; a split must not part them.
+    reference image; a split must not part them. ratings: (rater, rating) of each rating in the MOS, where they are known; a rater is any
+    text that stands for one person in all images.
     """
 
     image: Path
@@ -28,6 +30,7 @@ class RatedImage:
     split: str = ""
     part: str = ""
     content: str = ""
+    ratings: tuple[tuple[str, float], ...] = ()
 
     def mos_on(self, scale: Scale) -> float:
         """The MOS put linearly onto another scale. Raises DataError where the labels came without a scale."""
@@ -41,7 +44,17 @@ class RatedImage:
         """The same image with MOS and std put linearly onto another scale. Raises DataError as mos_on does."""
         mos = self.mos_on(scale)
         std = None if self.std is None else self.scale.std_onto(scale, self.std)
-        return replace(self, mos=mos, std=std, scale=scale)
+        ratings = tuple((rater, self.scale.onto(scale, value)) for rater, value in self.ratings)
+        return replace(self, mos=mos, std=std, scale=scale, ratings=ratings)
+
+    def rated_by(self, some: Callable[[str], bool]) -> "RatedImage | None":
+        """The same image with the MOS of some of its raters; None where none of them rated it."""
+        ratings = tuple((rater, value) for rater, value in self.ratings if some(rater))
+        if not ratings:
+            return None
+        values = [value for _, value in ratings]
+        std = statistics.stdev(values) if len(values) > 1 else None
+        return replace(self, mos=statistics.fmean(values), std=std, n=len(values), ratings=ratings)
 
 
 def hold_out(images: Sequence[RatedImage], share: float, seed: int = 0) -> tuple[list[RatedImage], list[RatedImage]]:

@@ -3,13 +3,14 @@
     recalibrate    an affine map of the score
     head           that, and a kernel ridge regression on the backbone's features (model/readouts/correction.py)
 
-All images are learned from. The figures are of scores that each image got by a correction learned without it (10 folds).
+All images are learned from, but for those that a data set's own split holds out. The figures are of the latter's scores, and of those
+that each other image got by a correction learned without it (10 folds).
 """
 
 import hashlib
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,22 +25,19 @@ from model.backbones.spec import QUALITY, Spec, revision
 from model.common.devices import choose_device
 from model.common.errors import DataError, ImageError
 from model.common.new_folder import new_folder
+from model.common.scale import Scale
 from model.datasets.rated import RatedImage
 from model.finetuning.gate import judge
-from model.finetuning.material import Split, check_enough
-from model.finetuning.procedure import Material, account, card_figures, memory_guarded, name_of, origin_of
+from model.finetuning.material import Split, check_enough, reliability, split, taught
+from model.finetuning.procedure import Material, account, by_rater, measured, memory_guarded, name_of, origin_of
 from model.images.decoding import open_image
 from model.loading.known import resolve
 from model.loading.opening import check_before_download, load_backbone
-from model.readouts.correction import fit_correction
+from model.readouts.correction import Correction, fit_correction
 from model.scoring.assessment import Failure
 
 FOLDS = 10
 MOST_IMAGES = 4000  # the kernel's cost grows with their cube
-RATING_STD, UNEXPLAINED_STD = (
-    0.8,
-    0.3,
-)  # of one rating about its MOS; of the MOS about the best correction; on a scale of 1 to 5
 
 
 @dataclass(frozen=True)
@@ -77,18 +75,22 @@ def correct(
     scale = backbone.readout.scale
     with memory_guarded(found, where):
         material, answers = look(rated, found, backbone, out.parent)
-    if len(material.rated) > MOST_IMAGES:
+    seen = read_card(found.adapter).trained_on if found.adapter and (found.adapter / CARD).is_file() else ()
+    parts, tested = split_for_crossing(material, seen)
+    if rung == "head" and len(parts.train) > MOST_IMAGES:
         raise DataError(
-            f"--rung {rung} takes at most {MOST_IMAGES} images, and these are {len(material.rated)}: choose --rung lora."
+            f"--rung head learns from at most {MOST_IMAGES} images, and these are {len(parts.train)}: choose --rung lora or recalibrate."
         )
-    mos, weight = material.mos_on(scale), reliability(material.rated)
-    correction = fit_correction(answers.scores, answers.features, mos, weight, rung == "head")
-    after = left_out(answers, mos, weight, rung == "head").clamp(*scale)
-    now = correction(answers.scores, answers.features).clamp(*scale)
-    seen = set(read_card(found.adapter).trained_on) if found.adapter and (found.adapter / CARD).is_file() else set()
-    unseen = [n for n, digest in enumerate(material.digests) if digest not in seen]  # by what stood before
+    mos, learner = material.mos_on(scale), Learner(answers, rung == "head", scale, contents(material))
+    correction, now, after = learner.learn({n: material.rated[n] for n in parts.train})
+    by_new_raters = None
+    if parts.raters:  # the same, learned without them
+        without_them = learner.learn(dict(zip(*taught(material.rated, parts), strict=True)))[2]
+        by_new_raters = by_rater(material, tested, scale, answers.corrected, without_them)
     origin = origin_of(found)
-    better, verdict = judge(*(part[unseen].numpy() for part in (mos, answers.corrected, after)), name_of(origin))
+    better, verdict = judge(
+        *(part[tested.held_out].numpy() for part in (mos, answers.corrected, after)), name_of(origin)
+    )
     affine = {"slope": float(correction.affine[0]), "offset": float(correction.affine[1])}
     card = AdapterCard(
         name=out.name,
@@ -98,14 +100,11 @@ def correct(
         options=affine | {"images in the kernel": len(correction.weights)},
         include_revealed=include_revealed,
         **origin,
-        **account(material, Split(list(range(len(mos))), unseen)),
-        before=card_figures(answers.corrected[unseen], mos[unseen]),
-        after=card_figures(after[unseen], mos[unseen]),
-        before_trained=card_figures(answers.corrected, mos),
-        after_trained=card_figures(now, mos),
-        note="",
+        **account(material, tested),
+        **measured(material, tested, mos, answers.corrected, after, now),
+        by_rater=by_new_raters,
         rung=rung,
-        cross_validated=True,
+        cross_validated=not parts.own,
         better=better,
         verdict=verdict,
     )
@@ -117,6 +116,49 @@ def correct(
         (folder / CARD).write_text(card.to_json(), encoding="utf-8")
         (folder / "README.md").write_text(readme(card, backbone.plain_peft), encoding="utf-8")
     return card
+
+
+def split_for_crossing(material: Material, seen: Sequence[str]) -> tuple[Split, Split]:
+    """The split for a correction, which learns from all images that no data set's own split holds out: (what is learned from; the same with
+    the held-out images on which it is measured, by cross-validation where they are learned from, too). seen: SHA-256 of images that an
+    earlier adapter was trained on; it is not measured on these."""
+    parts = split(material.digests, seen, material.rated)
+    crossed = [n for n in range(len(material.digests)) if n not in parts.own]
+    published = [n for n in parts.held_out if n in parts.own]
+    learned = replace(parts, train=sorted({*parts.train, *crossed}))
+    known = set(seen)
+    return learned, replace(
+        learned, held_out=sorted([*published, *(n for n in crossed if material.digests[n] not in known)])
+    )
+
+
+def contents(material: Material) -> list[str]:
+    """What must not be parted by cross-validation: the content of each image, or the image itself."""
+    return [record.content or digest for record, digest in zip(material.rated, material.digests, strict=True)]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Learns corrections of N images from some of them. with_kernel: the rung is head. contents [N]: see `contents`."""
+
+    answers: Answers
+    with_kernel: bool
+    scale: Scale
+    contents: Sequence[str]
+
+    def learn(self, records: Mapping[int, RatedImage]) -> tuple[Correction, torch.Tensor, torch.Tensor]:
+        """The correction that is learned from the images at some positions, the scores [N] that it gives, and the scores [N] of each image
+        by a correction that was learned without it."""
+        rows, count = list(records), len(self.contents)
+        mos, weight, learnable = torch.zeros(count), torch.zeros(count), torch.zeros(count, dtype=torch.bool)
+        mos[rows] = torch.tensor([record.mos_on(self.scale) for record in records.values()])
+        weight[rows] = torch.tensor(reliability(list(records.values())))
+        learnable[rows] = True
+        known = self.answers.of(rows)
+        correction = fit_correction(known.scores, known.features, mos[rows], weight[rows], self.with_kernel)
+        now = correction(self.answers.scores, self.answers.features).clamp(*self.scale)
+        after = left_out(self.answers, mos, weight, self.with_kernel, learnable, self.contents).clamp(*self.scale)
+        return correction, now, torch.where(learnable, after, now)
 
 
 def look(rated: Sequence[RatedImage], found: Spec, backbone: Backbone, adapters: Path) -> tuple[Material, Answers]:
@@ -159,19 +201,24 @@ def read_answers(place: Path) -> dict[str, torch.Tensor]:
         return {}
 
 
-def reliability(rated: Sequence[RatedImage]) -> torch.Tensor:
-    """How much each MOS counts [N], 1 on the average: the inverse of its variance, which falls with the number of its ratings."""
-    weights = torch.tensor([1 / (RATING_STD**2 / (record.n or 1) + UNEXPLAINED_STD**2) for record in rated])
-    return weights / weights.mean()
-
-
-def left_out(answers: Answers, mos: torch.Tensor, weight: torch.Tensor, with_kernel: bool) -> torch.Tensor:
-    """The score [N] of each image by a correction that was learned without it: FOLDS parts, drawn by a fixed seed."""
+def left_out(
+    answers: Answers,
+    mos: torch.Tensor,
+    weight: torch.Tensor,
+    with_kernel: bool,
+    learnable: torch.Tensor | None = None,
+    contents: Sequence[str] | None = None,
+) -> torch.Tensor:
+    """The score [N] of each image by a correction that was learned without it and without images of its content: FOLDS parts, drawn by a
+    fixed seed. learnable [N]: the images that may be learned from; None: all."""
     scores = torch.empty_like(answers.scores)
-    order = torch.randperm(len(mos), generator=torch.Generator().manual_seed(0))
-    for part in order.tensor_split(min(FOLDS, len(mos))):
-        rest = torch.ones(len(mos), dtype=torch.bool)
-        rest[part] = False
+    usable = torch.ones(len(mos), dtype=torch.bool) if learnable is None else learnable
+    names = list(dict.fromkeys(contents or [])) or range(len(mos))
+    of = torch.tensor([names.index(name) for name in contents]) if contents else torch.arange(len(mos))
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(0))
+    for members in order.tensor_split(min(FOLDS, len(names))):
+        part = torch.isin(of, members)
+        rest = usable & ~part
         kept, tested = answers.of(rest), answers.of(part)
         found = fit_correction(kept.scores, kept.features, mos[rest], weight[rest], with_kernel)
         scores[part] = found(tested.scores, tested.features)

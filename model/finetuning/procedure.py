@@ -7,7 +7,7 @@ it. Differences between backbones are behind model/backbones/contract.py.
 import hashlib
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -30,7 +30,16 @@ from model.common.scale import Scale
 from model.datasets.rated import RatedImage
 from model.evaluation.metrics import finite_or_none, plcc, rmse, srcc
 from model.finetuning.gate import judge
-from model.finetuning.material import MIN_HELD_OUT, Split, check_enough, data_hash, split
+from model.finetuning.material import (
+    MIN_HELD_OUT,
+    Split,
+    by_held_out_raters,
+    check_enough,
+    data_hash,
+    reliability,
+    split,
+    taught,
+)
 from model.finetuning.step import Lesson, batch_gradients
 from model.images.decoding import open_image
 from model.loading.known import KNOWN, resolve
@@ -42,6 +51,7 @@ from model.loading.opening import (
     load_backbone,
     open_to_train,
 )
+from model.readouts.levels import ASSUMED_STD
 from model.scoring.assessment import Failure
 
 FIGURES = {"plcc": plcc, "srcc": srcc, "rmse": rmse}
@@ -182,7 +192,10 @@ def fine_tune(
     backbone = open_to_train(found, where, dtype)
     with memory_guarded(found, where):
         material = read_material(rated, backbone)
-    parts = split(material.digests, parent.trained_on if parent else ())
+    parts = split(material.digests, parent.trained_on if parent else (), material.rated)
+    chosen, records = taught(material.rated, parts)
+    if not chosen:
+        raise DataError("no image is left to train on: all are held out by their data sets' own splits.")
     origin = origin_of(found)
     remedy = "free some space there or name another --data-dir"
     with new_folder(out, DataError, remedy) as folder:
@@ -193,8 +206,7 @@ def fine_tune(
             options = replace(options, rank=backbone.adapt(options.rank))
             readout, plain_peft = backbone.readout, backbone.plain_peft
             mos, before = material.mos_on(readout.scale), scale.onto(readout.scale, before)
-            chosen = [material.examples[n] for n in parts.train]
-            train(backbone, chosen, Lesson(mos[parts.train]), options, seed)
+            train(backbone, [material.examples[n] for n in chosen], lesson_of(records, readout.scale), options, seed)
             backbone.save_adapter(folder, origin["base"], origin["base_revision"])
         del backbone  # otherwise two models would be in memory
         give_back_memory()
@@ -206,12 +218,13 @@ def fine_tune(
             options=asdict(options),
             include_revealed=include_revealed,
             **origin,
-            **account(material, parts),
-            **measured(parts, mos, before, None),
+            **account(material, replace(parts, train=chosen)),
+            **measured(material, parts, mos, before, None),
         )
         (folder / CARD).write_text(card.to_json(), encoding="utf-8")  # loading an adapter requires its card
         after, failed = measure_on_disk(replace(found, adapter=folder), where, dtype, material)
-        figures = measured(parts, mos, before, after)
+        figures = measured(material, parts, mos, before, after)
+        figures["by_rater"] = by_rater(material, parts, readout.scale, before, after)
         if after is not None:
             held_out = (part[parts.held_out].numpy() for part in (mos, before, after))
             figures["better"], figures["verdict"] = judge(*held_out, name_of(origin))
@@ -270,7 +283,7 @@ def account(material: Material, parts: Split) -> dict:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "data_sha256": data_hash(material.rated, material.digests),
-        "ratings": sum(record.n for record in material.rated),
+        "ratings": sum(record.n or 0 for record in material.rated),
         "images": len(material.rated),
         "trained": len(parts.train),
         "held_out": len(parts.held_out),
@@ -279,8 +292,30 @@ def account(material: Material, parts: Split) -> dict:
     }
 
 
-def measured(parts: Split, mos: torch.Tensor, before: torch.Tensor, after: torch.Tensor | None) -> dict:
-    """The card's figures and note, from the scores [N] of all images before training and, if measured, after."""
+def lesson_of(records: Sequence[RatedImage], scale: Scale) -> Lesson:
+    """The labels of rated images on the readout's scale. Where a std is not known, the usual one is assumed; each MOS weighs by its
+    reliability, unless all are equally reliable."""
+    own = [record.on(scale) for record in records]
+    names = list(dict.fromkeys(record.dataset for record in own))
+    weights = torch.tensor(reliability(records))
+    return Lesson(
+        mos=torch.tensor([record.mos for record in own]),
+        stds=torch.tensor([ASSUMED_STD * scale.width if record.std is None else record.std for record in own]),
+        groups=torch.tensor([names.index(record.dataset) for record in own]) if len(names) > 1 else None,
+        weights=None if weights.allclose(torch.ones(len(own))) else weights,
+    )
+
+
+def measured(
+    material: Material,
+    parts: Split,
+    mos: torch.Tensor,
+    before: torch.Tensor,
+    after: torch.Tensor | None,
+    now: torch.Tensor | None = None,
+) -> dict:
+    """The card's figures and note, from the MOS [N] and the scores [N] of all images before training and, if measured, after; now: the
+    scores to show for the training images, if others than `after`."""
     held_out, trained = parts.held_out, parts.train
 
     def figures(scores: torch.Tensor | None, rows: list[int]) -> dict[str, float | None]:
@@ -290,8 +325,9 @@ def measured(parts: Split, mos: torch.Tensor, before: torch.Tensor, after: torch
         "before": figures(before, held_out),
         "after": figures(after, held_out),
         "before_trained": figures(before, trained),
-        "after_trained": figures(after, trained),
+        "after_trained": figures(after if now is None else now, trained),
         "note": "",
+        "by_set": by_set(material.rated, held_out, figures, before, after),
     }
     if len(held_out) < MIN_HELD_OUT:
         card["note"] = (
@@ -300,6 +336,34 @@ def measured(parts: Split, mos: torch.Tensor, before: torch.Tensor, after: torch
     elif None in card["before"].values():
         card["note"] = "A correlation is not defined: all held-out images have the same MOS, or the same score."
     return card
+
+
+def by_set(rated: Sequence[RatedImage], rows: Sequence[int], figures: Callable, before, after) -> dict[str, dict]:
+    """The card's figures on the images `rows` of each data set; none if there is only one."""
+    names = dict.fromkeys(rated[row].dataset for row in rows)
+    if len(names) < 2:
+        return {}
+    members = {name: [row for row in rows if rated[row].dataset == name] for name in names}
+    return {
+        name: {"images": len(own), "before": figures(before, own), "after": figures(after, own)}
+        for name, own in members.items()
+    }
+
+
+def by_rater(
+    material: Material, parts: Split, scale: Scale, before: torch.Tensor, after: torch.Tensor | None
+) -> dict | None:
+    """The card's figures on held-out images against the MOS of held-out raters; None if there are no such raters."""
+    rows, records = by_held_out_raters(material.rated, parts.held_out, parts.raters)
+    if not rows:
+        return None
+    mos = torch.tensor([record.mos_on(scale) for record in records])
+    return {
+        "raters": len(parts.raters),
+        "images": len(rows),
+        "before": card_figures(before[rows], mos),
+        "after": dict.fromkeys(FIGURES) if after is None else card_figures(after[rows], mos),
+    }
 
 
 def card_figures(scores: torch.Tensor, mos: torch.Tensor) -> dict[str, float | None]:

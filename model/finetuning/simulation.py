@@ -12,8 +12,7 @@ from model.evaluation.metrics import plcc, rmse, srcc
 from model.finetuning.correcting import Answers, left_out
 from model.finetuning.gate import judge
 from model.readouts.correction import fit_correction
-
-RATING_STD = 0.15  # of one rating about the MOS, as a share of the scale, where a data set has none
+from model.readouts.levels import ASSUMED_STD
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Labelled:
 
 def labelled(rated: Sequence[RatedImage], answers: Answers, scale: Scale) -> Labelled:
     records = [record.on(scale) for record in rated]
-    usual = RATING_STD * (scale.high - scale.low)
+    usual = ASSUMED_STD * scale.width
     mos, std = ([r.mos for r in records], [usual if r.std is None else r.std for r in records])
     return Labelled(answers, torch.tensor(mos), torch.tensor(std))
 

@@ -22,11 +22,12 @@ SHOWN = ("answer_logits", "scores", "variances")  # the fields of Taught that th
 @dataclass(frozen=True)
 class Lesson:
     """Labels of N images, on the readout's scale: mos [N]; optionally stds [N] of the ratings, groups [N] (the data set of each image),
-    tokens [N] and questions [N] that replace those of the readout and the backbone."""
+    weights [N] by reliability (1 on the average), tokens [N] and questions [N] that replace those of the readout and the backbone."""
 
     mos: torch.Tensor
     stds: torch.Tensor | None = None
     groups: torch.Tensor | None = None
+    weights: torch.Tensor | None = None
     tokens: Sequence[str] | None = None
     questions: Sequence[str] | None = None
 
@@ -91,6 +92,7 @@ def taught(backbone: Backbone, batch: Sequence[Prepared], lesson: Lesson) -> Tau
         variances=variances,
         stds=moved(lesson.stds),
         groups=moved(lesson.groups),
+        weights=moved(lesson.weights),
     )
 
 

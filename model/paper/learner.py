@@ -19,13 +19,12 @@ from model.common.scale import Scale
 from model.paper.labels import comparison_index
 from model.paper.readouts import HyperRegressor, read_comparisons, read_digits, read_linear, read_score_and_variance
 from model.paper.systems import System
-from model.readouts.levels import DIGITS, LEVEL_WORDS, digits, interval_index, soft_label
+from model.readouts.levels import ASSUMED_STD, DIGITS, LEVEL_WORDS, digits, interval_index, soft_label
 from model.readouts.objective import Taught, weighted_sum
 from model.readouts.reading import Reading, over_levels, read_levels, read_score_token, token_probabilities
 from model.readouts.regressor import Regressor
 
 CHUNK = 32  # images that are read together
-ASSUMED_STD = 0.15  # of the scale's width, for BIQ2021 gives no std: .6 on the scale 1 to 5
 ENDING = (".", "<eos>")
 
 

@@ -1,7 +1,10 @@
 """Loss functions: pure functions of tensors, each a mean over the batch.
 
 Scores, MOS and standard deviations are in units of one scale; logits cover the whole vocabulary V. Nothing is rounded or clamped unless
-stated. model/readouts/objective.py names the losses, model/paper/systems.py weights them.
+stated. model/readouts/objective.py names the losses and has their proportions.
+
+weights [B]: how much each image's label counts, by its reliability; None: all alike. Means over images become weighted means; norm-in-norm
+takes weighted means and norms; a pair of images counts by the product of their weights. The token mass does not depend on labels.
 """
 
 import math
@@ -18,59 +21,79 @@ EPS = 1e-8
 LEAST_NORM = 1e-4  # of norm-in-norm, in units of the scale
 
 
-def cross_entropy(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """Token cross-entropy (paper eq. 10): logits [..., V] at the positions that predict ids [...]; the mean over all of them, in nats. The
-    usual loss of language models, also of Q-Align, DeQA-Score and Q-Scorer."""
-    return F.cross_entropy(logits.flatten(0, -2), ids.flatten())
+def weighted_mean(values: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """The mean of values [B], by weights [B] if given."""
+    return values.mean() if weights is None else (weights * values).sum() / weights.sum()
 
 
-def answer_cross_entropy(logits: torch.Tensor, answer_ids: torch.Tensor) -> torch.Tensor:
+def cross_entropy(logits: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+    """Token cross-entropy (paper eq. 10): logits [B, A, V] at the positions that predict ids [B, A]; the mean over all of them, in nats.
+    The usual loss of language models, also of Q-Align, DeQA-Score and Q-Scorer."""
+    if weights is None:
+        return F.cross_entropy(logits.flatten(0, -2), ids.flatten())
+    return weighted_mean(F.cross_entropy(logits.movedim(-1, 1), ids, reduction="none").mean(1), weights)
+
+
+def answer_cross_entropy(
+    logits: torch.Tensor, answer_ids: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """Token cross-entropy summed over the answer: logits [B, A, V] at the positions that predict its ids [B, A], in nats per image.
 
     nano's loss: the constant words cost nothing once learned, which leaves the cross-entropy of the score token or level word. A mean
     over the answer would divide that by A, relative to the squared error.
     """
-    return F.cross_entropy(logits.flatten(0, 1), answer_ids.flatten(), reduction="sum") / len(logits)
+    if weights is None:
+        return F.cross_entropy(logits.flatten(0, 1), answer_ids.flatten(), reduction="sum") / len(logits)
+    return weighted_mean(F.cross_entropy(logits.movedim(-1, 1), answer_ids, reduction="none").sum(1), weights)
 
 
-def squared_error(scores: torch.Tensor, mos: torch.Tensor, clamp_to: Scale | None = None) -> torch.Tensor:
+def squared_error(
+    scores: torch.Tensor, mos: torch.Tensor, clamp_to: Scale | None = None, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """Mean squared error of scores [B] against MOS [B] (paper eq. 11), in squared units of the scale.
 
     clamp_to: the scale to which the released Q-Scorer clamps the scores first. Off by default: a score outside the scale would have no
     gradient, so a model whose scores all leave the scale could not recover.
     """
-    return F.mse_loss(scores if clamp_to is None else scores.clamp(*clamp_to), mos)
+    return weighted_mean(((scores if clamp_to is None else scores.clamp(*clamp_to)) - mos).square(), weights)
 
 
-def soft_label_divergence(logits: torch.Tensor, token_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def soft_label_divergence(
+    logits: torch.Tensor, token_ids: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """Kullback-Leibler divergence between soft labels [B, K] on `token_ids` [K] and the softmax of logits [B, V] over the vocabulary (paper
     eq. 28; DeQA-Score section 3.3), in nats per image. Probability on any other token is penalised as well."""
     predicted = logits.log_softmax(1)[:, token_ids]
-    return F.kl_div(predicted, labels, reduction="batchmean")
+    return weighted_mean(F.kl_div(predicted, labels, reduction="none").sum(1), weights)
 
 
-def norm_in_norm(scores: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
+def norm_in_norm(scores: torch.Tensor, mos: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
     """The norm-in-norm loss of scores [B] against MOS [B] (paper eqs. 29 and 30; Li, Jiang & Jiang 2020, with p = 1, q = 2).
 
     Both are centred and divided by their L2 norm; the sum of absolute differences is scaled to an upper bound of 1. It is 0 if the scores
     are an increasing linear function of the MOS. LEAST_NORM keeps the gradient finite if all scores are equal.
     """
+    known = torch.ones_like(scores) if weights is None else weights
 
     def normalise(values: torch.Tensor) -> torch.Tensor:
-        values = values - values.mean()
-        return values / (values.square().sum() + LEAST_NORM**2).sqrt()
+        values = values - weighted_mean(values, known)
+        return values / ((known * values.square()).sum() + LEAST_NORM**2).sqrt()
 
-    return (normalise(scores) - normalise(mos)).abs().sum() / (2 * len(scores) ** 0.5)
+    return (known * (normalise(scores) - normalise(mos)).abs()).sum() / (2 * known.sum().sqrt())
 
 
-def norm_in_norm_within(scores: torch.Tensor, mos: torch.Tensor, groups: torch.Tensor | None) -> torch.Tensor:
+def norm_in_norm_within(
+    scores: torch.Tensor, mos: torch.Tensor, groups: torch.Tensor | None, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """norm_in_norm within each data set, weighted by its share of the batch. groups [B]: the data set of each image; None: only one."""
     if groups is None:
-        return norm_in_norm(scores, mos)
-    return sum(
-        norm_in_norm(scores[groups == group], mos[groups == group]) * (groups == group).float().mean()
-        for group in groups.unique()
-    )
+        return norm_in_norm(scores, mos, weights)
+    total = scores.new_zeros(())
+    for group in groups.unique():
+        own = groups == group
+        known = None if weights is None else weights[own]
+        total = total + norm_in_norm(scores[own], mos[own], known) * own.float().mean()
+    return total
 
 
 def regression_loss(scores: torch.Tensor, mos: torch.Tensor, groups: torch.Tensor | None = None) -> torch.Tensor:
@@ -87,13 +110,23 @@ def pairs_within(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return first[same], second[same]
 
 
-def ranking(scores: torch.Tensor, mos: torch.Tensor, groups: torch.Tensor | None = None) -> torch.Tensor:
+def pair_weights(weights: torch.Tensor | None, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor | None:
+    """The weights [P] of pairs of images at the positions a and b [P]."""
+    return None if weights is None else weights[a] * weights[b]
+
+
+def ranking(
+    scores: torch.Tensor, mos: torch.Tensor, groups: torch.Tensor | None = None, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """The ranking loss (paper eq. 33, after RankIQA) over all pairs of a batch with unequal MOS: the mean shortfall of the better image's
     score [B] against the worse one's plus MARGIN. 0 without such pairs."""
     a, b = pairs_within(groups if groups is not None else torch.zeros_like(mos))
-    sign = (mos[a] - mos[b]).sign()
-    short = F.relu(MARGIN - sign * (scores[a] - scores[b]))[sign != 0]
-    return short.mean() if len(short) else scores.sum() * 0
+    unequal = mos[a] != mos[b]
+    a, b = a[unequal], b[unequal]
+    if not len(a):
+        return scores.sum() * 0
+    short = F.relu(MARGIN - (mos[a] - mos[b]).sign() * (scores[a] - scores[b]))
+    return weighted_mean(short, pair_weights(weights, a, b))
 
 
 def preference(mean_a: torch.Tensor, mean_b: torch.Tensor, variance: torch.Tensor | float = 2.0) -> torch.Tensor:
@@ -102,10 +135,10 @@ def preference(mean_a: torch.Tensor, mean_b: torch.Tensor, variance: torch.Tenso
     return 0.5 * (1 + torch.erf(difference / math.sqrt(2)))
 
 
-def fidelity(predicted: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+def fidelity(predicted: torch.Tensor, expected: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
     """The fidelity loss between two preference probabilities [P] (paper eq. 27): 0 if they agree, 1 if they are opposite."""
     agreement = (predicted * expected + EPS).sqrt() + ((1 - predicted) * (1 - expected) + EPS).sqrt()
-    return (1 - agreement).mean()
+    return weighted_mean(1 - agreement, weights)
 
 
 def pair_fidelity(
@@ -114,6 +147,7 @@ def pair_fidelity(
     variances: torch.Tensor | None = None,
     stds: torch.Tensor | None = None,
     groups: torch.Tensor | None = None,
+    weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The fidelity loss over all pairs of one data set in a batch (paper eqs. 25 to 27).
 
@@ -126,7 +160,9 @@ def pair_fidelity(
     spread = torch.ones_like(scores) if variances is None else variances
     known = torch.zeros_like(mos) if stds is None else stds.square()
     expected = preference(mos[a], mos[b], known[a] + known[b] + EPS)
-    return fidelity(preference(scores[a], scores[b], spread[a] + spread[b] + EPS), expected)
+    return fidelity(
+        preference(scores[a], scores[b], spread[a] + spread[b] + EPS), expected, pair_weights(weights, a, b)
+    )
 
 
 def token_mass_loss(logits: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
@@ -135,10 +171,12 @@ def token_mass_loss(logits: torch.Tensor, token_ids: torch.Tensor) -> torch.Tens
     return (logits.logsumexp(1) - logits[:, token_ids].logsumexp(1)).mean()
 
 
-def calibration(scores: torch.Tensor, variances: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
+def calibration(
+    scores: torch.Tensor, variances: torch.Tensor, mos: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """Trains variances [B] to match the squared errors: the negative log-likelihood of the MOS [B] under a normal distribution around the
     score [B], in nats, without its constant. Minimal if the variance equals the squared error. No gradient reaches the scores, so a model
     cannot trade accuracy for variance. Variances are clamped to at least LEAST_VARIANCE; a single token's is 0."""
     error = (scores - mos).detach().square()
     variances = variances.clamp(min=LEAST_VARIANCE)
-    return 0.5 * (variances.log() + error / variances).mean()
+    return 0.5 * weighted_mean(variances.log() + error / variances, weights)
