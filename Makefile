@@ -28,7 +28,7 @@ run: setup
 	$(VENV)/bin/python app.py $(ARGS)
 
 test: setup-test chromium lint
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: setup-test
 	$(VENV)/bin/ruff check --quiet .

@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -14,20 +15,18 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # pytest-xdist would begin with the groups of the most tests, not the longest.
+    # pytest-xdist would begin with the files of the most tests, not the longest.
     config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Among several processes (make test) a file's tests stay together, and all that share the browser's server: each is set up once.
-    The longest groups begin, so that no process is left with one at the end."""
-    weights: Counter[str] = Counter()
-    for item in items:
-        group = "server" if "server" in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-        weights[group] += 10 * ("browser" in item.keywords) + ("slow" in item.keywords)
+    """Among several processes (make test) a file's tests stay together, and the longest files begin, so that no process is left with
+    one at the end."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: -weights[item.get_closest_marker("xdist_group").args[0]])
+        weights: Counter[Path] = Counter()
+        for item in items:
+            weights[item.path] += 10 * ("browser" in item.keywords) + ("slow" in item.keywords)
+        items.sort(key=lambda item: -weights[item.path])
 
 
 def pytest_collection_finish() -> None:

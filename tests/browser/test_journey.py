@@ -25,7 +25,6 @@ from tests.browser.steps import (
     start_rating,
     upload,
 )
-from tests.patience import PATIENCE
 from tests.programs import ROOT, python_m
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -209,23 +208,21 @@ def test_neither_the_database_nor_kept_images_are_served(page, server):
         assert answer.status in (403, 404)
 
 
-@pytest.mark.parametrize("scheme, width", [("dark", 1280), ("light", 390), ("dark", 390)])
-def test_each_tab_fits_the_screen_in_light_and_dark(browser, server, scheme, width):
-    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
-    context.set_default_timeout(1000 * PATIENCE)
-    page = context.new_page()
-    page.goto(server.url)
-    score_of(page, LAKE)
-    chart(page, "score-chart")
-    dark = page.evaluate(
-        "document.body.classList.contains('dark') || document.documentElement.classList.contains('dark')"
-    )
-    assert dark == (scheme == "dark")
-    for name in ("Score", "Compare", "Rate", "Adapt"):
-        open_tab(page, name)
-        page.wait_for_timeout(300)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than the screen"
-    context.close()
+@pytest.mark.parametrize("scheme, widths", [("dark", (1280, 390)), ("light", (390,))])
+def test_each_tab_fits_the_screen_in_light_and_dark(browser, server, scheme, widths):
+    with visit(browser, server.url, color_scheme=scheme) as page:
+        score_of(page, LAKE)
+        chart(page, "score-chart")
+        dark = page.evaluate(
+            "document.body.classList.contains('dark') || document.documentElement.classList.contains('dark')"
+        )
+        assert dark == (scheme == "dark")
+        for width in widths:
+            page.set_viewport_size({"width": width, "height": 844})
+            for name in ("Score", "Compare", "Rate", "Adapt"):
+                open_tab(page, name)
+                page.wait_for_timeout(300)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is too wide"
 
 
 def test_the_picker_puts_another_model_into_use(page):
