@@ -120,7 +120,7 @@ class Api:
         paths = [image_path(image) for image in images]
         self.who.allow(request, paths)
         scorer = self.scorers.get(model or self.settings.model)
-        outcomes = list(score_files(scorer, list(map(str, paths)), task))
+        outcomes = list(score_files(scorer, list(map(str, paths)), task, self.scorers.known))
         if (browser := known_browser(request)) and task == QUALITY:
             shown = [(found.sha256, found.assessment) for found in outcomes if isinstance(found, Scored)]
             note_shown(self.annotations, "api", browser, shown)

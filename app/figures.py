@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from app.score_in_words import names_of, percent
 from model.backbones.spec import QUALITY
+from model.common.scale import Scale
 from model.scoring.assessment import Assessment, common_score
 
 # Each stands out against white and against near-black.
@@ -144,6 +145,32 @@ def opinions_against_scores(points: Sequence[Point], model: str) -> go.Figure:
     )
     for update in (figure.update_xaxes, figure.update_yaxes):
         update(range=[0.9, 5.1], tickvals=[1, 2, 3, 4, 5], showgrid=True, gridcolor="rgba(138,143,152,0.25)")
+    return figure
+
+
+def scatter(
+    x: tuple[str, Sequence[float], Scale | None], y: tuple[str, Sequence[float], Scale | None], names: Sequence[str]
+) -> go.Figure:
+    """One dot an image. x, y: what is on the axis, its values and its scale, if it has one. names: of the images."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=x[1],
+        y=y[1],
+        mode="markers",
+        marker={"color": BLUE, "size": 7, "opacity": 0.6},
+        name="image",
+        hovertext=[
+            f"{escape(name)}<br>{escape(x[0])} {a:.2f}<br>{escape(y[0])} {b:.2f}"
+            for name, a, b in zip(names, x[1], y[1], strict=True)
+        ],
+        hoverinfo="text",
+    )
+    _dress(figure, f"{escape(y[0])} against {escape(x[0])}", _in_lines(x[0]), _in_lines(y[0]), words_below=False)
+    figure.update_layout(showlegend=False, margin={"b": 60})
+    for update, (_, _, scale) in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
+        update(showgrid=True, gridcolor="rgba(138,143,152,0.25)")
+        if scale:
+            update(range=[scale.low - 0.02 * scale.width, scale.high + 0.02 * scale.width])
     return figure
 
 

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from app import zero_gpu
 from app.environment import say
+from app.known_scores import KnownScores
 from app.model_work import ModelWork
 from model.backbones.spec import QUALITY
 from model.common.errors import ModelError
@@ -40,7 +41,7 @@ class Scorers:
         self._adapters, self._device, self._dtype = adapters, device, dtype
         self._lock = threading.Lock()
         self._on_zero_gpu = zero_gpu.ZERO_GPU and device != "cpu"
-        self.work = ModelWork(at_once=self._on_zero_gpu)
+        self.work, self.known = ModelWork(at_once=self._on_zero_gpu), KnownScores()
         self._fixed: dict[str, Scorer] = {}
         self._configured: tuple[str, ...] = ()
         # A lock stays here while a request holds or awaits it.

@@ -120,5 +120,27 @@
       plot.setAttribute("aria-label", words.textContent);
     });
   };
-  new MutationObserver(() => { describe(); follow(); }).observe(document.documentElement, { childList: true, subtree: true });
+  // Each chart can be saved as a file: by plotly's own button, which is hidden, since it says nothing to who does not know it.
+  const offerFiles = () => {
+    document.querySelectorAll(".chart[id]").forEach((block) => {
+      const plot = block.querySelector(".js-plotly-plot");
+      if (!plot || block.querySelector(".chart-files")) return;
+      const row = document.createElement("div");
+      row.className = "chart-files";
+      ["PNG", "SVG"].forEach((format) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = `Save as ${format}`;
+        button.addEventListener("click", () => {
+          const drawn = block.querySelector(".js-plotly-plot");
+          drawn._context.toImageButtonOptions = { format: format.toLowerCase(), filename: block.id, scale: 2 };
+          [...drawn.querySelectorAll(".modebar-btn")].find((one) => /download/i.test(one.dataset.title || one.getAttribute("aria-label") || ""))
+            ?.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+        });
+        row.append(button);
+      });
+      block.append(row);
+    });
+  };
+  new MutationObserver(() => { describe(); follow(); offerFiles(); }).observe(document.documentElement, { childList: true, subtree: true });
 })();

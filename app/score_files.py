@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.errors import Refused
 from app.fair_queue import page_is_gone
+from app.known_scores import KnownScores
 from app.session import Scored
 from app.shown_images import is_video
 from app.shown_names import file_name
@@ -35,15 +36,25 @@ def each_once(paths: Sequence[str]) -> list[str]:
     return files
 
 
-def score_files(scorer: "Scorer", paths: Sequence[str], task: str) -> Iterator[Scored | Failure]:
-    """Each file's score, in order: of an image for `task`, of a video for its quality. Raises ModelError when the model knows no
-    such task, Refused when the page was closed meanwhile."""
-    images = scorer.asking(task).assess_files([path for path in paths if not is_video(path)])
+def score_files(scorer: "Scorer", paths: Sequence[str], task: str, known: KnownScores) -> Iterator[Scored | Failure]:
+    """Each file's score, in order: of an image for `task`, of a video for its quality; what is `known` is not computed again. Raises
+    ModelError when the model knows no such task, Refused when the page was closed meanwhile."""
+    asking = scorer.asking(task)
+    digests = {path: file_sha256(path) for path in paths if Path(path).is_file()}
+    ready = {
+        path: assessment
+        for path, sha256 in digests.items()
+        if (assessment := known.get(scorer.name, scorer.revision, task, sha256, path)) and not is_video(path)
+    }
+    images = asking.assess_files([path for path in paths if not is_video(path) and path not in ready])
     for path in paths:
         if page_is_gone():
             raise Refused("The page was closed before its files were scored.")
-        outcome = score_video(scorer, path) if is_video(path) else next(images)
-        yield Scored(Path(path), outcome, file_sha256(path), task) if isinstance(outcome, Assessment) else outcome
+        outcome = ready.get(path) or (score_video(scorer, path) if is_video(path) else next(images))
+        if isinstance(outcome, Assessment):
+            known.keep(outcome, task, digests[path])
+            outcome = Scored(Path(path), outcome, digests[path], task)
+        yield outcome
 
 
 def score_video(scorer: "Scorer", path: str) -> Scored | Failure:

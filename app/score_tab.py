@@ -52,7 +52,7 @@ class ScoreTab:
         taken = [path for path in paths if path not in waiting]
         by, results, failures = visitor.spec, [], []
         asked = task if task in known else QUALITY
-        for done, outcome in enumerate(score_files(scorer, taken, asked), start=1):
+        for done, outcome in enumerate(score_files(scorer, taken, asked, self.scorers.known), start=1):
             if isinstance(outcome, Failure):
                 failures.append(outcome)
             else:

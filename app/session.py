@@ -38,7 +38,8 @@ class Session:
     """`spec`: the scorer this visitor uses; `used`: those before it.
     `scored`: what is on the Score tab, by its key; `history`: the scores of all that was there, by (model, revision, task) and sha256.
     `drawn`: the scorer by which a tab shows its result, by the tab's word. `presented`: the key of what the Rate tab shows.
-    `stop_loading`: they have asked for the model that is being loaded to be let go.
+    `stop_loading`: they have asked for the model that is being loaded to be let go. `many`: what the comparison on many images shows
+    (app/many_images.py); `stop_comparing`: they have asked for it to end.
 
     Gradio forgets it when many others come: nothing here decides what is kept of a rating."""
 
@@ -49,6 +50,8 @@ class Session:
     drawn: dict[str, str] = field(default_factory=dict)
     presented: str = ""
     stop_loading: bool = False
+    many: object = None
+    stop_comparing: bool = False
 
     def remember(self, results: Iterable[Scored]) -> None:
         """Put results on the Score tab."""

@@ -1,8 +1,9 @@
 """Where a score stands, for people: its range on the scale, its place among reference photographs and among the visitor's own images."""
 
 from collections.abc import Sequence
+from html import escape
 
-from app.score_in_words import percent
+from app.score_in_words import distribution_in_words, percent
 from model.evaluation.percentiles import Reference, reference_of
 from model.readouts.levels import LEVEL_WORDS
 from model.scoring.assessment import Assessment, common_score
@@ -32,9 +33,10 @@ def _histogram(known: Reference, assessment: Assessment) -> str:
     """The reference photographs' scores over the same scale; what lies below the score is darker."""
     shares = known.histogram(assessment.scale, BINS)
     at = BINS * assessment.scale.share(assessment.score)
+    lower = ' class="lower"'
     bars = "".join(
         f'<rect x="{n}" y="{1 - share / max(shares):.3f}" width=".86" height="{share / max(shares):.3f}"'
-        f"{' class=lower' if n + 0.5 < at else ''}/>"
+        f"{lower if n + 0.5 < at else ''}/>"
         for n, share in enumerate(shares)
         if share > 0
     )
@@ -47,11 +49,12 @@ def in_words(assessment: Assessment, own: Sequence[float] = ()) -> str:
     if known is None:
         return f'<p class="standing">{NOT_MEASURED}</p>' + _among_own(assessment.score, own)
     low, high = known.range(assessment)
+    better = percent(known.percentile(assessment.score) / 100)
     return (
-        f'<p class="standing">People’s mean opinion is likely between <strong>{low:.1f} and {high:.1f}</strong>: a range made '
-        f"like this one held it for {percent(known.covered)} of {known.photographs:,} photographs that the model had not seen.</p>"
-        f'<p class="standing">Better than <strong>{percent(known.percentile(assessment.score) / 100)}</strong> of these '
-        f"photographs ({known.data}).</p>" + _among_own(assessment.score, own)
+        f'<p class="standing">People likely say <strong>{low:.1f} to {high:.1f}</strong> on average: such a range held for '
+        f"{percent(known.covered)} of {known.photographs:,} photographs that the model had not seen.</p>"
+        f'<p class="standing">Better than <strong>{better}</strong> of these photographs.</p>'
+        + _among_own(assessment.score, own)
     )
 
 
@@ -59,7 +62,21 @@ def _among_own(score: float, own: Sequence[float]) -> str:
     if len(own) < 2:
         return ""
     better = sum(other > score for other in own)
-    place = (
-        "the best" if not better else "the worst" if better == len(own) - 1 else f"number {better + 1}, from the best,"
+    place = "the best" if not better else "the worst" if better == len(own) - 1 else f"number {better + 1} from the top"
+    return f'<p class="standing">Among the {len(own)} images that you scored here it is <strong>{place}</strong>.</p>'
+
+
+def small_distribution(assessment: Assessment) -> str:
+    """The token probabilities as bars over the scale, with a line at the score; small enough for a table's cell."""
+    highest = max(assessment.probabilities)
+    bars = "".join(
+        f'<rect x="{common_score(low, assessment.scale):.2f}" y="{30 - 30 * chance / highest:.2f}" '
+        f'width="{0.94 * common_score(assessment.scale.low + high - low, assessment.scale):.2f}" height="{30 * chance / highest:.2f}"/>'
+        for (low, high), chance in zip(assessment.intervals, assessment.probabilities, strict=True)
     )
-    return f'<p class="standing">It is <strong>{place}</strong> of the {len(own)} images that you scored here.</p>'
+    at = common_score(assessment.score, assessment.scale)
+    said = distribution_in_words(assessment)
+    return (
+        f'<svg class="spread" viewBox="0 0 100 32" preserveAspectRatio="none" role="img" aria-label="{escape(said)}">{bars}'
+        f'<path d="M{at:.2f} 0V32"/></svg>'
+    )

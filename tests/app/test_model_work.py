@@ -8,6 +8,7 @@ import torch
 
 from app.compare_tab import compare_images
 from app.errors import Refused
+from app.known_scores import KnownScores
 from app.loaded_scorers import Scorers
 from app.model_work import ModelWork
 from app.score_files import MOST_FILES, each_once, score_files
@@ -50,7 +51,7 @@ def test_whatever_scores_on_the_page_takes_turns(scorers):
     scorer, seen = scorers.get("nano"), set()
     scorer.backbone.model.connector.register_forward_hook(lambda *_: seen.add(threading.current_thread().name))
     list(scorer.assess_files(IMAGES[:1]))
-    list(score_files(scorer, IMAGES[:2], "quality"))
+    list(score_files(scorer, IMAGES[:2], "quality", KnownScores()))
     compare_images(Path(IMAGES[0]), Path(IMAGES[1]), Session("nano"), scorers, note=print)
     assert seen == {"model-work_0"}
 
@@ -91,7 +92,7 @@ def test_an_image_on_which_the_model_fails_gets_its_sentence_and_the_rest_is_sco
 
     scorer.backbone.model.encoder.register_forward_pre_hook(refuse)
     with scorer.backbone.on_torch():  # another engine has no hooks
-        outcomes = list(score_files(scorer, IMAGES, "quality"))
+        outcomes = list(score_files(scorer, IMAGES, "quality", KnownScores()))
         with pytest.raises(ScoringFailed, match=sentence):
             compare_images(Path(IMAGES[0]), Path(IMAGES[1]), Session("nano"), scorers, note=print)
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]

@@ -95,14 +95,14 @@ def test_two_methods_stand_side_by_side(page):
     open_tab(page, "Compare")
     upload(page, "compare-file", LAKE)
     chart(page, "compare-chart")
-    sides = page.locator("#compare-sides .side")
-    expect(sides).to_have_count(2)
-    for side, method in ((0, "Q-Scorer (nano)"), (1, "Q-Align (nano-qalign)")):
-        expect(sides.nth(side)).to_contain_text(method)
-        expect(sides.nth(side)).to_contain_text("of 1–5")
-        expect(sides.nth(side)).to_contain_text(re.compile(r"Common 0–100\s*\d+\.\d"))
-        expect(sides.nth(side)).to_contain_text(re.compile(r"Time\s*\d+ ms"))
-    expect(page.locator("#compare-sides .difference")).to_contain_text("Q-Scorer")
+    rows = page.locator("#compare-rows tbody tr")
+    expect(rows).to_have_count(2)
+    for row, method in ((0, "Q-Scorer (nano)"), (1, "Q-Align (nano-qalign)")):
+        expect(rows.nth(row)).to_contain_text(method)
+        expect(rows.nth(row)).to_contain_text("of 1–5")
+        expect(rows.nth(row)).to_contain_text(re.compile(r"\d+ ms"))
+        expect(rows.nth(row)).to_contain_text(re.compile(r"\d+ %"))
+    expect(page.locator("#compare-rows .difference")).to_contain_text("Q-Scorer")
     page.get_by_role("tab", name="Why regress?").click()
     mean = page.locator("#why-mos input[type=number]")
     mean.fill("9")
@@ -242,23 +242,46 @@ def test_the_picker_puts_another_model_into_use(page):
     expect(picker).to_have_value("nano-qalign")
 
 
-def test_any_two_models_are_set_side_by_side(page):
+def test_any_number_of_models_are_set_side_by_side(page):
     open_tab(page, "Compare")
     upload(page, "compare-file", LAKE)
-    expect(page.locator(".difference")).to_contain_text("Q-Align (nano-qalign)")
-    other = page.locator("#compare-other input")
-    other.fill(str(ROOT / "tests/fixtures/mplug_owl2/qscorer_tiny/merged"))
-    other.press("Enter")
-    expect(page.locator(".difference")).to_contain_text("qscorer_tiny/merged")
-    other.fill("no-such-model")
-    other.press("Enter")
-    expect(page.locator(".refusal")).to_contain_text("there is no model 'no-such-model'")
-    other.fill(str(ROOT / "tests/fixtures/mplug_owl2/qscorer_tiny/merged"))
-    other.press("Enter")
-    expect(page.locator(".refusal")).to_have_count(0)
-    sides = page.locator("#compare-sides")
-    expect(sides).to_contain_text("of 0–5")
-    assert sides.evaluate(
-        "box => [...box.querySelectorAll('img, h4, .big')].every(one => "
-        "one.getBoundingClientRect().right <= box.getBoundingClientRect().right)"
+    rows = page.locator("#compare-rows tbody tr")
+    expect(rows).to_have_count(2)
+    others = page.locator("#compare-others input")
+    others.fill(str(ROOT / "tests/fixtures/mplug_owl2/qscorer_tiny/merged"))
+    others.press("Enter")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(2)).to_contain_text("qscorer_tiny/merged")
+    expect(rows.nth(2)).to_contain_text("of 0–5")
+    others.fill("no-such-model")
+    others.press("Enter")
+    expect(rows.nth(3)).to_contain_text("there is no model 'no-such-model'")
+    assert page.locator("#compare-rows .compare").evaluate(
+        "box => box.querySelector('.table-box').getBoundingClientRect().right <= box.getBoundingClientRect().right"
     )
+
+
+def test_many_images_are_compared_with_their_labels(page, tmp_path):
+    images = sorted(IMAGES.glob("*.jpg"))
+    labels = tmp_path / "labels.csv"
+    rows = [f"{path.name},{5 if 'pristine' in path.name else 1 + n / 10}" for n, path in enumerate(images)]
+    labels.write_text("\n".join(["image,mos", *rows, f"{tmp_path / 'secret.jpg'},3"]) + "\n")
+    open_tab(page, "Compare")
+    page.get_by_role("tab", name="Models on many images").click()
+    upload(page, "many-files", *images, labels)
+    expect(page.locator("#many-files")).to_contain_text("labels.csv")
+    page.locator("#many-start").click()
+    summary = page.locator("#many-summary")
+    expect(summary).to_contain_text(f"Agreement with the MOS of {len(images)} images")
+    expect(summary).to_contain_text("Labels without an image here: 1.")
+    expect(summary.locator(".difference")).to_contain_text(re.compile("cannot be told apart|better than"))
+    expect(page.locator("#many-galleries h3")).to_have_text(
+        ["Where nano and nano-qalign disagree most", "Where nano errs most", "Where nano-qalign errs most"]
+    )
+    expect(page.locator("#many-chart .js-plotly-plot .points path")).to_have_count(len(images))
+    with page.expect_download() as download:
+        page.locator("#many-downloads").get_by_text("per-image.csv").click()
+    with open(download.value.path(), encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert [row["image"] for row in found] == [path.name for path in images]
+    assert all(1 <= float(row[name]) <= 5 for row in found for name in ("mos", "nano", "nano-qalign"))

@@ -106,7 +106,7 @@ def test_scores_seen_and_images_added_are_remembered_over_reload_tab_and_restart
         score_of(page, seen)
         open_tab(page, "Compare")
         upload(page, "compare-file", compared)
-        expect(page.locator("#compare-sides .side")).to_have_count(2)
+        expect(page.locator("#compare-rows tbody tr")).to_have_count(2)
         open_tab(page, "Rate")
         upload(page, "rate-files", seen, compared, added)
         expect(page.locator("#rate-unrated")).to_contain_text("3 images that you added")

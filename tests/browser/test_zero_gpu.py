@@ -54,7 +54,7 @@ def test_a_visitor_scores_and_compares_with_two_models_and_an_adapter(browser, s
         open_tab(page, "Compare")
         upload(page, "compare-file", LAKE)
         chart(page, "compare-chart")
-        expect(page.locator("#compare-sides .side")).to_have_count(2)
+        expect(page.locator("#compare-rows tbody tr")).to_have_count(2)
         page.locator("#model input").click()
         page.get_by_role("option", name=ADAPTED).click()
         expect(page.locator("#in-use")).to_contain_text("+mine")

@@ -100,7 +100,7 @@ def visit(url: str, photos: list[Path], rounds: int) -> dict[str, list[float]]:
         files = [visitor.upload(photo) for photo in photos]
         took["score"].append(visitor.do(visitor.event("score-files", "change"), [files, "quality", None]))
         compare = visitor.event("compare-file", "change")
-        took["compare"].append(visitor.do(compare, [files[0], "nano-qalign", None]))
+        took["compare"].append(visitor.do(compare, [files[0], ["nano-qalign"], None]))
         adapt = visitor.event("adapt-revealed", "input")
         took["adapt opens"].append(visitor.do(adapt, [False, None]))
         took["adapt chart"].append(visitor.wait_for_chart(adapt))
