@@ -15,7 +15,7 @@ from app.score_in_words import (
     warnings,
 )
 from app.session import Scored
-from app.shown_images import is_video
+from app.shown_images import SHOWN_SIDE, is_video
 from app.shown_names import breakable, file_name
 from model.backbones.spec import QUALITY
 from model.scoring.assessment import Assessment, Failure
@@ -24,7 +24,7 @@ NUMBERS = (
     ("Score", "What people would say of the image on average, as the model expects it. Higher is better."),
     (
         "Range",
-        "The bracket under the scale. Its width follows from how far the answer is spread over the levels, times a factor by which such "
+        "The bar under the scale. Its width follows from how far the answer is spread over the levels, times a factor by which such "
         "ranges held people's mean opinion for nine of ten photographs that the model was not trained on. On other kinds of images "
         "(drawings, screenshots, generated images) it may be too narrow.",
     ),
@@ -50,6 +50,7 @@ NUMBERS = (
         "screenshots: trust your eyes there. Transparent parts lie over white: a fully transparent image is judged as a white one.",
     ),
 )
+ZOOM = f"Press to see the pixels one to one; images of more than {SHOWN_SIDE} pixels are shown reduced to that"
 COMMON = (
     "Common 0–100",
     "The score put onto 0 to 100 in a straight line, so that scores on different scales can stand side by side.",
@@ -63,7 +64,8 @@ def score_card(scored: Scored, image: str, own: Sequence[float] = ()) -> str:
     about = "" if scored.task == QUALITY else _fact("Asked for", asked_for(scored.task))
     looked_at = f'<p class="small looked-at">Looked at: {escape(scored.looked_at)}.</p>' if scored.looked_at else ""
     return (
-        f'<article class="score-card">{image_figure(image, name)}<div class="verdict">{verdict(assessment)}'
+        f'<article class="score-card" data-shown="{scored.key}">{image_figure(image, name, zoom=True)}<div class="verdict">'
+        f"{verdict(assessment)}"
         f'<p class="reading">{escape(opinion_of(assessment, scored.task))}</p>{_warnings(assessment)}'
         f"{standing.in_words(assessment, own)}{looked_at}"
         f'<dl class="facts"><div><dt>Scored by</dt><dd>{breakable(assessment.model)}</dd></div>{about}</dl>'
@@ -101,10 +103,12 @@ def _fact(name: str, value: str) -> str:
     return f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>"
 
 
-def image_figure(uri: str, name: str) -> str:
-    return (
-        f'<figure class="image"><img src="{uri}" alt="{escape(name)}"><figcaption>{escape(name)}</figcaption></figure>'
-    )
+def image_figure(uri: str, name: str, zoom: bool = False) -> str:
+    """An image with its name; with `zoom` a press shows its pixels one to one (page.js)."""
+    shown = f'<img src="{uri}" alt="{escape(name)}">'
+    if zoom:
+        shown = f'<button type="button" class="zoom" aria-pressed="false" title="{ZOOM}">{shown}</button>'
+    return f'<figure class="image">{shown}<figcaption>{escape(name)}</figcaption></figure>'
 
 
 def chart_words(assessments: Sequence[tuple[str, Assessment]], element: str) -> str:
@@ -137,7 +141,7 @@ def kind(files: Sequence[str | Path]) -> str:
 
 
 def results_table(results: Sequence[Scored], thumbnails: Sequence[str]) -> str:
-    """One row an image or video; the headings are buttons that sort (page.js)."""
+    """One row an image or video, given best first; the headings are buttons that sort (page.js)."""
     noun, tasks = kind([scored.path for scored in results]), {scored.task for scored in results}
     labelled = len(tasks) > 1  # else the caption says it
     heads = [
@@ -148,7 +152,8 @@ def results_table(results: Sequence[Scored], thumbnails: Sequence[str]) -> str:
         ("Token mass", "number", " class=wide"),
     ]
     head = "".join(
-        f'<th scope="col" data-kind="{kind}"{extra} aria-sort="none"><button type="button">{title}</button></th>'
+        f'<th scope="col" data-kind="{kind}"{extra} aria-sort="{"descending" if title == "Score" else "none"}">'
+        f'<button type="button">{title}</button></th>'
         for title, kind, extra in heads
     )
     rows = "".join(_row(scored, thumbnail, labelled) for scored, thumbnail in zip(results, thumbnails, strict=True))

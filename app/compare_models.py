@@ -47,8 +47,11 @@ class Row:
     refused: str = ""
 
 
-def build(session: gr.State, settings: Settings, scorers: Scorers, annotations: Annotations, who: Who, header: gr.HTML):
-    """Put the part on the page and return its file input, into which other tabs put an image. `header` changes with the scorer in use."""
+def build(
+    session: gr.State, settings: Settings, scorers: Scorers, annotations: Annotations, who: Who, header: gr.HTML
+) -> tuple[gr.File, gr.Button]:
+    """Put the part on the page and return its file input and the button that sends the image to the Score tab. `header` changes with the
+    scorer in use."""
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
             file = image_input("Image to compare on: drop, choose or paste", "compare-file")
@@ -64,8 +67,9 @@ def build(session: gr.State, settings: Settings, scorers: Scorers, annotations: 
             )
             chart = gr.Plot(visible=False, show_label=False, elem_id="compare-chart", elem_classes="chart")
             words = gr.HTML()
+            leave = gr.Button("Score this image", size="sm", visible=False, elem_id="compare-score")
 
-    shown = [rows, chart, words, *notice]
+    shown = [rows, chart, words, leave, *notice]
 
     @says_beside(refused)
     def compare(path: str | None, specs: list[str], visitor: Session, request: gr.Request):
@@ -81,7 +85,7 @@ def build(session: gr.State, settings: Settings, scorers: Scorers, annotations: 
 
     for event in (file.change, others.change, again.click):
         event(compare, [file, others, session], [*shown, refused], show_progress_on=[rows], api_visibility="private")
-    return file
+    return file, leave
 
 
 def models_input(settings: Settings, element: str) -> gr.Dropdown:
@@ -91,7 +95,7 @@ def models_input(settings: Settings, element: str) -> gr.Dropdown:
         value=names(settings)[:2],  # one of them at least is not the one in use
         multiselect=True,
         max_choices=MOST_MODELS - 1,
-        label="Models beside the one in use",
+        label="Models to compare with the one in use",
         allow_custom_value=not settings.public,
         elem_id=element,
     )
@@ -132,6 +136,7 @@ def compare_models(path: Path, specs: list[str], visitor: Session, scorers: Scor
         )
         + cards.explanation(common=True)
         + f'<p class="small">{COMMON_SCALE}</p>',
+        gr.Button(visible=True),
     ]
 
 

@@ -25,18 +25,18 @@ from model.scoring.assessment import Assessment, common_score
 
 def build(
     session: gr.State, settings: Settings, scorers: Scorers, annotations: Annotations, who: Who, header: gr.HTML
-) -> gr.File:
-    """Put the tab's parts on the page and return the input of the first one. `header` changes with the scorer in use."""
+) -> tuple[gr.File, gr.Button]:
+    """Put the tab's parts on the page and return what `compare_models.build` does. `header` changes with the scorer in use."""
     with gr.Tabs(elem_classes="sub-tabs", overflow_behavior="wrap"):
         with gr.Tab("Models on one image"):
-            file = compare_models.build(session, settings, scorers, annotations, who, header)
+            ends = compare_models.build(session, settings, scorers, annotations, who, header)
         with gr.Tab("Models on many images"):
             compare_many.build(session, settings, scorers, annotations, who)
         with gr.Tab("Two images, one model"):
             _two_images(session, scorers, annotations, who, header)
         with gr.Tab("Why regress?"):
             conversion_error.build()
-    return file
+    return ends
 
 
 def _two_images(session: gr.State, scorers: Scorers, annotations: Annotations, who: Who, header: gr.HTML) -> None:

@@ -13,7 +13,12 @@
       .map((block) => block.querySelector("input[type=file]")).filter(Boolean);
     if (!inputs.length) return;
     const transfer = new DataTransfer();
-    images.forEach((file) => transfer.items.add(file));
+    // Browsers call every pasted image image.png.
+    const time = new Date().toTimeString().slice(0, 8).replaceAll(":", ".");
+    images.forEach((file, n) => {
+      const name = file.name === "image.png" ? `pasted ${time}${n ? ` ${n + 1}` : ""}.png` : file.name;
+      transfer.items.add(new File([file], name, { type: file.type }));
+    });
     inputs[0].files = transfer.files;
     inputs[0].dispatchEvent(new Event("change", { bubbles: true }));
     event.preventDefault();
@@ -142,5 +147,21 @@
       block.append(row);
     });
   };
-  new MutationObserver(() => { describe(); follow(); offerFiles(); }).observe(document.documentElement, { childList: true, subtree: true });
+  // The table's row of the image in the card is marked.
+  const markRow = () => {
+    const shown = document.querySelector("[data-shown]")?.dataset.shown;
+    document.querySelectorAll("#score-table tr[data-key]").forEach((row) => {
+      const now = String(row.dataset.key === shown);
+      if (row.getAttribute("aria-selected") !== now) row.setAttribute("aria-selected", now);
+    });
+  };
+
+  // A press on the card's image shows its pixels one to one, and another the whole image again.
+  const zoom = (event) => {
+    const button = event.target.closest?.(".zoom");
+    if (button) button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
+  };
+  document.addEventListener("click", zoom);
+
+  new MutationObserver(() => { describe(); follow(); offerFiles(); markRow(); }).observe(document.documentElement, { childList: true, subtree: true });
 })();

@@ -3,9 +3,10 @@
 import gradio as gr
 
 from annotations import open_annotations
-from app import adapt_tab, api, compare_tab, model_picker, owner_tab, rate_tab, score_tab
+from app import adapt_tab, api, compare_tab, disagreement, model_picker, owner_tab, rate_tab, score_tab
 from app.checked_calls import CheckedBlocks
 from app.environment import say
+from app.errors import says_errors
 from app.loaded_scorers import Scorers
 from app.pending_images import Waiting
 from app.session import Session
@@ -48,17 +49,20 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
             header, picker = model_picker.build(session, settings, scorers, page)
             if settings.sign_in:
                 gr.LoginButton(size="sm", scale=0, min_width=200, elem_id="sign-in")
-        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Score", id="score"):
-                score_tab.build(session, score_tab.ScoreTab(settings, scorers, annotations, who), rater, header, page)
+                scoring = score_tab.build(
+                    session, score_tab.ScoreTab(settings, scorers, annotations, who), rater, header, page
+                )
             with gr.Tab("Compare", id="compare"):
-                compare_tab.build(session, settings, scorers, annotations, who, header)
+                comparing = compare_tab.build(session, settings, scorers, annotations, who, header)
             with gr.Tab("Rate", id="rate"):
                 rate_tab.build(session, remembered, rater, rate_tab.RateTab(scorers, annotations, waiting), who)
             with gr.Tab("Adapt", id="adapt") as tab:
                 adapt_tab.build(session, adapt_tab.AdaptTab(settings, scorers, annotations), who, tab, header, picker)
             owner_tab.build(page, settings.data_dir, who)
         gr.HTML(ABOUT)
+        _hand_over(session, tabs, scoring, *comparing)
 
         def name(remembered: object, request: gr.Request) -> str | dict | gr.Textbox:
             if signed_in := who.shown_name(request):
@@ -68,6 +72,23 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
         page.load(name, remembered, rater, show_progress="hidden", api_visibility="private")
     page.study_routes = StudyPage(settings, scorers, annotations, who).router().routes
     return page
+
+
+def _hand_over(
+    session: gr.State, tabs: gr.Tabs, scoring: score_tab.Ends, compared: gr.File, leave_compare: gr.Button
+) -> None:
+    """An image goes along from the Score tab to the Compare tab, and back."""
+
+    @says_errors
+    def to_compare(key: str, visitor: Session) -> list:
+        return [str(disagreement.result(key, visitor).path), gr.Tabs(selected="compare")]
+
+    def to_score(path: str | None) -> list:
+        return [[path] if path else None, gr.Tabs(selected="score")]
+
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    scoring.leave.click(to_compare, [scoring.on_screen, session], [compared, tabs], **quiet)
+    leave_compare.click(to_score, compared, [scoring.files, tabs], **quiet)
 
 
 def last_rater(remembered: object) -> str | dict:

@@ -18,7 +18,7 @@ from app.shown_images import THUMBNAIL_SIDE, file_uri, is_video
 from app.shown_names import short
 from app.who import Who
 from model.backbones.spec import QUALITY
-from model.scoring.assessment import Failure
+from model.scoring.assessment import Failure, common_score
 
 NOTHING_YET = "Drop a photograph, paste one, or pick an example: its score appears here."
 ASKED = [("Quality: sharpness, noise, exposure", QUALITY), ("Aesthetics: how beautiful it is", "aesthetics")]
@@ -70,14 +70,17 @@ class ScoreTab:
         ]
 
     def _results(self, results: list[Scored], failures: list[Failure], visitor: Session) -> list:
-        """The table of several results, the choice among them and their CSV, and the first one in detail."""
+        """The table of several results and the choice among them, both best first; their CSV; and the first one in detail."""
         several = len(results) > 1
-        table = cards.results_table(results, [file_uri(s.path, THUMBNAIL_SIDE) for s in results]) if several else ""
-        choices = [(f"{s.name}: {s.assessment.score:.2f}", s.key) for s in results]
+        ordered = sorted(results, key=lambda scored: -common_score(scored.assessment.score, scored.assessment.scale))
+        thumbnails = [file_uri(scored.path, THUMBNAIL_SIDE) for scored in ordered] if several else []
         return [
-            table,
+            cards.results_table(ordered, thumbnails) if several else "",
             gr.Row(visible=several),
-            gr.Dropdown(choices=choices, value=results[0].key if results else None),
+            gr.Dropdown(
+                choices=[(f"{s.name}: {s.assessment.score:.2f}", s.key) for s in ordered],
+                value=results[0].key if results else None,
+            ),
             csv_file(results, failures) if several else None,
             *show_detail(results[0] if results else None, visitor),
         ]
@@ -88,9 +91,10 @@ def label(videos: bool) -> str:
 
 
 def show_detail(scored: Scored | None, visitor: Session) -> list:
-    """Key, card, chart, words and the way to disagree about an image's quality, for one of the results; nothing where there is none."""
+    """Key, card, chart, words, the way to the Compare tab and the way to disagree, for one of the results; nothing where there is none."""
     if scored is None:
-        return ["", cards.empty(NOTHING_YET), gr.Plot(None, visible=False), "", *disagreement.anew(visible=False)]
+        hidden = [gr.Plot(None, visible=False), "", gr.Button(visible=False)]
+        return ["", cards.empty(NOTHING_YET), *hidden, *disagreement.anew(visible=False)]
     return [
         scored.key,
         cards.score_card(scored, file_uri(scored.path), visitor.own(scored)),
@@ -98,11 +102,21 @@ def show_detail(scored: Scored | None, visitor: Session) -> list:
         cards.numbers(scored.assessment)
         + cards.chart_words([("", scored.assessment)], "score-chart-words")
         + cards.explanation(),
+        gr.Button(visible=not is_video(scored.path)),
         *disagreement.anew(visible=scored.task == QUALITY),
     ]
 
 
-def build(session: gr.State, tab: ScoreTab, rater: gr.Textbox, header: gr.HTML, page: gr.Blocks) -> None:
+@dataclass(frozen=True)
+class Ends:
+    """Where an image enters the tab and where it leaves for another: the key of the result on screen, and the button."""
+
+    files: gr.File
+    on_screen: gr.Textbox
+    leave: gr.Button
+
+
+def build(session: gr.State, tab: ScoreTab, rater: gr.Textbox, header: gr.HTML, page: gr.Blocks) -> Ends:
     """Put the tab's components on the page and tie them to what they do. `header` changes with the scorer in use."""
     with gr.Row(elem_classes="two-columns"):
         with gr.Column(scale=4, min_width=300):
@@ -127,10 +141,11 @@ def build(session: gr.State, tab: ScoreTab, rater: gr.Textbox, header: gr.HTML, 
             card = gr.HTML(cards.empty(NOTHING_YET), elem_id="score-card")
             chart = gr.Plot(visible=False, show_label=False, elem_id="score-chart", elem_classes="chart")
             words = gr.HTML()
+            compare = gr.Button("Compare models on this image", size="sm", visible=False, elem_id="score-compare")
             on_screen = gr.Textbox(visible=False)  # the key of the result that the card shows
             own = disagreement.build(session, tab.annotations, tab.who, rater, on_screen)
 
-    detail = [on_screen, card, chart, words, *own.all()]
+    detail = [on_screen, card, chart, words, compare, *own.all()]
     outputs = [alert, *notice, table, many, chosen, download, *detail]
     _wire_scoring(session, tab, files, task, again, outputs, card)
     _wire_detail(session, chosen, table, detail)
@@ -138,6 +153,7 @@ def build(session: gr.State, tab: ScoreTab, rater: gr.Textbox, header: gr.HTML, 
     camera.input(lambda path: [path] if path else None, camera, files, **quiet)
     for event in (page.load, header.change):
         event(tab.offer, session, [files, task], **quiet)
+    return Ends(files, on_screen, compare)
 
 
 def _wire_scoring(session, tab: ScoreTab, files, task, again: gr.Button, outputs: list, card: gr.HTML) -> None:

@@ -70,9 +70,12 @@ def test_a_bad_image_gets_its_sentence_and_the_rest_is_scored(page, tmp_path):
     expect(problems.nth(1)).to_contain_text("bomb.png: too many pixels")
     rows = page.locator("table.sortable tbody tr")
     expect(rows).to_have_count(3)
-    page.locator("table.sortable th button", has_text="Score").click()
     shown = [float(text) for text in page.locator("table.sortable tbody td strong").all_inner_texts()]
     assert shown == sorted(shown, reverse=True)
+    expect(rows.filter(has_text=LAKE.name)).to_have_attribute("aria-selected", "true")
+    page.locator("table.sortable th button", has_text="Score").click()
+    turned = [float(text) for text in page.locator("table.sortable tbody td strong").all_inner_texts()]
+    assert turned == shown[::-1]
     with page.expect_download() as download:
         page.locator("#score-csv").click()
     with open(download.value.path(), encoding="utf-8") as file:

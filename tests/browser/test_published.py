@@ -62,7 +62,7 @@ def test_videos_and_images_are_scored_side_by_side_and_broken_ones_are_told(page
     expect(chart(page, "score-chart").locator(".legend")).to_contain_text("score")
     expect(page.locator("#disagree")).to_be_hidden()  # only images are kept
     expect(page.locator("#score-card .facts")).to_contain_text("video quality")
-    rows.nth(1).get_by_role("button").click()
+    rows.filter(has_text=LAKE.name).get_by_role("button").click()
     expect(page.locator("#score-card figcaption")).to_have_text(LAKE.name)
     expect(page.locator("#disagree")).to_be_visible()
 

@@ -51,7 +51,7 @@ class SlowNetwork:
 def test_a_rating_pressed_while_the_list_changes_is_of_the_image_on_screen_or_of_none(page, server, tmp_path, removed):
     images = [new_image(tmp_path, width) for width in (410 + removed, 420 + removed, 430 + removed)]
     upload(page, "score-files", *images)
-    page.locator("table.sortable tbody tr").nth(1).get_by_role("button").click()
+    page.locator("table.sortable tbody tr", has_text=images[1].name).get_by_role("button").click()
     expect(page.locator("#score-card figcaption")).to_have_text(images[1].name)
     score = float(page.locator(CARD_SCORE).inner_text())
     open_disagreement(page)
