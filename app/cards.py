@@ -161,7 +161,7 @@ def results_table(results: Sequence[Scored], thumbnails: Sequence[str]) -> str:
     of = "" if labelled else f" of {asked_for(*tasks)}"
     caption = (
         f"{len(results)} {noun}s, scores{of} from {low:g} (worst) to {high:g} (best). "
-        f"Press a heading to sort, a {noun} to look closer."
+        f"Press a heading to sort, {'an' if noun == 'image' else 'a'} {noun} to look closer."
     )
     return table(caption, head, rows, "sortable")
 
