@@ -31,6 +31,7 @@ from model.loading.known import check_spec
 
 HERE = Path(__file__).parent
 SESSIONS = 500  # visitors whose state is kept
+IDLE = 75  # seconds that a connection stays open between requests; raters look at an image for longer than uvicorn's 5
 LAST_WORDS = 5  # seconds that running requests get when the page ends
 
 
@@ -128,7 +129,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, page: gr.Blocks, app: Gate, port: int) -> None:
         options = {"workers": 1, "ws": "none", "log_level": "warning", "timeout_graceful_shutdown": LAST_WORDS}
-        super().__init__(uvicorn.Config(app, port=port, **options))
+        super().__init__(uvicorn.Config(app, port=port, timeout_keep_alive=IDLE, **options))
         self.page = page
         page.server = self  # by its port a process of ZeroGPU knows the connections that it must not hold open
 

@@ -60,6 +60,7 @@
   };
 
   let rater = "", current = null, last = null, value = null, going = null; // going: what follows the feedback
+  let failed = null; // the key of the image that could not be shown last
   let sitting = null, rated = 0; // the session that goes on, and the images rated in it
   let busy = true, since = 0, away = 0, left = null; // since: when the image was shown; away: milliseconds hidden or paused
   const tell = (sentence) => { $("live").textContent = sentence; };
@@ -113,7 +114,9 @@
     try {
       $("image").src = await load(one.key);
       await $("image").decode();
-    } catch {
+    } catch (error) {
+      if (failed === one.key) return rest("not_open", reason(error));
+      failed = one.key;
       return enter(); // it cannot be shown: the server knows by now, and has another
     }
     current = one;
@@ -132,7 +135,7 @@
     if (next.sentence) return rest("not_open", next.sentence);
     if (!next.current) return rest("done", words.done_words);
     if (sitting !== null && next.current.session > sitting) {
-      [going, sitting] = [next, next.current.session];
+      sitting = next.current.session;
       rest("rest", say("rest_words", { count: rated }));
       rated = 0;
       return load(next.current.key).catch(() => {});
@@ -158,19 +161,19 @@
 
   // Begins or goes on: what the server has on screen for this rater, which holds the image's place for longer.
   const enter = async () => {
-    try {
-      const state = await call("enter", { rater, link: location.hash.slice(1) || null });
-      rater = state.rater;
-      kept("rater", rater);
-      if (current?.key !== state.current?.key || !shownIn("rest")) return await go(state);
-      screen_("session");
-      comeBack();
-      busy = false;
-    } catch (error) {
-      if (!error.message) throw error;
+    const link = location.hash.slice(1) || null;
+    const state = await call("enter", { rater, link }).catch((error) => {
       screen_("start");
       $("start-said").textContent = reason(error);
-    }
+    });
+    if (!state) return;
+    rater = state.rater;
+    kept("rater", rater);
+    if (current && current.key === state.current?.key && shownIn("rest")) {
+      screen_("session");
+      comeBack();
+      free();
+    } else await go(state);
   };
 
   const submit = async () => {
@@ -358,6 +361,7 @@
   $("begin").hidden = false;
   buildScale();
   const known = data.signed_in || kept("rater");
+  $("name").required = !data.signed_in;
   $("name").value = data.signed_in ? "" : known || "";
   if (known) $("go").textContent = words.continue;
   if (data.signed_in) $("signed-in").textContent = say("signed_in", { name: data.signed_in });

@@ -17,7 +17,7 @@ from annotations.studies.lifecycle import latest_definition
 
 ROWS = """
     SELECT ratings.id, ratings.showing, raters.name AS rater, shown.image, shown.kind, ratings.value, ratings.seen, ratings.seconds,
-           ratings.created_at, inside.kind AS kind_now, inside.low, inside.high
+           ratings.screen, ratings.created_at, inside.kind AS kind_now, inside.low, inside.high
     FROM ratings JOIN presentations AS shown ON shown.id = ratings.showing JOIN raters ON raters.id = ratings.rater
     LEFT JOIN study_images AS inside ON inside.version = :version AND inside.image = shown.image
     WHERE shown.study = :study ORDER BY ratings.id
@@ -36,6 +36,7 @@ class Answer:
     kind: str
     value: float
     seconds: float | None
+    screen: str | None
     created_at: str
     right: bool | None
     left_out: str | None
@@ -120,7 +121,7 @@ def _answer(row: dict, definition: Definition) -> Answer:
         left_out = "not a test image of the latest version"
     elif definition.blind and row["seen"] != NOTHING:
         left_out = "the model's score was seen before"
-    fields = ("rater", "image", "kind", "value", "seconds", "created_at")
+    fields = ("rater", "image", "kind", "value", "seconds", "screen", "created_at")
     return Answer(rating=row["id"], right=right, left_out=left_out, **{name: row[name] for name in fields})
 
 

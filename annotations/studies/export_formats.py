@@ -11,7 +11,7 @@ from annotations.studies.definition import ACR
 from annotations.studies.report import Report
 
 MOS_COLUMNS = ("image", "mos", "std", "n", "name", "low", "high", "recovered", "recovered_low", "recovered_high")
-RATING_COLUMNS = ("rating", "image", "name", "rater", "kind", "value", "seconds", "created_at", "left_out")
+RATING_COLUMNS = ("rating", "image", "name", "rater", "kind", "value", "seconds", "screen", "created_at", "left_out")
 
 
 def mos_csv(report: Report, paths: dict[str, str]) -> str:

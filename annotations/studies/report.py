@@ -17,6 +17,7 @@ from annotations.statistics.agreement import (
     test_retest,
     variance_components,
 )
+from annotations.statistics.habits import habits_in_words
 from annotations.statistics.opinions import opinions, raters_needed, sos_parameter
 from annotations.statistics.recovery import recover
 from annotations.studies.answers import Answer, Answers, as_arrays, read_answers
@@ -42,7 +43,8 @@ class ImageFigures:
 @dataclass(frozen=True)
 class RaterFigures:
     """Of one rater: ratings of test images and how many of them are used; bias and inconsistency (None without used ratings); right answers
-    to gold and trapping images as "1/2"; the median time in seconds; and why the rater is not accepted, None for an accepted one."""
+    to gold and trapping images as "1/2"; the median time in seconds; why the rater is not accepted, None for an accepted one; and what stands
+    out in the way in which they answer (statistics/habits.py), which leaves nothing out by itself."""
 
     rater: str
     ratings: int
@@ -53,6 +55,7 @@ class RaterFigures:
     traps: str
     seconds: float | None
     refused: str | None
+    habits: str | None
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,7 @@ def _rater(found: Answers, rater: str, bias: float, inconsistency: float) -> Rat
         hits("trap"),
         statistics.median(seconds) if seconds else None,
         found.raters[rater],
+        habits_in_words([one.seconds for one in mine], [one.value for one in mine]),
     )
 
 

@@ -33,6 +33,7 @@ def in_words(report: Report) -> str:
             f"repeats                  {of.n}, correlation {_figure(of.correlation)}, rms difference {of.rms:.3f}"
         )
     lines += [f"refused: {one.rater}: {one.refused}" for one in report.by_rater if one.refused]
+    lines += [f"flagged: {one.rater}: {one.habits}" for one in report.by_rater if one.habits]
     reasons = Counter(one.left_out for one in report.left_out)
     return "\n".join([*lines, *(f"left out: {count}: {reason}" for reason, count in reasons.most_common())])
 
