@@ -53,6 +53,8 @@ Annotations (every `rater` is a name as typed; upper and lower case make no diff
         The file of an image goes, for whoever added it; ratings and hash stay, marked, and count in no MOS.
     finish_taking_back() -> None
         Deletes what a crash left of such files.
+    hold_open() -> sqlite3.Connection
+        Makes writing often faster for as long as it is open.
     journal_mode() -> str
         "wal", or "delete" where the file system allows no WAL: annotations/database.py.
     kept(sha256s: Iterable[str]) -> set[str]

@@ -9,6 +9,7 @@ journal (DELETE), with which one operation at a time has the file.
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +23,11 @@ from annotations.migrations import migrations
 FILE_NAME = "annotations.db"
 # How long one operation waits for another process to finish writing, in seconds.
 PATIENCE = 20.0
-# (set, step) of all that this version can apply.
 # Primary result codes by which a file system that cannot share memory shows in the first transaction of a WAL.
 NO_SHARED_MEMORY = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL)
+_TURNS: dict[Path, threading.Lock] = {}
+_TURNS_LOCK = threading.Lock()
+# (set, step) of all that this version can apply.
 KNOWN_STEPS = {(migrations.name, step.name) for step in migrations.pending(Database(memory=True))}
 
 
@@ -117,9 +120,25 @@ def writing(path: Path) -> Iterator[Database]:
     Whoever also writes files may call `db.commit()` as the last thing within, to take them back if it is refused.
     Raises AnnotationError when the database is newer, broken, read-only, busy for more than PATIENCE or the disk full.
     """
-    with sentences(path), _connection(path) as db, _immediate(db):
+    with _turn(path), sentences(path), _connection(path) as db, _immediate(db):
         _refuse_newer(db, path)
         yield db
+
+
+def hold_open(path: Path) -> sqlite3.Connection:
+    """A connection that does nothing, for a program that writes often: whenever the last one closes, SQLite copies the log into the
+    database and deletes it, which costs more than a rating (https://sqlite.org/wal.html#ckpt). May be closed by any thread."""
+    with sentences(path):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, check_same_thread=False)
+        connection.execute("PRAGMA user_version").fetchone()  # only now is the file open
+        return connection
+
+
+def _turn(path: Path) -> threading.Lock:
+    """Who writes now among this process's threads: they wait for each other here, where they are woken. SQLite has each look again after
+    a while, and with many at it some look in vain until PATIENCE is over."""
+    with _TURNS_LOCK:
+        return _TURNS.setdefault(path, threading.Lock())
 
 
 @contextmanager

@@ -132,7 +132,6 @@
 
   const go = (next) => {
     going = null;
-    if (next.sentence) return rest("not_open", next.sentence);
     if (!next.current) return rest("done", words.done_words);
     if (sitting !== null && next.current.session > sitting) {
       sitting = next.current.session;

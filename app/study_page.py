@@ -6,6 +6,7 @@ within Gradio's application all the same: behind the same gate, with the same si
 """
 
 import json
+import weakref
 from collections.abc import Callable
 from functools import cache, wraps
 from html import escape
@@ -106,6 +107,7 @@ class StudyPage:
     def __init__(self, settings: Settings, scorers: Scorers, annotations: Annotations, who: Who) -> None:
         self.settings, self.scorers, self.annotations, self.who = settings, scorers, annotations, who
         self.images = SentImages()
+        weakref.finalize(self, annotations.hold_open().close)
         self.unreadable: set[str] = set()  # since the page was opened
 
     def router(self) -> APIRouter:
@@ -151,14 +153,18 @@ class StudyPage:
         return {"rater": clean_name(rater)} | on_screen(showings)
 
     def rate(self, name: str, given: Rated, request: Request) -> dict:
-        """Keeps a rating, or finds it kept when it is sent again; then what comes next. The rating is acknowledged whatever comes then."""
-        study, browser, found = self._study(name), browser_of(request), self._mine(name, given.key, request)
-        kept = study.rate(given.key, given.value, browser=browser, seconds=given.seconds, screen=str(given.view))
-        saved = {"saved": {"at": kept.created_at, "value": kept.value}, "explanation": found.explanation}
-        try:
-            return saved | on_screen(study.show_two(found.rater, browser=browser, without=self.unreadable))
-        except AnnotationError as error:
-            return saved | {"sentence": str(error)}
+        """Keeps a rating, or finds it kept when it is sent again; with what comes next."""
+        found, kept, showings = self._study(name).answer(
+            given.key,
+            given.value,
+            lambda presented: self.who.check_rater(request, presented.rater),
+            browser=browser_of(request),
+            seconds=given.seconds,
+            screen=str(given.view),
+            without=self.unreadable,
+        )
+        saved = {"at": kept.created_at, "value": kept.value}
+        return {"saved": saved, "explanation": found.explanation} | on_screen(showings)
 
     def undo(self, name: str, given: OfKey, request: Request) -> dict:
         """The image that was rated before, once more."""

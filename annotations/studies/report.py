@@ -43,8 +43,8 @@ class ImageFigures:
 @dataclass(frozen=True)
 class RaterFigures:
     """Of one rater: ratings of test images and how many of them are used; bias and inconsistency (None without used ratings); right answers
-    to gold and trapping images as "1/2"; the median time in seconds; why the rater is not accepted, None for an accepted one; and what stands
-    out in the way in which they answer (statistics/habits.py), which leaves nothing out by itself."""
+    to gold and trapping images as "1/2"; the median time in seconds; why the rater is not accepted, None for an accepted one; what stands
+    out in the way in which they answer (statistics/habits.py), which leaves nothing out."""
 
     rater: str
     ratings: int

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from sqlite_utils import Database
+
 from annotations import database, queries
 from annotations.errors import AnnotationError, NotPresented
 from annotations.studies import answers, showing
@@ -86,7 +88,10 @@ class Study:
     def presented(self, key: str, *, browser: str | None = None) -> Presented:
         """What was presented under a key in this browser. See showing.presented."""
         with database.reading(self._database) as db:
-            found = showing.presented(db, key, browser)
+            return self._presented(db, key, browser)
+
+    def _presented(self, db: Database, key: str, browser: str | None) -> Presented:
+        found = showing.presented(db, key, browser)
         if found.study != self.name:
             raise NotPresented("This image was not presented in this study: press Start rating again.")
         return found
@@ -103,6 +108,26 @@ class Study:
         """Keeps the rating of what was presented under a key. See showing.rate."""
         with database.writing(self._database) as db:
             return showing.rate(db, key, value, browser, seconds, screen)
+
+    def answer(
+        self,
+        key: str,
+        value: float,
+        check: Callable[[Presented], None],
+        *,
+        browser: str | None = None,
+        seconds: float | None = None,
+        screen: str | None = None,
+        without: Collection[str] = (),
+    ) -> tuple[Presented, StudyRating, tuple[Showing, ...]]:
+        """`presented`, `rate` and `show_two` at once: all of it is kept, or nothing. `check` is asked first, and raises for one who may not
+        rate what was presented under the key."""
+        with database.writing(self._database) as db:
+            given = self._presented(db, key, browser)
+            check(given)
+            kept = showing.rate(db, key, value, browser, seconds, screen)
+            following = showing.show(db, self.name, given.rater, browser, self._clock(), without, ahead=True)
+        return given, kept, following
 
     def undo(self, rater: str, *, browser: str | None = None, key: str | None = None) -> Showing | None:
         """Shows the image once more that was rated before what is on screen under `key`. See showing.undo."""

@@ -29,9 +29,11 @@ RATERS = 10
 
 def rate(study: Study, rater: str, pipe: int) -> None:
     """Rates until it is killed, and says of each rating what was kept."""
-    while showings := study.show_two(rater, browser=rater):
-        kept = study.rate(showings[0].key, random.randint(1, 5), browser=rater, seconds=1.0)
-        os.write(pipe, b"%s %d\n" % (showings[0].key.encode(), kept.value))
+    showings = study.show_two(rater, browser=rater)
+    while showings:
+        key = showings[0].key
+        _, kept, showings = study.answer(key, random.randint(1, 5), lambda given: None, browser=rater, seconds=1.0)
+        os.write(pipe, b"%s %d\n" % (key.encode(), kept.value))
 
 
 def rate_and_kill(study: Study, rater: str, most: float) -> dict[str, float]:
