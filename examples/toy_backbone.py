@@ -19,9 +19,9 @@ from model.common.json_files import write_json
 from model.common.scale import Scale
 from model.loading.opening import KINDS
 from model.readouts.levels import score_tokens
-from model.readouts.objective import RELEASED_Q_SCORER
 from model.readouts.reading import Readout
 from model.readouts.regressor import Regressor
+from model.readouts.systems import RELEASED_Q_SCORER
 
 WIDTH, TOKENS, END = 8, score_tokens(5), 5
 

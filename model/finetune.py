@@ -12,6 +12,8 @@ The method depends on the number of rated images; --rung chooses another:
 
 A data set's own test part is left out. Of other images, lora leaves out a fifth, and recalibrate and head use all: their figures come from
 10-fold cross-validation. With three raters or more, the ratings of some raters are left out as well, and figures against these are shown.
+--recipe trains as a published program does, with --add also as the paper varies it: qscorer (five score tokens and a regressor), qscorer-1
+(one token), qalign (level words), deqa (soft labels and pairs). A training that was killed resumes when the same command runs again.
 --model nano+OTHER --rung lora resumes from a LoRA. Models that were trained to rate quality keep their readout: nano, qscorer, one-align,
 deqa-score, q-realign, and folders of such models. Any other vision-language model, and the mplug-owl2-llama2-7b base, learns five score
 tokens and a regressor.
@@ -24,14 +26,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.backbones.adapter_card import RUNGS, check_name
-from model.common.command_line import add_device_options, add_spec_option, data_dir, printable, run
+from model.backbones.contract import PARTS
+from model.common.command_line import add_device_options, add_spec_option, data_dir, positive, printable, run
 from model.common.errors import DataError
-from model.finetuning.sources import add_source_options, gather
+from model.finetuning.gate import MOST_FORGOTTEN
+from model.finetuning.sources import add_source_options, gather, gather_anchors
 from model.loading.known import KNOWN, check_spec
 from model.loading.opening import check_training_dtype
+from model.readouts.systems import ADDED_LOSSES, HYPER, RECIPES, recipe
 
 FEW = 10  # held-out images; with fewer, correlations are unreliable
 CHANCE = f"Correlations of fewer than {FEW} images are mostly chance."
+COUNTS = {
+    "epochs": "how often each image is shown",
+    "rank": "of the LoRA",
+    "batch_size": "images per batch",
+    "accumulate": "batches per step, each with its own loss",
+    "max_steps": "end after so many steps",
+}
 HEAD_FROM = 30  # images, for --rung auto
 
 if TYPE_CHECKING:
@@ -53,9 +65,60 @@ def parser() -> argparse.ArgumentParser:
         help="the method (default: auto, by the number of rated images)",
     )
     options.add_argument(
+        "--anchor-loss",
+        type=float,
+        default=MOST_FORGOTTEN,
+        metavar="SRCC",
+        help="how much SRCC the gate lets the result lose on the anchors (default: %(default)s)",
+    )
+    lora = options.add_argument_group(
+        "lora (defaults: the published program's for a recipe on a large model, else the model's own)"
+    )
+    lora.add_argument("--recipe", choices=RECIPES, help="readout, losses and parts (default: the model's own)")
+    lora.add_argument(
+        "--add",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="NAME,...",
+        help=f"add losses or a hyper network to the recipe: {', '.join([*ADDED_LOSSES, *HYPER])}",
+    )
+    lora.add_argument(
+        "--train",
+        type=parts,
+        metavar="PART,...",
+        help=f"train these in full beside the LoRA: {', '.join(PARTS)}, or none",
+    )
+    for name, words in COUNTS.items():
+        lora.add_argument(f"--{name.replace('_', '-')}", type=positive, metavar="N", help=words)
+    lora.add_argument("--learning-rate", type=float, metavar="RATE", help="the highest, after a tenth of the steps")
+    options.add_argument(
         "--seed", type=int, default=0, help="lora: of initial weights and the order of the images (default: 0)"
     )
     return options
+
+
+def parts(text: str) -> list[str]:
+    """The parts in a list with commas; none for "none"."""
+    found = [] if text == "none" else text.split(",")
+    unknown = next((part for part in found if part not in PARTS), None)
+    if unknown is not None:
+        raise argparse.ArgumentTypeError(f"'{unknown}' is not one of {', '.join(PARTS)} or none")
+    return found
+
+
+def of_lora(arguments: argparse.Namespace) -> dict:
+    """What the options of a LoRA say, as `fine_tune` takes it. Raises DataError for a recipe or addition that does not exist."""
+    given = {name: getattr(arguments, name) for name in (*COUNTS, "learning_rate")}
+    rate = given["learning_rate"]
+    if rate is not None and not 0 < rate < 1:
+        raise DataError(f"a learning rate of {rate:g} does not train: give one between 0 and 1, such as 2e-5.")
+    if arguments.add and not arguments.recipe:
+        raise DataError(f"--add adds to a recipe: give --recipe, one of {', '.join(RECIPES)}.")
+    return {
+        "system": recipe(arguments.recipe, arguments.add) if arguments.recipe else None,
+        "also": arguments.train if arguments.train is not None or arguments.recipe else [],
+        "changed": {name: value for name, value in given.items() if value is not None},
+    }
 
 
 def base_of(spec: str) -> str:
@@ -85,6 +148,7 @@ def report(card: "AdapterCard", folder: Path, base: str) -> str:
         f"{f'{card.ratings} ratings of ' if card.ratings else ''}{card.images} images: {learned(card)}",
         *figures("by cross-validation" if card.cross_validated else "held-out part", left_out),
         *(line for name, found in card.by_set.items() for line in figures(f"{name}, {found['images']} images", found)),
+        *([line("anchors, SRCC", card.anchors["before"], card.anchors["after"])] if card.anchors else []),
         *(figures(f"{new['raters']} held-out raters of {new['images']} images", new) if new else []),
         line("trained part, RMSE", card.before_trained["rmse"], card.after_trained["rmse"]),
         *([CHANCE] if card.held_out < FEW else []),
@@ -119,13 +183,20 @@ def finetune_command(arguments: argparse.Namespace) -> int:
         )
     check_training_dtype(arguments.dtype)
     check_spec(arguments.model, adapters)
+    for_lora = of_lora(arguments)
+    asked = any(for_lora.values())
+    if asked and arguments.rung not in ("auto", "lora"):
+        raise DataError(
+            f"--rung {arguments.rung} does not train the model: leave out the options of lora, or choose --rung lora."
+        )
     rated = gather(arguments)
     common = {name: getattr(arguments, name) for name in ("include_revealed", "device", "dtype")}
+    common |= {"anchors": gather_anchors(arguments.anchors), "most_forgotten": arguments.anchor_loss}
     rung = rung_for(len(rated)) if arguments.rung == "auto" else arguments.rung
-    if rung == "lora":
+    if rung == "lora" or asked:
         from model.finetuning.procedure import fine_tune
 
-        card = fine_tune(rated, arguments.model, out, seed=arguments.seed, **common)
+        card = fine_tune(rated, arguments.model, out, seed=arguments.seed, **for_lora, **common)
     else:
         from model.finetuning.correcting import correct
 

@@ -37,6 +37,8 @@ class AdapterCard:
     better: whether the gate found an improvement; verdict: the gate's sentence (model/finetuning/gate.py). by_rater: {"raters", "images",
     "before", "after"}, the figures on left-out images against the MOS of raters whose ratings were left out as well; None with fewer than
     three raters. by_set: {name: {"images", "before", "after"}} if the left-out images come from several data sets.
+    recipe: of the training, "" for the model's own readout and losses. trained_parts: what was trained in full beside the LoRA. anchors:
+    {"images", "before", "after"}, the SRCC on anchor images; None without.
     """
 
     name: str
@@ -67,6 +69,9 @@ class AdapterCard:
     verdict: str = ""
     by_rater: dict | None = None
     by_set: dict[str, dict] = field(default_factory=dict)
+    recipe: str = ""
+    trained_parts: list[str] = field(default_factory=list)
+    anchors: dict | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1) + "\n"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from model.common.progress import Progress
     from model.readouts.correction import Correction
     from model.readouts.reading import Reading, Readout
+    from model.readouts.systems import System
 
 
 class Prepared(Protocol):
@@ -105,7 +106,8 @@ class Steps:
 @dataclass(frozen=True)
 class Options:
     """Training options of an adapter: LoRA's rank (alpha is twice the rank; a resumed adapter keeps its own), Adam's peak learning rate,
-    epochs, images per step, and the minimum number of steps, which means more epochs for few images.
+    epochs, images per batch, and the minimum number of steps, which means more epochs for few images. accumulate: batches per step, each
+    with its own loss. max_steps: training ends there (0: after the epochs).
 
     The number of epochs is fixed: choosing the best epoch on the held-out part would bias its figures.
     """
@@ -115,6 +117,11 @@ class Options:
     epochs: int = 10
     batch_size: int = 16
     min_steps: int = 20
+    accumulate: int = 1
+    max_steps: int = 0
+
+
+PARTS = ("vision", "connector", "head")  # that can be trained in full beside a LoRA, where a backbone has them
 
 
 class Backbone(ABC, Generic[PreparedT]):
@@ -122,7 +129,7 @@ class Backbone(ABC, Generic[PreparedT]):
 
     tasks: those that it supports. options, losses: defaults of fine-tuning; losses are weights by the names in
     model/readouts/objective.py. plain_peft: Python code that loads its adapters with plain PEFT. correction: of quality scores, if an
-    adapter has one.
+    adapter has one. also_trained: of `parts`, those that training changes in full; set it before encoding images and before `adapt`.
     """
 
     model: "nn.Module"
@@ -131,6 +138,7 @@ class Backbone(ABC, Generic[PreparedT]):
     options: Options = Options()
     plain_peft: str = ""
     correction: "Correction | None" = None
+    also_trained: frozenset[str] = frozenset()
 
     # Scoring
 
@@ -216,6 +224,27 @@ class Backbone(ABC, Generic[PreparedT]):
 
         questions [B]: in place of the backbone's own. Raises ModelError for a backbone with a fixed question.
         """
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Those of PARTS that can be trained in full."""
+        return ()
+
+    def reads_as(self, system: "System") -> bool:
+        """Whether the model has a recipe's readout."""
+        kind = "score_token" if system.readout == "regressed" else "level"
+        return (kind, tuple(system.tokens)) == (self.readout.kind, self.readout.tokens) and not system.hyper_units
+
+    def can_read_as(self, system: "System") -> bool:
+        """Whether `teach` can give the model a recipe's readout."""
+        return self.reads_as(system)
+
+    def teach(self, system: "System") -> None:
+        """Give the model a recipe's readout, before `adapt`, if `can_read_as`; one that it has already stays as it is."""
+
+    @property
+    def encoder_is_frozen(self) -> bool:
+        return not self.also_trained & {"vision", "connector"}
 
     def encode(self, image: "Image.Image") -> PreparedT:
         """`prepare`, and the frozen first part of the model, if it has one."""

@@ -10,9 +10,10 @@ that each other image got by a correction learned without it (10 folds).
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -27,7 +28,7 @@ from model.common.errors import DataError, ImageError
 from model.common.new_folder import new_folder
 from model.common.scale import Scale
 from model.datasets.rated import RatedImage
-from model.finetuning.gate import judge
+from model.finetuning.gate import MOST_FORGOTTEN, forgotten_of, judge
 from model.finetuning.material import Split, check_enough, reliability, split, taught
 from model.finetuning.procedure import Material, account, by_rater, measured, memory_guarded, name_of, origin_of
 from model.images.decoding import open_image
@@ -62,6 +63,8 @@ def correct(
     include_revealed: bool = False,
     device: str = "auto",
     dtype: str = "auto",
+    anchors: Sequence[RatedImage] = (),
+    most_forgotten: float = MOST_FORGOTTEN,
 ) -> AdapterCard:
     """Learn a correction of the scores of the model SPEC and write it as an adapter to the folder `out`, which must not exist yet.
 
@@ -88,9 +91,15 @@ def correct(
         without_them = learner.learn(dict(zip(*taught(material.rated, parts), strict=True)))[2]
         by_new_raters = by_rater(material, tested, scale, answers.corrected, without_them)
     origin = origin_of(found)
-    better, verdict = judge(
-        *(part[tested.held_out].numpy() for part in (mos, answers.corrected, after)), name_of(origin)
-    )
+    forgotten = None
+    if anchors:
+        kept, said = look(anchors, found, backbone, out.parent)
+        own = [None if record.scale is None else record.mos_on(scale) for record in kept.rated]
+        labels = [old if label is None else label for label, old in zip(own, said.corrected.tolist(), strict=True)]
+        now_there = correction(said.scores, said.features).clamp(*scale)
+        forgotten = forgotten_of(np.array(labels), said.corrected.numpy(), now_there.numpy())
+    figures_of = (part[tested.held_out].numpy() for part in (mos, answers.corrected, after))
+    better, verdict = judge(*figures_of, name_of(origin), forgotten, most_forgotten)
     affine = {"slope": float(correction.affine[0]), "offset": float(correction.affine[1])}
     card = AdapterCard(
         name=out.name,
@@ -103,6 +112,7 @@ def correct(
         **account(material, tested),
         **measured(material, tested, mos, answers.corrected, after, now),
         by_rater=by_new_raters,
+        anchors=asdict(forgotten) if forgotten else None,
         rung=rung,
         cross_validated=not parts.own,
         better=better,

@@ -1,23 +1,53 @@
 """The gate: whether what was learned from ratings is better than the scorer before it, on ratings that it did not learn from."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from model.evaluation.bootstrap import pearson, ranks, resample
+from model.evaluation.metrics import srcc
 
 CONFIDENCE = 0.95
 FEWEST = 3  # images; fewer say nothing
+MOST_FORGOTTEN = 0.02  # SRCC that may be lost on anchors
 TOLERATED = (
     0.01  # SRCC that may be lost: maps that differ a little between the folds of a cross-validation cost a little order
 )
 
 
-def judge(mos: np.ndarray, before: np.ndarray, after: np.ndarray, name: str) -> tuple[bool, str]:
+@dataclass(frozen=True)
+class Forgotten:
+    """The SRCC on anchor images before and after learning."""
+
+    images: int
+    before: float
+    after: float
+
+
+def forgotten_of(mos: np.ndarray, before: np.ndarray, after: np.ndarray) -> Forgotten:
+    """From the MOS [N] of anchors and their scores [N] before and after. Where either has no SRCC, such as with equal scores, it is 0."""
+    return Forgotten(len(mos), *(float(np.nan_to_num(srcc(scores, mos))) for scores in (before, after)))
+
+
+def judge(
+    mos: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    name: str,
+    anchors: Forgotten | None = None,
+    most_forgotten: float = MOST_FORGOTTEN,
+) -> tuple[bool, str]:
     """Whether the scores `after` [N] are better than those `before` [N] of the scorer `name` against the MOS [N], all on one scale, and
     the reason in one sentence.
 
     Better: RMSE or SRCC is better in at least 95 % of paired bootstrap samples of the images, and the other is not worse in as many (the
-    SRCC by more than TOLERATED).
+    SRCC by more than TOLERATED). What loses more than `most_forgotten` of SRCC on the anchors is never better.
     """
+    if anchors and anchors.before - anchors.after > most_forgotten:
+        return False, (
+            f"Worse than {name} on the anchors: on {anchors.images} of them its SRCC fell from {anchors.before:.3f} to "
+            f"{anchors.after:.3f}, and at most {most_forgotten:g} may be lost."
+        )
     if len(mos) < FEWEST:
         return False, f"Not shown to be better than {name}: it could be measured on {len(mos)} images only."
     gains = resample(lambda picks: _gains(mos, before, after, picks), len(mos))

@@ -5,17 +5,15 @@ it. Differences between backbones are behind model/backbones/contract.py.
 """
 
 import hashlib
+import json
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from model.backbones.adapter_card import CARD, AdapterCard, corrects, read_card
@@ -29,7 +27,8 @@ from model.common.new_folder import new_folder
 from model.common.scale import Scale
 from model.datasets.rated import RatedImage
 from model.evaluation.metrics import finite_or_none, plcc, rmse, srcc
-from model.finetuning.gate import judge
+from model.finetuning.examples import OnDisk, in_memory, together
+from model.finetuning.gate import MOST_FORGOTTEN, Forgotten, forgotten_of, judge
 from model.finetuning.material import (
     MIN_HELD_OUT,
     Split,
@@ -40,7 +39,9 @@ from model.finetuning.material import (
     split,
     taught,
 )
-from model.finetuning.step import Lesson, batch_gradients
+from model.finetuning.recipes import defaults
+from model.finetuning.step import Lesson
+from model.finetuning.training import train
 from model.images.decoding import open_image
 from model.loading.known import KNOWN, resolve
 from model.loading.opening import (
@@ -52,36 +53,11 @@ from model.loading.opening import (
     open_to_train,
 )
 from model.readouts.levels import ASSUMED_STD
+from model.readouts.systems import System
 from model.scoring.assessment import Failure
 
 FIGURES = {"plcc": plcc, "srcc": srcc, "rmse": rmse}
-ROOM = 4096  # positions of the LLM in one forward pass
 KEPT = 4e9  # bytes of prepared images in memory: nano needs half of it for 100,000 images, VLMs up to 50 MB per image
-
-
-@dataclass(frozen=True)
-class OnDisk:
-    """An example that is prepared from its file each time it is needed, and not kept in memory."""
-
-    image: Path
-    shape_key: object
-    length: int
-
-
-def in_memory(numbers: Iterable[int], examples: Sequence[Prepared | OnDisk], backbone: Backbone) -> list[Prepared]:
-    """The examples at these positions, all in memory."""
-    chosen = [examples[number] for number in numbers]
-    return [backbone.encode(open_image(e.image)) if isinstance(e, OnDisk) else e for e in chosen]
-
-
-def together(numbers: Iterable[int], examples: Sequence[Prepared | OnDisk]) -> Iterator[list[int]]:
-    """The positions in groups that fit into one forward pass: of equal shape_key, and of at most ROOM positions of the LLM in total."""
-    groups = defaultdict(list)
-    for number in numbers:
-        groups[examples[number].shape_key].append(number)
-    for members in groups.values():
-        size = max(1, ROOM // max(examples[number].length for number in members))
-        yield from (members[start : start + size] for start in range(0, len(members), size))
 
 
 def predict(backbone: Backbone, examples: Sequence[Prepared | OnDisk], title: str) -> torch.Tensor:
@@ -95,36 +71,6 @@ def predict(backbone: Backbone, examples: Sequence[Prepared | OnDisk], title: st
             scores[part] = reading.score.cpu()
             progress.update(len(part))
     return scores
-
-
-def train(
-    backbone: Backbone, examples: Sequence[Prepared | OnDisk], lesson: Lesson, options: Options, seed: int
-) -> None:
-    """Minimise the backbone's losses on `examples` and their `lesson` with Adam; the learning rate rises over a tenth of the steps, then
-    falls to zero. Raises DataError when the loss is NaN or infinite."""
-    batches = max(1, round(len(examples) / options.batch_size))
-    epochs = max(options.epochs, -(-options.min_steps // batches))
-    steps = epochs * batches
-    weights = [weight for weight in backbone.model.parameters() if weight.requires_grad]
-    # No weight decay: it would pull the weights towards zero, not towards the base.
-    optimizer = torch.optim.Adam(weights, lr=options.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, options.learning_rate, total_steps=steps + 1, pct_start=0.1
-    )
-    random = np.random.default_rng(seed)
-    backbone.model.train()
-    with tqdm(total=steps, desc="fine-tuning", unit="step", file=sys.stderr, disable=None) as progress:
-        for _ in range(epochs):
-            for batch in np.array_split(random.permutation(len(examples)), batches):
-                optimizer.zero_grad()
-                parts = together(batch.tolist(), examples)
-                taught = [(in_memory(part, examples, backbone), lesson[part]) for part in parts]
-                loss = batch_gradients(backbone, taught, backbone.losses)
-                nn.utils.clip_grad_norm_(weights, 5.0)
-                optimizer.step()
-                schedule.step()
-                progress.update()
-                progress.set_postfix(loss=f"{loss:.3f}")
 
 
 @dataclass(frozen=True)
@@ -168,12 +114,25 @@ def fine_tune(
     include_revealed: bool = False,
     device: str = "auto",
     dtype: str = "auto",
+    system: System | None = None,
+    also: Collection[str] | None = None,
+    anchors: Sequence[RatedImage] = (),
+    most_forgotten: float = MOST_FORGOTTEN,
+    changed: Mapping[str, float] | None = None,
 ) -> AdapterCard:
     """Train an adapter for the model SPEC on rated images and write it to the folder `out`, which must not exist.
 
     For a SPEC with an adapter, training resumes from that adapter, and the result is again an adapter of the base alone. Adapters given by
-    name are searched in the parent folder of `out`. options: None for the backbone's defaults. include_revealed is only written to the
-    card. device and dtype: as for scoring; dtype is auto, float32 or bfloat16. Deterministic for equal arguments.
+    name are searched in the parent folder of `out`. Deterministic for equal arguments; a training that was killed resumes when it is
+    called again with them.
+
+    options: None for those of the recipe or the backbone; changed: single ones that replace them. system: the recipe
+    (model/readouts/systems.py); None: the model's own readout and losses. also: of PARTS (model/backbones/contract.py), trained in full
+    beside the LoRA; None: what the recipe trains. include_revealed is only written to the card. device and dtype: as for scoring; dtype is
+    auto, float32 or bfloat16.
+
+    anchors: images on which nothing should be lost; one without a scale takes the model's own score as its MOS. A part of them is trained
+    on, and on the others the SRCC may fall by `most_forgotten`, or the gate refuses the adapter.
 
     Raises DataError for too few ratings, a model that cannot be fine-tuned, or an `out` that cannot be written, and ModelLoadError for the
     model. Then nothing is written.
@@ -190,8 +149,14 @@ def fine_tune(
         )
     parent = read_card(found.adapter) if found.adapter and (found.adapter / CARD).is_file() else None
     backbone = open_to_train(found, where, dtype)
+    usual, parts_of_recipe = defaults(system, backbone)
+    options = replace(options or usual, **(changed or {}))
+    also = parts_of_recipe if also is None else also
+    backbone.also_trained = frozenset(also) | frozenset(parent.trained_parts if parent else ())
+    check_recipe(backbone, system)
     with memory_guarded(found, where):
         material = read_material(rated, backbone)
+        kept = read_anchors(anchors, backbone, material) if anchors else None
     parts = split(material.digests, parent.trained_on if parent else (), material.rated)
     chosen, records = taught(material.rated, parts)
     if not chosen:
@@ -202,12 +167,31 @@ def fine_tune(
         with memory_guarded(found, where):
             torch.manual_seed(seed)
             before, scale = predict(backbone, material.examples, "scores before"), backbone.readout.scale
-            options = options or backbone.options
+            if system:
+                backbone.teach(system)
             options = replace(options, rank=backbone.adapt(options.rank))
-            readout, plain_peft = backbone.readout, backbone.plain_peft
+            readout, plain_peft, losses = (
+                backbone.readout,
+                backbone.plain_peft,
+                system.losses if system else backbone.losses,
+            )
             mos, before = material.mos_on(readout.scale), scale.onto(readout.scale, before)
-            train(backbone, [material.examples[n] for n in chosen], lesson_of(records, readout.scale), options, seed)
+            examples = [material.examples[n] for n in chosen]
+            if kept:
+                examples, records = [*examples, *kept.replayed_examples], [*records, *kept.replayed]
+            run = {
+                "base": origin,
+                "options": asdict(options),
+                "losses": dict(losses),
+                "seed": seed,
+                "parts": sorted(also),
+            }
+            shown = [[record.mos, record.n, *record.scale] for record in records]
+            key = json.dumps([run, shown, data_hash(material.rated, material.digests)], sort_keys=True)
+            checkpoint = out.parent / f".{out.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.checkpoint"
+            train(backbone, examples, lesson_of(records, readout.scale), options, seed, losses, checkpoint)
             backbone.save_adapter(folder, origin["base"], origin["base_revision"])
+            trained_parts = sorted(backbone.also_trained)
         del backbone  # otherwise two models would be in memory
         give_back_memory()
         card = AdapterCard(
@@ -217,34 +201,89 @@ def fine_tune(
             seed=seed,
             options=asdict(options),
             include_revealed=include_revealed,
+            recipe=system.name if system else "",
+            trained_parts=trained_parts,
             **origin,
             **account(material, replace(parts, train=chosen)),
             **measured(material, parts, mos, before, None),
         )
         (folder / CARD).write_text(card.to_json(), encoding="utf-8")  # loading an adapter requires its card
-        after, failed = measure_on_disk(replace(found, adapter=folder), where, dtype, material)
+        after, forgotten, failed = measure_on_disk(replace(found, adapter=folder), where, dtype, material, kept)
         figures = measured(material, parts, mos, before, after)
         figures["by_rater"] = by_rater(material, parts, readout.scale, before, after)
         if after is not None:
             held_out = (part[parts.held_out].numpy() for part in (mos, before, after))
-            figures["better"], figures["verdict"] = judge(*held_out, name_of(origin))
+            figures["better"], figures["verdict"] = judge(*held_out, name_of(origin), forgotten, most_forgotten)
+            figures["anchors"] = asdict(forgotten) if forgotten else None
         card = replace(card, **figures | {"note": failed or figures["note"]})
         (folder / CARD).write_text(card.to_json(), encoding="utf-8")
         (folder / "README.md").write_text(readme(card, plain_peft), encoding="utf-8")
+    checkpoint.unlink(missing_ok=True)
     return card
 
 
+def check_recipe(backbone: Backbone, system: System | None) -> None:
+    """Raises DataError for a recipe whose readout the model cannot get, and for parts that it does not have."""
+    if system and not backbone.can_read_as(system):
+        raise DataError(
+            f"the recipe '{system.name}' reads {', '.join(system.tokens)}, and this model was trained to read "
+            f"{', '.join(backbone.readout.tokens)}: choose another recipe, or the model that it was trained from."
+        )
+    missing = sorted(backbone.also_trained - set(backbone.parts))
+    if missing:
+        has = ", ".join(backbone.parts) or "none"
+        raise DataError(
+            f"this model has no part '{missing[0]}' that can be trained in full (it has: {has}): leave it out of --train."
+        )
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Anchor images: those that are trained on, with their labels; and those that are measured, with their MOS and scores before."""
+
+    replayed: list[RatedImage]
+    replayed_examples: list[Prepared | OnDisk]
+    measured: list[Prepared | OnDisk]
+    mos: torch.Tensor
+    before: torch.Tensor
+
+
+def read_anchors(anchors: Sequence[RatedImage], backbone: Backbone, material: Material) -> Anchors:
+    """Read the anchors; a fifth, or the test part of their data set, is measured, and at most as many others as there are rated images are
+    trained on. Images that are rated are left out."""
+    found = read_material(list(anchors), backbone)
+    before, scale = predict(backbone, found.examples, "anchors before"), backbone.readout.scale
+    labelled = [
+        replace(record, mos=score, scale=scale) if record.scale is None else record
+        for record, score in zip(found.rated, before.clamp(*scale).tolist(), strict=True)
+    ]
+    labelled = [replace(record, dataset=f"anchors: {record.dataset}") for record in labelled]
+    parts, rated = split(found.digests, rated=labelled), set(material.digests)
+    replayed = [n for n in parts.train if found.digests[n] not in rated][: len(material.rated)]
+    return Anchors(
+        [labelled[n] for n in replayed],
+        [found.examples[n] for n in replayed],
+        [found.examples[n] for n in parts.held_out],
+        torch.tensor([labelled[n].mos_on(scale) for n in parts.held_out]),
+        before[parts.held_out],
+    )
+
+
 def measure_on_disk(
-    found: Spec, device: torch.device, dtype: str, material: Material
-) -> tuple[torch.Tensor | None, str]:
-    """(scores [N] of the adapter, loaded from disk and merged as for scoring, ""); (None, reason) if that fails: the trained adapter is
-    kept anyway."""
+    found: Spec, device: torch.device, dtype: str, material: Material, anchors: Anchors | None
+) -> tuple[torch.Tensor | None, Forgotten | None, str]:
+    """(scores [N] of the adapter, loaded from disk and merged as for scoring; what it forgot of the anchors; ""). (None, None, reason) if
+    that fails: the trained adapter is kept anyway."""
     try:
         with memory_guarded(found, device):
             backbone = load_backbone(found, device, dtype, QUALITY)
-            return predict(backbone, material.examples, "scores after"), ""
+            after, forgotten = predict(backbone, material.examples, "scores after"), None
+            if anchors:
+                now = predict(backbone, anchors.measured, "anchors after")
+                forgotten = forgotten_of(anchors.mos.numpy(), anchors.before.numpy(), now.numpy())
+            return after, forgotten, ""
     except (TooLittleMemory, DataError) as error:
-        return None, f"The adapter could not be measured: {error} Measure it by python -m model.evaluate."
+        return None, None, f"The adapter could not be measured: {error} Measure it by python -m model.evaluate."
 
 
 @contextmanager

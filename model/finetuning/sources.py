@@ -19,6 +19,7 @@ from model.datasets.rated import RatedImage
 from model.datasets.reading import read_dataset
 from model.evaluation.evaluating import check_found
 from model.finetuning.material import MIN_IMAGES, check_enough
+from model.images.search import find_all_images
 
 
 def add_source_options(options: argparse.ArgumentParser) -> None:
@@ -47,6 +48,13 @@ def add_source_options(options: argparse.ArgumentParser) -> None:
         "--images", type=Path, metavar="DIR", help="folder of the images named in --labels (default: its own)"
     )
     add_scale_option(group, "scale of the MOS in --labels")
+    group.add_argument(
+        "--anchors",
+        nargs="+",
+        default=[],
+        metavar="SET",
+        help="images on which nothing should be lost: sets as for --data, or folders of images, which keep the model's own scores",
+    )
 
 
 def gather(options: argparse.Namespace) -> list[RatedImage]:
@@ -67,6 +75,20 @@ def gather(options: argparse.Namespace) -> list[RatedImage]:
     check_once(rated)
     check_enough(len(rated))
     return rated
+
+
+def gather_anchors(texts: Sequence[str]) -> list[RatedImage]:
+    """Anchor images: of data sets, as --data reads them; a folder that holds no data set is a folder of unlabelled images, which get no
+    scale. Raises DataError for what cannot be read."""
+    return [record for text in texts for record in (unlabelled(Path(text)) or data_set(text))]
+
+
+def unlabelled(folder: Path) -> list[RatedImage]:
+    """The images in a folder without labels of any kind; none if it is something else."""
+    tables = (".csv", ".xlsx", ".json", ".mat")
+    if not folder.is_dir() or any(path.is_dir() or path.suffix in tables for path in folder.iterdir()):
+        return []
+    return [RatedImage(path, 0.0, None, None, None, folder.name) for path in find_all_images([folder])]
 
 
 def ratings(folder: Path, include_revealed: bool) -> list[RatedImage]:

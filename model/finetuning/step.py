@@ -6,15 +6,16 @@ propagated back through each part. So norm-in-norm, ranking losses and means ove
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 
 import torch
 
-from model.backbones.contract import Backbone, Prepared
+from model.backbones.contract import Answered, Backbone, Prepared
 from model.common.errors import DataError
+from model.common.scale import Scale
 from model.readouts.levels import soft_label
 from model.readouts.objective import Taught, weighted_sum
-from model.readouts.reading import Readout
 
 SHOWN = ("answer_logits", "scores", "variances")  # the fields of Taught that the model computes
 
@@ -72,9 +73,29 @@ def taught(backbone: Backbone, batch: Sequence[Prepared], lesson: Lesson) -> Tau
     """The inputs of the losses for images of equal shape_key."""
     readout = backbone.readout
     tokens = lesson.tokens or [readout.token_of(mos) for mos in lesson.mos.tolist()]
-    answered = backbone.answer(batch, tokens, lesson.questions)
+    with mixed_precision(backbone):
+        answered = backbone.answer(batch, tokens, lesson.questions)
     at = answered.read_at
-    scores, variances = readout.predict(answered.hidden[:, at], answered.logits[:, at])
+    found = readout.predict(answered.hidden[:, at], answered.logits[:, at])
+    return taught_by(answered, lesson, readout.token_ids, readout.scale, *found)
+
+
+def mixed_precision(backbone: Backbone) -> AbstractContextManager:
+    """Where parts of a bfloat16 model are trained in full, which are float32: a context in which both compute in bfloat16."""
+    mixed = bool(backbone.also_trained) and torch.bfloat16 in {weight.dtype for weight in backbone.model.parameters()}
+    return torch.autocast(backbone.device.type, torch.bfloat16) if mixed else nullcontext()
+
+
+def taught_by(
+    answered: Answered,
+    lesson: Lesson,
+    token_ids: torch.Tensor,
+    scale: Scale,
+    scores: torch.Tensor | None,
+    variances: torch.Tensor | None,
+) -> Taught:
+    """The inputs of the losses from a backbone's output along the right answers, the ids [K] of the tokens that may be read, and the scores
+    and variances [B] that were read."""
     device = answered.logits.device
 
     def moved(values: torch.Tensor | None) -> torch.Tensor | None:
@@ -85,9 +106,9 @@ def taught(backbone: Backbone, batch: Sequence[Prepared], lesson: Lesson) -> Tau
         answer_logits=answered.logits.float(),
         answer_ids=answered.ids,
         token_at=answered.read_at,
-        token_ids=readout.token_ids.to(device),
-        soft_labels=moved(soft_labels(readout, lesson)),
-        scale=readout.scale,
+        token_ids=token_ids.to(device),
+        soft_labels=moved(soft_labels(lesson, scale, len(token_ids))),
+        scale=scale,
         scores=scores,
         variances=variances,
         stds=moved(lesson.stds),
@@ -96,12 +117,12 @@ def taught(backbone: Backbone, batch: Sequence[Prepared], lesson: Lesson) -> Tau
     )
 
 
-def soft_labels(readout: Readout, lesson: Lesson) -> torch.Tensor | None:
-    """DeQA-Score's soft labels [B, K]; None if the std of the ratings is unknown."""
-    if lesson.stds is None:
+def soft_labels(lesson: Lesson, scale: Scale, count: int) -> torch.Tensor | None:
+    """DeQA-Score's soft labels [B, K] on `count` tokens; None if the std of the ratings is unknown, or there are no several tokens."""
+    if lesson.stds is None or count < 2:
         return None
     rows = zip(lesson.mos.tolist(), lesson.stds.tolist(), strict=True)
-    return torch.tensor([soft_label(*row, scale=readout.scale, count=len(readout.tokens)) for row in rows])
+    return torch.tensor([soft_label(*row, scale=scale, count=count) for row in rows])
 
 
 def joined(shown: Sequence[Taught]) -> Taught:

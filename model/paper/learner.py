@@ -14,15 +14,17 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from model.backbones.contract import Answered
 from model.backbones.nano.network import STEM, NanoConfig, NanoModel, NanoProcessor, build_tokenizer
 from model.common.scale import Scale
+from model.finetuning.step import Lesson, taught_by
 from model.paper.labels import comparison_index
-from model.paper.readouts import HyperRegressor, read_comparisons, read_digits, read_linear, read_score_and_variance
-from model.paper.systems import System
-from model.readouts.levels import ASSUMED_STD, DIGITS, LEVEL_WORDS, digits, interval_index, soft_label
+from model.paper.readouts import read_comparisons, read_digits, read_linear, read_score_and_variance
+from model.readouts.levels import ASSUMED_STD, DIGITS, LEVEL_WORDS, digits, interval_index
 from model.readouts.objective import Taught, weighted_sum
 from model.readouts.reading import Reading, over_levels, read_levels, read_score_token, token_probabilities
-from model.readouts.regressor import Regressor
+from model.readouts.regressor import HyperRegressor, Regressor, build_regressor
+from model.readouts.systems import System
 
 CHUNK = 32  # images that are read together
 ENDING = (".", "<eos>")
@@ -65,13 +67,8 @@ def build_head(system: System, hidden_size: int, middle: float) -> Regressor | H
     """What regresses the score from a hidden state; its scores begin about the middle of the scale."""
     if system.readout != "regressed":
         return None
-    if system.hyper_units:
-        head = HyperRegressor(hidden_size, system.hyper_units)
-        nn.init.constant_(head.output.bias[-1:], middle)
-    else:
-        head = Regressor(hidden_size, system.widths_at(hidden_size), with_variance=system.variance == "head")
-        nn.init.constant_(head.output.bias[:1], middle)
-    return head
+    widths = system.widths_at(hidden_size)
+    return build_regressor(hidden_size, widths, system.hyper_units, middle, with_variance=system.variance == "head")
 
 
 class SystemLearner(nn.Module):
@@ -178,18 +175,15 @@ class SystemLearner(nn.Module):
         read_at = len(self.processor.prompt_ids()) - 1 + shift + (len(self.slots) - 1)
         answer_at = len(self.processor.prompt_ids()) - len(STEM.split())  # the stem is part of the answer
         scores, variances = self._scores(output.hidden[:, read_at], output.logits[:, read_at])
-        return Taught(
-            mos=batch.mos,
-            answer_logits=output.logits[:, answer_at - 1 + shift : -1],
-            answer_ids=ids[:, answer_at:],
-            token_at=read_at - shift + 1 - answer_at,
-            token_ids=self.slots[-1],
-            soft_labels=self._soft_labels(batch.mos) if "soft_label_divergence" in system.losses else None,
-            scores=scores,
-            variances=variances,
-            stds=torch.full_like(batch.mos, self.assumed_std),
-            groups=batch.groups,
+        predicting = slice(answer_at - 1 + shift, -1)
+        answered = Answered(
+            output.hidden[:, predicting],
+            output.logits[:, predicting],
+            ids[:, answer_at:],
+            read_at - shift + 1 - answer_at,
         )
+        lesson = Lesson(batch.mos, torch.full_like(batch.mos, self.assumed_std), batch.groups)
+        return taught_by(answered, lesson, self.slots[-1], self.scale, scores, variances)
 
     def _answer(self, mos: float) -> tuple[str, ...]:
         """The words that are taught before the full stop."""
@@ -202,10 +196,6 @@ class SystemLearner(nn.Module):
         if self.system.label == "word_then_token":
             return LEVEL_WORDS[interval_index(mos, self.scale, len(LEVEL_WORDS))], token
         return (token,)
-
-    def _soft_labels(self, mos: torch.Tensor) -> torch.Tensor:
-        count, std = len(self.system.tokens), self.assumed_std
-        return mos.new_tensor([soft_label(value, std, scale=self.scale, count=count) for value in mos.tolist()])
 
     def _scores(self, hidden: torch.Tensor, logits: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Scores [B] and their variances [B] as the losses see them: not clamped, and None where the system has none."""

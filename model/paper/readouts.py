@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 from model.common.scale import Scale
 from model.paper.compare2score import preferences, score_against_anchors
@@ -80,34 +78,3 @@ def read_comparisons(logits: torch.Tensor, token_ids: torch.Tensor, anchors: tor
     score, std = score_against_anchors(preferences(chances), anchors, scale)
     score = score.clamp(*scale)
     return Reading(score, score, chances.mean(1), mass.mean(1), Normal(score, std))
-
-
-class HyperRegressor(nn.Module):
-    """Hidden states [B, D] to scores [B] by a network whose weights are made for each image (paper eqs. 31 and 32, after HyperIQA).
-
-    A hyper network D -> units -> P, with ReLU, makes all P weights of a target network D -> TARGET_WIDTH -> 1, which reads the same
-    hidden state. The paper gives `units` (16 and 64) and not the target's width.
-    """
-
-    TARGET_WIDTH = 16
-
-    def __init__(self, hidden_size: int, units: int):
-        super().__init__()
-        self.shapes = [(self.TARGET_WIDTH, hidden_size), (self.TARGET_WIDTH,), (1, self.TARGET_WIDTH), (1,)]
-        sizes = [torch.Size(shape).numel() for shape in self.shapes]
-        self.sizes = sizes
-        self.hidden = nn.Linear(hidden_size, units)
-        self.output = nn.Linear(units, sum(sizes))
-        # At first every image gets nearly the network that PyTorch would draw; what differs between images is learned.
-        target = nn.Sequential(nn.Linear(hidden_size, self.TARGET_WIDTH), nn.Linear(self.TARGET_WIDTH, 1))
-        with torch.no_grad():
-            self.output.weight.mul_(0.1)
-            self.output.bias.copy_(torch.cat([p.flatten() for p in target.parameters()]))
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        made = self.output(F.relu(self.hidden(hidden))).split(self.sizes, dim=-1)
-        first, first_bias, second, second_bias = (
-            part.unflatten(-1, shape) for part, shape in zip(made, self.shapes, strict=True)
-        )
-        inner = F.relu(torch.einsum("boi,bi->bo", first, hidden) + first_bias)
-        return (torch.einsum("boi,bi->bo", second, inner) + second_bias).squeeze(-1)

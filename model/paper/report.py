@@ -9,7 +9,6 @@ from model.datasets import biq2021
 from model.evaluation.raters import scorers_worth
 from model.paper.findings import NO_DATA, NOT_RUN, Finding, Measurements, RowFigures, rows_of, tested_on
 from model.paper.plan import ALL_ROWS, SHIFTED, STANDS_FOR, TRAINED_ON, WHOLE, Run, plan
-from model.paper.systems import PROPORTIONS
 from model.paper.verdicts import (
     CONFIRMED,
     DRAWS,
@@ -22,6 +21,7 @@ from model.paper.verdicts import (
     SMALLER,
     Estimate,
 )
+from model.readouts.systems import PROPORTIONS
 
 TITLES = {
     "table1": "Table 1: words or score tokens",

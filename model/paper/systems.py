@@ -1,69 +1,15 @@
 """The systems of the paper's tables as configuration: tokens, label, readout, losses, what is trained; and what the paper reports of each.
 
 `SYSTEMS` has them by name, `TABLES` the rows of tables 1 to 6 with the paper's figures, `CLAIMS` the orderings that the paper reads from
-them. model/paper/learner.py makes a system of nano. Plain data, no torch.
+them. model/readouts/systems.py says what a system is, model/paper/learner.py makes one of nano. Plain data, no torch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 from model.paper.labels import BINARY_WORDS, COMPARISONS, COUNTS, WORD_SETS
 from model.readouts.levels import LEVEL_WORDS, score_tokens
-
-PAPER_HIDDEN_SIZE = 4096
-Label = Literal["interval", "soft", "word_then_token", "digits", "comparison", "none"]
-Readout = Literal["regressed", "weighted", "digits", "comparison"]
-
-# The one rule by which losses are weighed, for all systems: each has the weight, beside the cross-entropy of the answer, that the program
-# which introduces it gives it; where no program does, the paper's; where neither says, the cross-entropy's own.
-PROPORTIONS = {
-    "cross_entropy": 1.0,
-    "cross_entropy_but_token": 1.0,
-    "squared_error": 1.0,  # Q-Scorer's program: .05 (cross-entropy + squared error); paper eqs. 10 and 11
-    "soft_label_divergence": 1.0,  # DeQA-Score's training script: .05 (cross-entropy + divergence) for each image of a pair
-    "unit_fidelity": 10.0,  # and 1 for the pair's fidelity, so that to the two images' .1 it is 10 to 1
-    "fidelity": 10.0,
-    "norm_in_norm": 0.5,  # paper appendix C.2
-    "ranking": 1.0,  # no weight is published
-    "token_mass": 1.0,  # proposed in paper appendix D.1, without a weight
-    "calibration": 1.0,  # ours
-}
-
-
-def weighed(*names: str, **others: float) -> dict[str, float]:
-    """Weights of losses by PROPORTIONS, the largest 1. others: proportions that depart from the rule."""
-    proportions = {name: PROPORTIONS[name] for name in names} | others
-    return {name: value / max(proportions.values()) for name, value in proportions.items()}
-
-
-Q_SCORER = ("cross_entropy", "squared_error")
-
-
-@dataclass(frozen=True)
-class System:
-    """One way to teach a backbone to score.
-
-    tokens: worst to best, of the position that is read. label, what is taught there: the token of the MOS's interval ("interval"); the
-    same, by DeQA-Score's soft label ("soft"); a level word, and after it the token ("word_then_token"); the number ("digits"); the first
-    image against the second ("comparison"); nothing ("none"). readout: the score is regressed from the hidden state, the tokens' weighted
-    sum, the number that is written, or found from comparisons with anchors. widths: of the regressor, at the paper's hidden size (see
-    `widths_at`); hyper_units: of the hyper network that takes its place. variance of the score: "head" (a second output), "tokens" (of
-    their distribution) or "" (none). losses: weights by the names in model/readouts/objective.py.
-    """
-
-    name: str
-    tokens: tuple[str, ...] = score_tokens(5)
-    label: Label = "interval"
-    readout: Readout = "regressed"
-    widths: tuple[int, ...] = (2048, 1024)
-    hyper_units: int = 0
-    variance: Literal["head", "tokens", ""] = ""
-    losses: Mapping[str, float] = field(default_factory=lambda: weighed(*Q_SCORER))
-
-    def widths_at(self, hidden_size: int) -> tuple[int, ...]:
-        """The regressor's widths in the same proportion to another hidden size: 2048, 1024 of 4096 is 128, 64 of 256."""
-        return tuple(width * hidden_size // PAPER_HIDDEN_SIZE for width in self.widths)
+from model.readouts.systems import DEQA_LOSSES, Q_SCORER, System, weighed
 
 
 def _weighted(name: str, tokens: tuple[str, ...]) -> System:
@@ -73,8 +19,6 @@ def _weighted(name: str, tokens: tuple[str, ...]) -> System:
 def _with(name: str, loss: str) -> System:
     return System(name, losses=weighed(*Q_SCORER, loss))
 
-
-_DEQA = weighed("cross_entropy_but_token", "soft_label_divergence", "unit_fidelity")
 
 SYSTEMS: dict[str, System] = {
     system.name: system
@@ -86,7 +30,7 @@ SYSTEMS: dict[str, System] = {
         # Table 1. "common" is Q-Align itself, "score tokens" table 4's row without a regressor.
         *(_weighted(f"words-{name.replace(' ', '-')}", words) for name, words in WORD_SETS.items()),
         # The other methods.
-        System("deqa", LEVEL_WORDS, "soft", "weighted", losses=_DEQA),
+        System("deqa", LEVEL_WORDS, "soft", "weighted", losses=DEQA_LOSSES),
         System("videoscore", (), "none", widths=(), losses=weighed("squared_error")),
         System("regressor-alone", (), "none", losses=weighed("squared_error")),  # VideoScore with Q-Scorer's regressor
         System("realqa", (), "digits", "digits", losses=weighed("cross_entropy")),

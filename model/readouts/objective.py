@@ -64,10 +64,6 @@ LOSSES: dict[str, Callable[[Taught], torch.Tensor]] = {
 # nano's: the answer's cross-entropy is summed, so that the score token has the same weight as the squared error.
 BALANCED_LEVELS = {"answer_cross_entropy": 1.0}
 BALANCED = BALANCED_LEVELS | {"squared_error": 1.0, "norm_in_norm": losses.NORM_IN_NORM_WEIGHT}
-# The weights in Q-Scorer's and Q-Align's released programs.
-RELEASED_WEIGHT = 0.05
-RELEASED_Q_SCORER = {"cross_entropy": RELEASED_WEIGHT, "clamped_squared_error": RELEASED_WEIGHT}
-RELEASED_Q_ALIGN = {"cross_entropy": 1.0}
 
 
 def weighted_sum(weights: Mapping[str, float], taught: Taught) -> tuple[torch.Tensor, dict[str, float]]:

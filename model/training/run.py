@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from model.common.allocator import keep_freed_memory
+from model.common.checkpoints import write_state
 from model.common.errors import DataError
 from model.common.json_files import read_json, write_json
 from model.common.new_folder import new_folder
@@ -280,11 +281,3 @@ def best_of(out: Path) -> Trio:
     trio = Trio()
     trio.load_state_dict(torch.load(out / "best.pt", weights_only=True, map_location=CPU))
     return trio.eval()
-
-
-def write_state(path: Path, state: dict) -> None:
-    """Write the file atomically. Raises OSError, which torch.save raises only for a file object."""
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("wb") as file:
-        torch.save(state, file)
-    unfinished.rename(path)

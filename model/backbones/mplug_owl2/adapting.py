@@ -26,9 +26,12 @@ from model.backbones.peft_files import rank_of, save_peft, wrap
 from model.common.errors import ModelLoadError
 from model.common.json_files import write_json
 from model.readouts.levels import score_tokens
+from model.readouts.regressor import build_regressor
 
 ADAPTED = re.compile(r"model\.layers\.\d+\.self_attn\.(q_proj|v_proj\.multiway\.1)")
 SCORE_TOKENS = score_tokens(5)
+MODULES = {"vision": "model.vision_model", "connector": "model.visual_abstractor", "head": "lm_head"}
+EMBEDDING = "model.embed_tokens.weight"
 
 
 class TrainableRows(nn.Module):
@@ -57,18 +60,29 @@ def check_rows(layout: Layout, model: MplugOwl2Model, processor: MplugOwl2Proces
 
 
 @torch.no_grad()
-def add_score_tokens(model: MplugOwl2Model, processor: MplugOwl2Processor) -> None:
-    """Add Q-Scorer's tokens and untrained regressor to the base (changed in place); new rows are the mean of the others."""
+def add_score_tokens(
+    model: MplugOwl2Model,
+    processor: MplugOwl2Processor,
+    tokens: tuple[str, ...] = SCORE_TOKENS,
+    hyper_units: int = 0,
+) -> None:
+    """Add Q-Scorer's tokens and untrained regressor to a model without (changed in place); new rows are the mean of the others.
+    hyper_units: of a hyper network in the regressor's place."""
     config, first = model.config, model.config.vocab_size
     for layer in (model.model.embed_tokens, model.lm_head):
         mean = layer.weight.mean(0, keepdim=True, dtype=torch.float32).to(layer.weight.dtype)
-        layer.weight = nn.Parameter(torch.cat([layer.weight, mean.expand(len(SCORE_TOKENS), -1)]))
-    config.vocab_size = first + len(SCORE_TOKENS)
-    config.score_tokens = list(SCORE_TOKENS)
+        layer.weight = nn.Parameter(torch.cat([layer.weight, mean.expand(len(tokens), -1)]))
+    config.vocab_size = first + len(tokens)
+    config.score_tokens = list(tokens)
     config.deepmlp_hidden_dims = [config.hidden_size // 2, config.hidden_size // 4]  # the published ratios
-    model.deepmlp = DeepMLP(config.hidden_size, config.deepmlp_hidden_dims).to(layer.weight.device)
-    nn.init.constant_(model.deepmlp.output_layer.bias, SCORE_SCALE.middle)
-    processor.add_tokens({token: first + n for n, token in enumerate(SCORE_TOKENS)})
+    config.hyper_units = hyper_units
+    if hyper_units:
+        regressor = build_regressor(config.hidden_size, (), hyper_units, SCORE_SCALE.middle)
+    else:
+        regressor = DeepMLP(config.hidden_size, config.deepmlp_hidden_dims)
+        nn.init.constant_(regressor.output_layer.bias, SCORE_SCALE.middle)
+    model.deepmlp = regressor.to(layer.weight.device)
+    processor.add_tokens({token: first + n for n, token in enumerate(tokens)})
 
 
 def learns_tokens(layout: Layout) -> bool:
@@ -79,14 +93,17 @@ def learns_tokens(layout: Layout) -> bool:
 def attach(backbone: MplugOwl2Backbone, rank: int) -> int:
     """See `Backbone.adapt`."""
     model = backbone.model
-    if learns_tokens(backbone.layout):
+    if learns_tokens(backbone.layout) and not backbone.taught:
         add_score_tokens(model, backbone.processor)
     if not backbone.adapted:
         names = [name for name, _ in model.named_modules() if ADAPTED.fullmatch(name)]
         backbone.adapted = wrap(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names))
     backbone.update_readout()
+    for part in backbone.also_trained:
+        model.get_submodule(MODULES[part]).requires_grad_(True)
     if backbone.readout.regressor is not None:
-        model.lm_head = TrainableRows(model.lm_head, backbone.readout.token_ids)
+        if "head" not in backbone.also_trained:
+            model.lm_head = TrainableRows(model.lm_head, backbone.readout.token_ids)
         backbone.readout.regressor.requires_grad_(True)
     make_trainable(model)
     return rank_of(backbone.adapted)
@@ -109,14 +126,19 @@ def save(backbone: MplugOwl2Backbone, folder: Path, base: str, base_revision: st
 
 
 def trained_tensors(backbone: MplugOwl2Backbone) -> dict[str, torch.Tensor]:
-    """The regressor and the score tokens' rows, which are the last, by the layout's names."""
+    """The parts that are trained in full, the regressor and the score tokens' rows, which are the last, by the layout's names."""
     model = backbone.model
-    if model.deepmlp is None:
-        return {}
-    head = model.lm_head
-    first = model.config.vocab_size - len(head.rows)
-    regressor = {f"deepmlp.{name}": tensor for name, tensor in model.deepmlp.state_dict().items()}
-    trained = regressor | {f"lm_head.weight[{first}:]": head.rows[head.ids.argsort()]}
-    if learns_tokens(backbone.layout):  # these rows are not trained, but the base lacks them
-        trained[f"model.embed_tokens.weight[{first}:]"] = model.model.embed_tokens.weight[first:]
+    trained = {
+        f"{MODULES[part]}.{name}": tensor
+        for part in backbone.also_trained
+        for name, tensor in model.get_submodule(MODULES[part]).named_parameters()
+    }
+    if model.deepmlp is not None:
+        trained |= {f"deepmlp.{name}": tensor for name, tensor in model.deepmlp.state_dict().items()}
+        first = model.config.vocab_size - len(model.config.score_tokens)
+        if isinstance(model.lm_head, TrainableRows):
+            trained[f"lm_head.weight[{first}:]"] = model.lm_head.rows[model.lm_head.ids.argsort()]
+        rows = sum(piece.shape[0] for piece in backbone.layout.pieces[EMBEDDING])
+        if rows < model.config.vocab_size:  # these rows are not trained, but the base lacks them
+            trained[f"{EMBEDDING}[{first}:]"] = model.model.embed_tokens.weight[first:]
     return {name: tensor.detach().cpu().contiguous() for name, tensor in trained.items()}

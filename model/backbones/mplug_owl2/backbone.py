@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from model.backbones.adapting import LARGE_MODELS
-from model.backbones.contract import Answered, Backbone, Encoded, Pixels, Steps
+from model.backbones.contract import PARTS, Answered, Backbone, Encoded, Pixels, Steps
 from model.backbones.mplug_owl2.network import IMAGE_ID, MplugOwl2Model
 from model.backbones.mplug_owl2.processor import MplugOwl2Processor
 from model.backbones.mplug_owl2.prompts import NO_LABEL, QUESTIONS, STEMS, TASKS, VARIANTS, prompt_text
@@ -16,8 +16,8 @@ from model.backbones.spec import QUALITY
 from model.common.errors import ModelError
 from model.common.scale import Scale
 from model.readouts.levels import LEVEL_WORDS
-from model.readouts.objective import RELEASED_Q_ALIGN, RELEASED_Q_SCORER
 from model.readouts.reading import Readout
+from model.readouts.systems import RELEASED_Q_ALIGN, RELEASED_Q_SCORER, System
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -42,6 +42,7 @@ class MplugOwl2Backbone(Backbone[Pixels | Encoded]):
     model: MplugOwl2Model
 
     options = LARGE_MODELS
+    taught = False  # whether a recipe has chosen the readout
     plain_peft = """\
     from model.backbones.mplug_owl2.layouts import find_layout
     from model.backbones.mplug_owl2.loading import load_model
@@ -117,7 +118,9 @@ class MplugOwl2Backbone(Backbone[Pixels | Encoded]):
         return Pixels(pixels, len(pixels) * self.model.config.rows_per_image)
 
     @torch.no_grad()
-    def encode(self, image: Image.Image) -> Encoded:
+    def encode(self, image: Image.Image) -> Pixels | Encoded:
+        if not self.encoder_is_frozen:
+            return self.prepare(image)
         return Encoded(self.image_rows([self.prepare(image)])[0].cpu())
 
     def image_rows(self, batch: Sequence[Pixels | Encoded]) -> torch.Tensor:
@@ -169,6 +172,21 @@ class MplugOwl2Backbone(Backbone[Pixels | Encoded]):
         scores = self.readout.regressor(hidden.float()).clamp(*self.readout.scale)
         columns = zip(first.tolist(), second.tolist(), agrees.tolist(), scores.tolist(), strict=True)
         return [Steps(self.processor.word(a), self.processor.word(b), ok, score) for a, b, ok, score in columns]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return PARTS
+
+    def can_read_as(self, system: System) -> bool:
+        return self.reads_as(system) or (system.readout == "regressed" and self.readout.regressor is None)
+
+    def teach(self, system: System) -> None:
+        from model.backbones.mplug_owl2.adapting import add_score_tokens
+
+        if system.readout == "regressed" and self.readout.regressor is None:
+            add_score_tokens(self.model, self.processor, system.tokens, system.hyper_units)
+            self.update_readout()
+        self.taught = True
 
     def adapt(self, rank: int) -> int:
         from model.backbones.mplug_owl2.adapting import attach

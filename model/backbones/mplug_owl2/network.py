@@ -29,6 +29,7 @@ from model.backbones.mplug_owl2.vision import (
     sizes_from,
     split_heads,
 )
+from model.readouts.regressor import HyperRegressor
 
 IMAGE_ID = -200  # the placeholder of the image rows in input_ids
 
@@ -56,6 +57,7 @@ class MplugOwl2Config(PreTrainedConfig):
         visual_config: dict | None = None,
         deepmlp_hidden_dims: tuple[int, ...] = (),
         score_tokens: tuple[str, ...] = (),
+        hyper_units: int = 0,
         **kwargs,
     ):
         self.vocab_size = vocab_size
@@ -69,6 +71,7 @@ class MplugOwl2Config(PreTrainedConfig):
         self.initializer_range = initializer_range
         self.visual_config = visual_config or {}
         self.deepmlp_hidden_dims = list(deepmlp_hidden_dims)
+        self.hyper_units = hyper_units
         self.score_tokens = list(score_tokens)
         for name, only in {"rope_scaling": None, "attention_bias": False, "hidden_act": "silu"}.items():
             if kwargs.pop(name, only) != only:
@@ -248,7 +251,9 @@ class MplugOwl2Model(PreTrainedModel):
         self.model = Decoder(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.deepmlp = None
-        if config.deepmlp_hidden_dims:
+        if config.hyper_units:
+            self.deepmlp = HyperRegressor(config.hidden_size, config.hyper_units)
+        elif config.deepmlp_hidden_dims:
             self.deepmlp = DeepMLP(config.hidden_size, config.deepmlp_hidden_dims)
         self.post_init()
 

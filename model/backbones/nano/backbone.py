@@ -2,7 +2,7 @@
 DeQA-Score), the rows of the score tokens or level words in embed_tokens and lm_head, and Q-Scorer's regressor. Encoder and connector are
 frozen: each image goes through them once, and only the decoder runs in the training loop."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -12,19 +12,22 @@ from peft import LoraConfig, PeftModel
 from PIL import Image
 
 from model.backbones.adapting import make_trainable
-from model.backbones.contract import Answered, Backbone, Encoded, Pixels
+from model.backbones.contract import PARTS, Answered, Backbone, Encoded, Pixels
 from model.backbones.nano.connector import STATISTICS, summarise
 from model.backbones.nano.engine import Compiled, compile_encoder, is_installed
-from model.backbones.nano.network import IMAGE_TOKENS, PROMPT, NanoModel, NanoProcessor
+from model.backbones.nano.network import IMAGE_TOKENS, PROMPT, READOUT, NanoModel, NanoProcessor
 from model.backbones.peft_files import rank_of, save_peft, wrap
 from model.common.errors import ModelError
+from model.common.json_files import write_json
 from model.common.scale import Scale
 from model.readouts.objective import BALANCED, BALANCED_LEVELS
 from model.readouts.reading import Readout
+from model.readouts.systems import System
 
 TARGET_MODULES = ["q_proj", "v_proj"]
 ANSWER_START = 1 + IMAGE_TOKENS + len(PROMPT.split())  # position of the answer's first word
 ENDING = ". <eos>"
+MODULES = {"vision": "encoder", "connector": "connector", "head": "lm_head"}
 
 
 class NanoBackbone(Backbone[Pixels | Encoded]):
@@ -62,8 +65,21 @@ class NanoBackbone(Backbone[Pixels | Encoded]):
     def prepare(self, image: Image.Image) -> Pixels:
         return Pixels(self.processor.pixels(image), IMAGE_TOKENS)
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return PARTS
+
+    def can_read_as(self, system: System) -> bool:
+        return True
+
+    def teach(self, system: System) -> None:
+        self.model.set_readout(system.readout == "regressed", system.tokens, system.hyper_units)
+        self.readout = self._readout()
+
     @torch.no_grad()
-    def encode(self, image: Image.Image) -> Encoded:
+    def encode(self, image: Image.Image) -> Pixels | Encoded:
+        if not self.encoder_is_frozen:
+            return self.prepare(image)
         return Encoded(self.image_tokens([self.prepare(image)])[0].cpu())
 
     def image_tokens(self, batch: Sequence[Pixels | Encoded]) -> torch.Tensor:
@@ -84,7 +100,7 @@ class NanoBackbone(Backbone[Pixels | Encoded]):
     @property
     def engine(self) -> str:
         on_cpu = self.device.type == "cpu" and self.dtype == torch.float32
-        return "openvino" if on_cpu and is_installed() and not self._only_torch else "torch"
+        return "openvino" if on_cpu and is_installed() and not self._only_torch and self.encoder_is_frozen else "torch"
 
     @contextmanager
     def on_torch(self) -> Iterator[None]:
@@ -131,23 +147,26 @@ class NanoBackbone(Backbone[Pixels | Encoded]):
         return Answered(hidden[:, taught], logits[:, taught], ids[:, ANSWER_START:], read_at)
 
     def adapt(self, rank: int) -> int:
-        self.adapted = self.adapted or attach(self.model, self.readout, rank)
+        self.adapted = self.adapted or attach(self.model, self.readout, rank, self.also_trained)
         self.readout = self._readout()  # PEFT has replaced the regressor by a trainable copy
         make_trainable(self.model)
         return rank_of(self.adapted)
 
     def save_adapter(self, folder: Path, base: str, base_revision: str) -> None:
         save_peft(self.adapted, folder, base, base_revision)
+        write_json(folder / READOUT, self.model.stated_readout())
 
 
-def attach(model: NanoModel, readout: Readout, rank: int) -> PeftModel:
-    """A new adapter on `model` (changed in place), which does not change scores until it is trained."""
+def attach(model: NanoModel, readout: Readout, rank: int, also: Collection[str] = ()) -> PeftModel:
+    """A new adapter on `model` (changed in place), which does not change scores until it is trained. also: of PARTS, trained in full."""
     rows = readout.token_ids.tolist()
+    layers = ["embed_tokens"] if "head" in also else ["embed_tokens", "lm_head"]
+    whole = [MODULES[part] for part in PARTS if part in also]
     config = LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
         target_modules=TARGET_MODULES,
-        trainable_token_indices={"embed_tokens": rows, "lm_head": rows},
-        modules_to_save=["regressor"] if readout.regressor is not None else None,
+        trainable_token_indices=dict.fromkeys(layers, rows),
+        modules_to_save=([*whole, "regressor"] if readout.regressor is not None else whole) or None,
     )
     return wrap(model, config)

@@ -8,13 +8,14 @@ from transformers.utils import logging
 
 from model.backbones.adapter_card import read_card
 from model.backbones.nano.backbone import NanoBackbone
-from model.backbones.nano.network import NanoConfig, NanoModel, NanoProcessor
+from model.backbones.nano.network import READOUT, NanoConfig, NanoModel, NanoProcessor
 from model.backbones.peft_files import check_base, load_onto
 from model.backbones.spec import Spec
 from model.backbones.weight_files import check_tensors
 from model.common.allocator import keep_freed_memory
 from model.common.devices import refuse_bits, torch_dtype
 from model.common.errors import DataError, ModelLoadError, first_line
+from model.common.json_files import read_json
 from model.common.progress import Progress
 
 NANO_FILES = ("config.json", "model.safetensors", "tokenizer.json", "processor_config.json")
@@ -29,11 +30,23 @@ def load(
     adapted = None
     if spec.adapter:
         check_base(read_card(spec.adapter), spec)
+        read_as(model, spec.adapter)
         adapted = load_onto(model, spec.adapter, trainable)
     if adapted and not trainable:
         model, adapted = adapted.merge_and_unload(), None
     model.to(device, torch_dtype("float32" if dtype == "auto" else dtype))
     return NanoBackbone(model, processor, adapted)
+
+
+def read_as(model: NanoModel, adapter: Path) -> None:
+    """Give `model` the readout that the adapter was trained with. Raises ModelLoadError for an invalid file; older adapters have none."""
+    if not (adapter / READOUT).is_file():
+        return
+    stated = read_json(adapter / READOUT)
+    try:
+        model.set_readout(stated["kind"] == "score_token", stated["tokens"], stated["hyper_units"])
+    except (KeyError, TypeError) as error:
+        raise ModelLoadError(f"{adapter / READOUT} is not a readout: copy the adapter's whole folder again.") from error
 
 
 def check_adaptable(spec: Spec, dtype: str) -> None:

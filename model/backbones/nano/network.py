@@ -8,6 +8,7 @@ Its readouts are the same as a 7B backbone's: they use only `hidden` and `logits
 from that hidden state, Q-Align reads five of those logits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,13 +30,15 @@ from transformers.utils import ModelOutput
 
 from model.backbones.nano.connector import IMAGE_TOKENS, NanoConnector, summarise
 from model.backbones.nano.encoder import LiteEncoder
+from model.common.scale import Scale
 from model.readouts.levels import LEVEL_WORDS, score_tokens
-from model.readouts.regressor import Regressor
+from model.readouts.regressor import build_regressor
 
 PROMPT = "How would you rate the quality of this image ?"
 STEM = "The quality of the image is"
 SCORE_TOKENS = score_tokens(5)
 IMAGE_TOKEN, BOS, EOS, PAD, UNK = "<image>", "<bos>", "<eos>", "<pad>", "<unk>"
+READOUT = "readout.json"  # of an adapter: the readout that it was trained with
 SIDE = 384  # pixels; images are resized to an area of SIDE x SIDE
 
 
@@ -56,6 +59,7 @@ class NanoConfig(PreTrainedConfig):
         num_attention_heads: int = 4,
         regressor_widths: tuple[int, ...] = (),
         readout: dict | None = None,
+        hyper_units: int = 0,
         **kwargs,
     ):
         self.vocab_size = vocab_size
@@ -65,6 +69,7 @@ class NanoConfig(PreTrainedConfig):
         self.num_attention_heads = num_attention_heads
         self.regressor_widths = list(regressor_widths)
         self.readout = readout
+        self.hyper_units = hyper_units
         super().__init__(**{"tie_word_embeddings": False, **kwargs})
 
     def decoder_config(self) -> LlamaConfig:
@@ -104,8 +109,23 @@ class NanoModel(PreTrainedModel):
         self.decoder = LlamaModel(config.decoder_config())
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         if config.regressor_widths:
-            self.regressor = Regressor(config.hidden_size, config.regressor_widths)
+            self.regressor = build_regressor(config.hidden_size, config.regressor_widths, config.hyper_units)
         self.post_init()
+
+    def set_readout(self, regressed: bool, tokens: Sequence[str], hyper_units: int = 0) -> None:
+        """Read other tokens, or by a regressor or none; an equal regressor stays as it is trained. The scale stays."""
+        config, scale = self.config, Scale(*self.config.readout["scale"])
+        if regressed and (not config.regressor_widths or hyper_units != config.hyper_units):
+            config.regressor_widths = config.regressor_widths or [config.hidden_size // 2, config.hidden_size // 4]
+            config.hyper_units = hyper_units
+            self.regressor = build_regressor(config.hidden_size, config.regressor_widths, hyper_units, scale.middle)
+            self.regressor.to(self.lm_head.weight.device)
+        kind = "score_token" if regressed else "level"
+        config.readout = {"kind": kind, "tokens": list(tokens), "scale": list(scale)}
+
+    def stated_readout(self) -> dict:
+        """What an adapter keeps of the readout: of readout.json."""
+        return self.config.readout | {"hyper_units": self.config.hyper_units}
 
     def get_input_embeddings(self) -> nn.Module:
         return self.decoder.embed_tokens

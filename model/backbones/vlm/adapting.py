@@ -22,9 +22,11 @@ from model.backbones.peft_files import load_onto, rank_of, wrap
 from model.backbones.vlm.backbone import VlmBackbone
 from model.backbones.vlm.settings import VlmReadout, read_readout, score_token_settings
 from model.common.errors import ModelLoadError
-from model.readouts.regressor import Regressor
+from model.readouts.levels import score_tokens
+from model.readouts.regressor import build_regressor
 
-SCORE_TOKENS = 5
+SCORE_TOKENS = score_tokens(5)
+PART_NAMES = {"vision": ("vision", "visual"), "connector": ("projector", "connector", "aligner")}
 # The projections to queries and values; in_proj_qkv is that of linear attention (Qwen3.5).
 PROJECTIONS = ("q_proj", "v_proj", "qkv_proj", "in_proj_qkv")
 
@@ -45,31 +47,57 @@ def add_score_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
     for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
         layer.weight[known : len(tokenizer)] = layer.weight[:known].float().mean(0).to(layer.weight.dtype)
     head = model.get_output_embeddings().weight
-    model.regressor = Regressor(head.shape[1], readout.regressor_widths).to(head.device)
-    nn.init.constant_(model.regressor.output.bias, readout.scale.middle)
+    built = build_regressor(head.shape[1], readout.regressor_widths, readout.hyper_units, readout.scale.middle)
+    model.regressor = built.to(head.device)
 
 
 def attach(backbone: VlmBackbone, rank: int) -> int:
     """See `Backbone.adapt`. Raises ModelLoadError when the language model has none of PROJECTIONS."""
     model = backbone.model
     if not backbone.taught:
-        width = model.get_output_embeddings().weight.shape[1]
-        settings = score_token_settings(backbone.settings, SCORE_TOKENS, width)
-        add_score_tokens(model, backbone.tokenizer, settings)
-        backbone.read_by(settings)
+        learn_tokens(backbone, SCORE_TOKENS)
     if not isinstance(model, PeftModel):
-        layers = (model.get_input_embeddings(), model.get_output_embeddings())  # PEFT keeps tied ones tied
+        layers = [model.get_input_embeddings(), model.get_output_embeddings()]  # PEFT keeps tied ones tied
+        whole = [name for part in backbone.also_trained for name in whole_modules(model)[part]]
+        if "head" in backbone.also_trained:
+            layers = layers[:1]
+        if backbone.readout.regressor is not None:
+            whole.append("regressor")
         config = LoraConfig(
             r=rank,
             lora_alpha=2 * rank,
             target_modules=projections(model),
             trainable_token_indices={name_of(model, layer): backbone.readout.token_ids.tolist() for layer in layers},
-            modules_to_save=["regressor"] if backbone.readout.regressor is not None else None,
+            modules_to_save=whole or None,
         )
         backbone.model = wrap(model, config)
     backbone.read_by(backbone.settings)  # PEFT has replaced the regressor by a trainable copy
     make_trainable(backbone.model)
     return rank_of(backbone.model)
+
+
+def learn_tokens(backbone: VlmBackbone, tokens: tuple[str, ...], hyper_units: int = 0) -> None:
+    """Give a model that reads level words Q-Scorer's readout: score tokens and an untrained regressor."""
+    width = backbone.model.get_output_embeddings().weight.shape[1]
+    settings = score_token_settings(backbone.settings, tokens, width, hyper_units)
+    add_score_tokens(backbone.model, backbone.tokenizer, settings)
+    backbone.taught = True
+    backbone.read_by(settings)
+
+
+def whole_modules(model: "PreTrainedModel | PeftModel") -> dict[str, list[str]]:
+    """By part (PARTS), the names of the modules that are trained in full: of the model's body the parts beside the language model, and its
+    lm_head, unless it is tied to the embeddings. What is named for both, such as Qwen's merger within `visual`, counts as vision."""
+    decoder = model.get_decoder()
+    body = next((m for m in model.modules() if any(child is decoder for child in m.children())), model)
+    found: dict[str, list[str]] = {}
+    for part, words in PART_NAMES.items():
+        names = [name_of(model, child) for name, child in body.named_children() if any(word in name for word in words)]
+        if names:
+            found[part] = names
+    if model.get_output_embeddings().weight is not model.get_input_embeddings().weight:
+        found["head"] = [name_of(model, model.get_output_embeddings())]
+    return found
 
 
 def projections(model: PreTrainedModel) -> str:

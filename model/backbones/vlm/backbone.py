@@ -26,6 +26,7 @@ from model.common.errors import ImageError, ModelError, ModelLoadError, first_li
 from model.common.scale import Scale
 from model.readouts.objective import BALANCED, BALANCED_LEVELS
 from model.readouts.reading import Readout
+from model.readouts.systems import System
 
 TEXT_INPUTS = (
     "input_ids",
@@ -155,6 +156,22 @@ class VlmBackbone(Backbone[Prepared]):
 
     def _ending(self) -> list[int]:
         return [*self.tokenizer(".", add_special_tokens=False).input_ids, self.tokenizer.eos_token_id]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        from model.backbones.vlm.adapting import whole_modules
+
+        return tuple(whole_modules(self.model))
+
+    def can_read_as(self, system: System) -> bool:
+        return self.reads_as(system) or (system.readout == "regressed" and self.readout.regressor is None)
+
+    def teach(self, system: System) -> None:
+        from model.backbones.vlm.adapting import learn_tokens
+
+        if system.readout == "regressed" and self.readout.regressor is None:
+            learn_tokens(self, system.tokens, system.hyper_units)
+        self.taught = True  # `adapt` keeps this readout
 
     def adapt(self, rank: int) -> int:
         from model.backbones.vlm.adapting import attach

@@ -7,7 +7,7 @@ from typing import Literal
 from model.common.errors import ModelLoadError
 from model.common.json_files import read_json, write_json
 from model.common.scale import Scale
-from model.readouts.levels import LEVEL_WORDS, score_tokens
+from model.readouts.levels import LEVEL_WORDS
 
 READOUT = "readout.json"
 QUESTION = "How would you rate the quality of this image?"
@@ -22,7 +22,8 @@ class VlmReadout:
     """Prompt and readout of a VLM. kind: "level" or "score_token"; tokens: worst to best; scale: of the score.
 
     thinking: passed to the chat template as enable_thinking, which templates without it ignore; None: the template's default.
-    regressor_widths: of a score_token readout. max_pixels: of an image, for models of dynamic resolution; None: the model's own limit.
+    regressor_widths: of a score_token readout; hyper_units: of a hyper network in the regressor's place.
+    max_pixels: of an image, for models of dynamic resolution; None: the model's own limit.
     """
 
     kind: Literal["score_token", "level"]
@@ -33,6 +34,7 @@ class VlmReadout:
     thinking: bool | None = None
     regressor_widths: tuple[int, ...] = ()
     max_pixels: int | None = MAX_PIXELS
+    hyper_units: int = 0
 
 
 # Any instruct model that was not trained for the task: Q-Align's words and scale.
@@ -41,11 +43,13 @@ ZERO_SHOT = VlmReadout("level", LEVEL_WORDS, Scale(1.0, 5.0), thinking=False)
 Q_REALIGN = VlmReadout("level", LEVEL_WORDS, Scale(0.0, 1.0), max_pixels=None)
 
 
-def score_token_settings(settings: VlmReadout, count: int, hidden_size: int) -> VlmReadout:
+def score_token_settings(
+    settings: VlmReadout, tokens: tuple[str, ...], hidden_size: int, hyper_units: int = 0
+) -> VlmReadout:
     """Q-Scorer's readout on a VLM with the prompt of `settings`: score tokens from worst to best, and the published regressor's widths,
     scaled to the hidden size."""
     widths = (hidden_size // 2, hidden_size // 4)
-    return replace(settings, kind="score_token", tokens=score_tokens(count), regressor_widths=widths)
+    return replace(settings, kind="score_token", tokens=tokens, regressor_widths=widths, hyper_units=hyper_units)
 
 
 def write_readout(settings: VlmReadout, folder: Path) -> None:

@@ -9,7 +9,8 @@ from model.backbones.mplug_owl2.layouts import find_layout
 from model.backbones.mplug_owl2.loading import attach_lora, load_model
 from model.backbones.mplug_owl2.processor import MplugOwl2Processor
 from model.finetuning.step import Lesson, batch_gradients, taught
-from model.readouts.objective import RELEASED_Q_SCORER, RELEASED_WEIGHT, weighted_sum
+from model.readouts.objective import weighted_sum
+from model.readouts.systems import RELEASED_Q_SCORER, RELEASED_WEIGHT
 from tests.model.owl_fixtures import BASE, QALIGN, QSCORER, assert_near, facts, tensors
 
 KINDS = [QSCORER, QALIGN]

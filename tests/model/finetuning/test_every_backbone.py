@@ -23,7 +23,8 @@ from model.backbones.vlm.backbone import VlmBackbone
 from model.backbones.vlm.settings import Q_REALIGN, READOUT
 from model.common.errors import DataError, ModelLoadError, TooLittleMemory
 from model.finetuning import procedure as lora
-from model.finetuning.procedure import fine_tune, together
+from model.finetuning.examples import OnDisk, together
+from model.finetuning.procedure import fine_tune
 from model.finetuning.step import Lesson, batch_gradients, taught
 from model.loading.opening import open_to_train
 from model.readouts.objective import weighted_sum
@@ -239,7 +240,7 @@ def test_images_that_memory_does_not_hold_are_read_anew_and_give_the_same(rated,
         monkeypatch.setattr(lora, "KEPT", kept)
         fine_tune(rated, str(smolvlm), tmp_path / name, BRIEF, device="cpu")
         material = lora.read_material(rated, open_to_train(Spec("smolvlm", smolvlm, None), CPU, "auto"))
-        on_disk = [isinstance(example, lora.OnDisk) for example in material.examples]
+        on_disk = [isinstance(example, OnDisk) for example in material.examples]
         assert on_disk == sorted(on_disk) and (any(on_disk) and not all(on_disk)) == (name == "few")
     one, other = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("all", "few"))
     assert all(torch.equal(one[key], other[key]) for key in one)

@@ -8,9 +8,10 @@ import torch
 from model.backbones.nano.network import STEM
 from model.common.scale import Scale
 from model.paper.learner import Anchors, Batch, build_learner
-from model.paper.systems import CLAIMS, PROPORTIONS, SYSTEMS, TABLES, Label, Readout
+from model.paper.systems import CLAIMS, SYSTEMS, TABLES
 from model.readouts.levels import LEVEL_WORDS
 from model.readouts.objective import LOSSES
+from model.readouts.systems import PROPORTIONS, Label, Readout
 
 TINY = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
 # One of each way to label, read and weigh; the others differ from one of these in words or numbers only.

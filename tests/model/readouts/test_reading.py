@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from model.paper.compare2score import choose_anchors, preferences, score_against_anchors
-from model.paper.readouts import HyperRegressor, read_comparisons, read_digits, read_linear, read_score_and_variance
+from model.paper.readouts import read_comparisons, read_digits, read_linear, read_score_and_variance
 from model.readouts.reading import read_levels, read_score_token, token_probabilities
-from model.readouts.regressor import Regressor
+from model.readouts.regressor import HyperRegressor, Regressor
 
 SCALE = (1.0, 5.0)
 FIVE = torch.arange(5)
