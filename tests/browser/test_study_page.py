@@ -83,6 +83,8 @@ def test_a_session_by_keys_with_practice_undo_break_and_reload(server, browser, 
         answer(page, "Enter")
         expect(page.locator("#progress-words")).to_have_text("Bild 2 von 2")
         expect(page.locator("#saved")).to_contain_text("gespeichert ")
+        expect(page.get_by_role("status")).to_contain_text("Bild 2 von 2")  # what a screen reader says
+        expect(page.get_by_role("group", name="How good is it?").get_by_role("radio")).to_have_count(5)
         answer(page, "u")
         expect(page.locator("#progress-words")).to_have_text("Bild 1 von 2")
         expect(page.locator("#choices :checked")).to_have_count(0)
