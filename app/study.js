@@ -61,7 +61,7 @@
 
   let rater = "", current = null, last = null, value = null, going = null; // going: what follows the feedback
   let failed = null; // the key of the image that could not be shown last
-  let sitting = null, rated = 0; // the session that goes on, and the images rated in it
+  let sitting = null; // the session that goes on
   let busy = true, since = 0, away = 0, left = null; // since: when the image was shown; away: milliseconds hidden or paused
   const tell = (sentence) => { $("live").textContent = sentence; };
   const screen_ = (id) => ["start", "session", "rest"].forEach((one) => { $(one).hidden = one !== id; });
@@ -135,8 +135,7 @@
     if (!next.current) return rest("done", words.done_words);
     if (sitting !== null && next.current.session > sitting) {
       sitting = next.current.session;
-      rest("rest", say("rest_words", { count: rated }));
-      rated = 0;
+      rest("rest", say("rest_words", { count: current.length }));
       return load(next.current.key).catch(() => {});
     }
     return present(next.current, next.ahead);
@@ -194,7 +193,7 @@
       const answer = await call("rate", rating);
       kept("unsent", null);
       saved(answer.saved);
-      [last, rated] = [rating.key, rated + 1];
+      last = rating.key;
       if (answer.explanation || data.reveal) await feedback(answer);
       else await go(answer);
     } catch (error) {

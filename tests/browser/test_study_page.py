@@ -98,6 +98,7 @@ def test_a_session_by_keys_with_practice_undo_break_and_reload(server, browser, 
         expect(page.locator(READY)).to_be_visible()
         page.locator("#choices label", has_text="Bad").dblclick()
         expect(page.locator("#rest-title")).to_have_text("Zeit für eine Pause")
+        expect(page.locator("#rest-words")).to_contain_text("2 Bilder hintereinander")
         link = page.locator("#link").get_attribute("href")
         page.locator("#continue").click()
         expect(page.locator("#progress-words")).to_have_text("Bild 1 von 1")
