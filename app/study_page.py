@@ -188,9 +188,10 @@ class StudyPage:
 
     def image(self, name: str, key: str, request: Request) -> Response:
         """The image that was presented under a key, for whom it was presented to. One that cannot be shown is left out from then on."""
-        found, study = self._mine(name, key, request), self._study(name)
+        found, path = self._study(name).presented_image(key, browser=browser_of(request))
+        self.who.check_rater(request, found.rater)
         try:
-            sent = self.images.get(found.sha256, study.image_path(found.sha256))
+            sent = self.images.get(found.sha256, path)
         except ImageError as error:
             self.unreadable.add(found.sha256)
             if self.annotations.note_problem(found.sha256, str(error)):

@@ -104,6 +104,12 @@ def lost(file: Path, acknowledged: dict[str, float]) -> list[str]:
     return [key for key, value in acknowledged.items() if kept.get(key) != value] + twice
 
 
+def processor_time(process: subprocess.Popen) -> float:
+    """Seconds, of a process on Linux (proc(5))."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def wait_until_up(url: str, process: subprocess.Popen) -> None:
     while process.poll() is None:
         try:
@@ -135,13 +141,15 @@ def main() -> None:
         try:
             wait_until_up(url, process)
             time.sleep(15)  # the model that other visitors would use has been loaded
-            until = time.monotonic() + 60 * given.minutes
+            until, busy = time.monotonic() + 60 * given.minutes, processor_time(process)
             raters = [pool.submit(go_through, url, number, until, given.look) for number in range(given.raters)]
             took = [one.result() for one in raters]
+            busy = processor_time(process) - busy
         finally:
             process.terminate()
             process.wait(120)
-        missing = lost(study.data_dir / "annotations.db", {k: v for one in took for k, v in one.acknowledged.items()})
+        acknowledged = {key: value for one in took for key, value in one.acknowledged.items()}
+        missing = lost(study.data_dir / "annotations.db", acknowledged)
     print("| request | number | median | 95th percentile | longest |\n|---|---|---|---|---|")
     for what in ("enter", "image", "rating", "rating sent again"):
         times = [time for one in took for time in one.times[what]]
