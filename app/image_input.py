@@ -39,7 +39,9 @@ def image_input(label: str, element: str, many: bool = False, videos: bool = Fal
         elem_id=element,
         elem_classes="intake",
     )
-    examples = {path.name: path for path in example_files(EXAMPLES)}
+    # The damaged ones first, so that the strip runs from bad to good.
+    by_quality = sorted(example_files(EXAMPLES), key=lambda path: path.stem.endswith("pristine"))
+    examples = {path.name: path for path in by_quality}
     if examples:
         strip = gr.HTML(_strip(examples.values()), js_on_load=PICK, elem_id=f"{element}-examples")
 

@@ -6,6 +6,7 @@ from html import escape
 
 import gradio as gr
 
+from app import model_list
 from app.loaded_scorers import Scorers, words_of
 from app.session import Session
 from app.settings import Settings
@@ -75,6 +76,7 @@ def build(session: gr.State, settings: Settings, scorers: Scorers, page: gr.Bloc
         # Gradio lays its bar over it, and nothing under the bar.
         way = gr.HTML("&nbsp;", visible=False, elem_id="model-progress")
         stop = gr.Button("Stop loading", size="sm", visible=False, elem_id="model-stop")
+        model_list.build(settings, names(settings))
 
     def wanted(spec: str | None, visitor: Session) -> str:
         return (spec or "").strip() or visitor.spec

@@ -283,7 +283,7 @@ def test_many_images_are_compared_with_their_labels(page, tmp_path):
     )
     expect(page.locator("#many-chart .js-plotly-plot .points path")).to_have_count(len(images))
     with page.expect_download() as download:
-        page.locator("#many-downloads").get_by_text("per-image.csv").click()
+        page.locator("#many-downloads a[download='per-image.csv']").click()
     with open(download.value.path(), encoding="utf-8") as file:
         found = list(csv.DictReader(file))
     assert [row["image"] for row in found] == [path.name for path in images]
