@@ -25,6 +25,7 @@ from app.who import Who
 from model.common.errors import ImageError, ModelError
 from model.evaluation.percentiles import reference_of
 from model.images.decoding import open_image
+from model.loading.known import SHIPPED
 from model.scoring.assessment import Assessment, common_score
 
 MOST_MODELS = 8
@@ -92,7 +93,8 @@ def models_input(settings: Settings, element: str) -> gr.Dropdown:
     """The choice of models that are set beside the one in use."""
     return gr.Dropdown(
         names(settings),
-        value=names(settings)[:2],  # one of them at least is not the one in use
+        value=[name for name in names(settings) if name in SHIPPED]
+        or names(settings)[:2],  # one at least is not in use
         multiselect=True,
         max_choices=MOST_MODELS - 1,
         label="Models to compare with the one in use",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from annotations import Annotations
-from app import cards, disagreement, figures, outdated_result
+from app import cards, disagreement, figures, outdated_result, regions
 from app.browser import browser_of
 from app.errors import FAULTS, says_errors
 from app.image_input import PICK, image_input, picked
@@ -94,7 +94,7 @@ def show_detail(scored: Scored | None, visitor: Session) -> list:
     """Key, card, chart, words, the way to the Compare tab and the way to disagree, for one of the results; nothing where there is none."""
     if scored is None:
         hidden = [gr.Plot(None, visible=False), "", gr.Button(visible=False)]
-        return ["", cards.empty(NOTHING_YET), *hidden, *disagreement.anew(visible=False)]
+        return ["", cards.empty(NOTHING_YET), *hidden, *regions.anew(None), *disagreement.anew(visible=False)]
     return [
         scored.key,
         cards.score_card(scored, file_uri(scored.path), visitor.own(scored)),
@@ -103,6 +103,7 @@ def show_detail(scored: Scored | None, visitor: Session) -> list:
         + cards.chart_words([("", scored.assessment)], "score-chart-words")
         + cards.explanation(),
         gr.Button(visible=not is_video(scored.path)),
+        *regions.anew(scored),
         *disagreement.anew(visible=scored.task == QUALITY),
     ]
 
@@ -143,9 +144,10 @@ def build(session: gr.State, tab: ScoreTab, rater: gr.Textbox, header: gr.HTML, 
             words = gr.HTML()
             compare = gr.Button("Compare models on this image", size="sm", visible=False, elem_id="score-compare")
             on_screen = gr.Textbox(visible=False)  # the key of the result that the card shows
+            parts = regions.build(session, tab.scorers, tab.who, on_screen)
             own = disagreement.build(session, tab.annotations, tab.who, rater, on_screen)
 
-    detail = [on_screen, card, chart, words, compare, *own.all()]
+    detail = [on_screen, card, chart, words, compare, *parts.all(), *own.all()]
     outputs = [alert, *notice, table, many, chosen, download, *detail]
     _wire_scoring(session, tab, files, task, again, outputs, card)
     _wire_detail(session, chosen, table, detail)

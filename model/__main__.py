@@ -16,6 +16,7 @@ COMMANDS = {
     "percentiles": "the table for a score's percentile among photographs",
     "precision": "how much scores change with fewer bits",
     "sensitivity": "how a score falls as images are damaged, kind by kind",
+    "regions": "how often scores of an image's quarters find the damaged one",
     "convert": "a published mPLUG-Owl2 folder in safetensors",
     "train": "train nano from scratch",
     "soup": "the mean of several trainings' weights",
