@@ -18,8 +18,8 @@ from model.scoring.tiles import tile_scores
 PLACES = ("upper left", "upper right", "lower left", "lower right")
 HOW = (
     "Each quarter is scored as an image of its own. Every image has a lowest quarter, with a fault or without: look at how far it lies "
-    "below the others, and whether it shows anything at all (clear sky has no detail to judge). Damage to detail (blur, noise, compression) "
-    "is found in nine of ten images or more, wrong colours hardly; docs/accuracy.md has the counts."
+    "below the others, and whether it shows anything at all (clear sky has no detail to judge). Damage to detail (blur, noise, "
+    "compression) is found in nine of ten images or more, wrong colours hardly; docs/accuracy.md has the counts."
 )
 TOO_SMALL = "This image is too small for its quarters to be judged."
 
