@@ -110,7 +110,7 @@ class Api:
         """
         from model.evaluation.percentiles import percentile_of
 
-        return asdict(percentile_of(score, model or self.settings.model))
+        return asdict(percentile_of(score, model or self.settings.for_all))
 
     def _assess(self, images: list[FileData], model: str, task: str, request: gr.Request) -> list[Scored | Failure]:
         if not images:
@@ -119,7 +119,7 @@ class Api:
             raise Refused(f"These are {len(images)} images, and at most {MOST_FILES} are scored at once.")
         paths = [image_path(image) for image in images]
         self.who.allow(request, paths)
-        scorer = self.scorers.get(model or self.settings.model)
+        scorer = self.scorers.get(model or self.settings.for_all)
         outcomes = list(score_files(scorer, list(map(str, paths)), task, self.scorers.known))
         if (browser := known_browser(request)) and task == QUALITY:
             shown = [(found.sha256, found.assessment) for found in outcomes if isinstance(found, Scored)]

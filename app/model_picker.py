@@ -93,6 +93,9 @@ def build(session: gr.State, settings: Settings, scorers: Scorers, page: gr.Bloc
     def say(visitor: Session) -> str:
         return in_use(visitor.spec, scorers.words(visitor.spec))
 
+    def start(visitor: Session) -> list:
+        return [say(visitor), gr.Dropdown(names(settings), value=visitor.spec)]
+
     def stop_loading(visitor: Session) -> None:
         visitor.stop_loading = True
 
@@ -100,5 +103,5 @@ def build(session: gr.State, settings: Settings, scorers: Scorers, page: gr.Bloc
     loading = choice.input(offer_stop, [choice, session], [way, stop], **quiet)
     loading.then(use, [choice, session], [header, choice, way, stop], show_progress_on=[way], api_visibility="private")
     stop.click(stop_loading, session, None, **quiet)
-    page.load(say, session, header, **quiet)  # what a folder holds is known when it is loaded
+    page.load(start, session, [header, choice], **quiet)  # what a folder holds is known when it is loaded
     return header, choice

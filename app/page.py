@@ -40,7 +40,7 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
     say(f"Ratings are kept in {settings.data_dir} (journal: {JOURNALS[annotations.journal_mode()]})")
     with CheckedBlocks(title="Q-Scorer Studio", analytics_enabled=False, fill_width=True) as page:
         api.build(api.Api(settings, scorers, annotations, who))
-        session = gr.State(Session(settings.model))
+        session = gr.State(Session(settings.model, adapters=settings.adapters))
         # The key is no secret (the browser gets it with the page): it only has to stay the same when the server starts again.
         remembered = gr.BrowserState({}, storage_key="q-scorer-studio", secret="q-scorer-studio")
         rater = gr.Textbox(label="Your name", max_lines=1, elem_id="rate-name", render=False)

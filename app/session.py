@@ -7,6 +7,7 @@ from pathlib import Path
 
 from annotations import Annotations, ShownScore
 from app.shown_names import file_name
+from model.backbones.promotion import in_use
 from model.backbones.spec import QUALITY
 from model.scoring.assessment import Assessment
 
@@ -35,23 +36,34 @@ class Scored:
 
 @dataclass
 class Session:
-    """`spec`: the scorer this visitor uses; `used`: those before it.
+    """`start`: the page's own scorer. `chosen`: the scorer that this visitor chose; "" for what everybody uses. `used`: those before it.
     `scored`: what is on the Score tab, by its key; `history`: the scores of all that was there, by (model, revision, task) and sha256.
     `drawn`: the scorer by which a tab shows its result, by the tab's word. `presented`: the key of what the Rate tab shows.
     `stop_loading`: they have asked for the model that is being loaded to be let go. `many`: what the comparison on many images shows
-    (app/many_images.py); `stop_comparing`: they have asked for it to end.
+    (app/many_images.py); `stop_comparing`: they have asked for it to end. `adapters`: where promotions are kept; None: there are none.
 
     Gradio forgets it when many others come: nothing here decides what is kept of a rating."""
 
-    spec: str
+    start: str
     used: list[str] = field(default_factory=list)
     scored: dict[str, Scored] = field(default_factory=dict)
     history: dict[tuple[str, str, str], dict[str, float]] = field(default_factory=dict)
     drawn: dict[str, str] = field(default_factory=dict)
     presented: str = ""
     stop_loading: bool = False
+    chosen: str = ""
+    adapters: Path | None = None
     many: object = None
     stop_comparing: bool = False
+
+    @property
+    def spec(self) -> str:
+        """The scorer that this visitor uses."""
+        return self.chosen or (in_use(self.adapters) if self.adapters else "") or self.start
+
+    @spec.setter
+    def spec(self, spec: str) -> None:
+        self.chosen = spec
 
     def remember(self, results: Iterable[Scored]) -> None:
         """Put results on the Score tab."""

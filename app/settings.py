@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from model.backbones.promotion import in_use
 from model.common.command_line import add_device_options, data_dir
 from model.common.errors import ModelError
 from model.loading.known import SHIPPED
@@ -54,9 +55,15 @@ class Settings:
         return list(dict.fromkeys([self.model, *self.models]))
 
     @property
+    def for_all(self) -> str:
+        """The model that visitors use who have chosen none: the promoted adapter, or `model`."""
+        return in_use(self.adapters) or self.model
+
+    @property
     def offered(self) -> list[str]:
-        """What visitors from elsewhere may pick: the owner's list where there is one, else what ships too."""
-        return self.configured if self.models else list(dict.fromkeys([self.model, *SHIPPED]))
+        """What visitors from elsewhere may pick: the owner's list where there is one, else what ships too; and a promoted adapter."""
+        listed = self.configured if self.models else [self.model, *SHIPPED]
+        return list(dict.fromkeys([*listed, self.for_all]))
 
     def check_offered(self, spec: str) -> None:
         """Raises ModelError for a SPEC that visitors from elsewhere may not use, before anything is looked up for it."""

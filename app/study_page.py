@@ -177,7 +177,7 @@ class StudyPage:
         study, found = self._study(name), self._mine(name, given.key, request)
         if not found.rated or not study.definition().reveal:
             raise Refused("This study shows no scores, or none before the rating.")
-        outcome = next(self.scorers.get(self.settings.model).assess_files([study.image_path(found.sha256)]))
+        outcome = next(self.scorers.get(self.settings.for_all).assess_files([study.image_path(found.sha256)]))
         if isinstance(outcome, Failure):
             raise Refused(f"There is no score of this image: {outcome.error}.")
         shown = shown_score(outcome)

@@ -3,6 +3,8 @@
 A complete model becomes a folder of safetensors, position tables included. A LoRA becomes an adapter with only the differences from its
 base: the LoRA, the rows of the score tokens, the regressor, and all other tensors that differ. The published Q-Scorer LoRA comes with a
 dump of all parameters, 16 GB, most of which equal the base's.
+
+With --merge it becomes a complete model instead, whose files the original program reads: also an adapter that was trained here.
 """
 
 import argparse
@@ -21,11 +23,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("source", metavar="IN", type=Path, help="the published folder")
     parser.add_argument("out", metavar="OUT", type=Path, help="a new folder; it must not exist")
+    parser.add_argument(
+        "--merge",
+        action="store_true",
+        help="a LoRA, also one trained here, becomes a complete model in the published layout",
+    )
     parser.add_argument("--base", type=Path, help="for a LoRA: the folder of its base, published or converted")
 
     def program() -> int:
         given = parser.parse_args(arguments)
-        print(convert(given.source, given.out, given.base))
+        print(convert(given.source, given.out, given.base, given.merge))
         return 0
 
     return run(program)

@@ -39,6 +39,7 @@ from model.finetuning.material import (
     split,
     taught,
 )
+from model.finetuning.plan import plan
 from model.finetuning.recipes import defaults
 from model.finetuning.step import Lesson
 from model.finetuning.training import train
@@ -148,6 +149,7 @@ def fine_tune(
             f"{found.name} corrects scores, which --rung lora cannot continue: give --model {base}, or another --rung."
         )
     parent = read_card(found.adapter) if found.adapter and (found.adapter / CARD).is_file() else None
+    print(plan(found, where, dtype, len(rated), system, also), file=sys.stderr)
     backbone = open_to_train(found, where, dtype)
     usual, parts_of_recipe = defaults(system, backbone)
     options = replace(options or usual, **(changed or {}))

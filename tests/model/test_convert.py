@@ -145,3 +145,24 @@ def test_the_command_converts_and_reports_errors(tmp_path, capsys):
     assert said.count("\n") == 1 and "needs its base" in said
     assert main([*given, "--base", str(BASE)]) == 0
     assert "kept" in capsys.readouterr().out and (tmp_path / "out" / "converted.json").is_file()
+
+
+def test_a_merged_adapter_has_the_published_layout_and_scores_as_the_adapter_on_its_base(tmp_path):
+    convert(QSCORER / "adapter", tmp_path / "out", BASE, merge=True)
+    for merged, attached in zip(answers(tmp_path / "out"), answers(QSCORER / "adapter", BASE), strict=True):
+        torch.testing.assert_close(merged, attached, atol=5e-3, rtol=0)  # rounded to float16
+    published, mine = (find_layout(folder).pieces.keys() for folder in (QSCORER / "merged", tmp_path / "out"))
+    assert mine == published
+    known, config = (
+        json.loads((folder / "config.json").read_text()) for folder in (QSCORER / "merged", tmp_path / "out")
+    )
+    for name in (
+        "architectures",
+        "vocab_size",
+        "score_tokens",
+        "score_token_id",
+        "deepmlp_hidden_dims",
+        "visual_config",
+    ):
+        assert config[name] == known[name], name
+    assert not (tmp_path / "out" / "adapter_config.json").exists()

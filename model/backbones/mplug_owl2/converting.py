@@ -18,7 +18,8 @@ from model.backbones.mplug_owl2.layouts import (
     find_layout,
     fingerprint,
 )
-from model.backbones.mplug_owl2.loading import check_fit, complete_config, empty_model, load_processor
+from model.backbones.mplug_owl2.loading import check_fit, complete_config, empty_model, load_model, load_processor
+from model.backbones.mplug_owl2.processor import ADDED
 from model.common.errors import ModelLoadError
 from model.common.json_files import write_json
 from model.common.lfs import pointers_named
@@ -35,16 +36,17 @@ PARTS = {
 }
 
 
-def convert(source: Path, out: Path, base: Path | None = None) -> str:
-    """Convert `source` to the new folder `out`, and return a summary of what was written, with sizes.
+def convert(source: Path, out: Path, base: Path | None = None, merge: bool = False) -> str:
+    """Convert `source` to the new folder `out`, and return a summary of what was written, with sizes. merge: an adapter is
+    merged into its base, and the whole is written in the published layout of complete models.
 
     Raises ModelLoadError when `source` has an unknown layout or is an adapter without its base, or `out` exists or cannot be written.
     """
     with pointers_named(source, base):
-        return _convert(source, out, base)
+        return _convert(source, out, base, merge)
 
 
-def _convert(source: Path, out: Path, base: Path | None) -> str:
+def _convert(source: Path, out: Path, base: Path | None, merge: bool) -> str:
     if not base and (source / ADAPTER_CONFIG).is_file():
         raise ModelLoadError(f"{source} is an adapter and needs its base: add --base BASE, the base's folder.")
     layout = find_layout(source, base)
@@ -57,6 +59,8 @@ def _convert(source: Path, out: Path, base: Path | None) -> str:
         config.dtype = layout.pieces["lm_head.weight"][-1].read().dtype
         config.save_pretrained(folder)
         processor.save_pretrained(folder)
+        if layout.lora and merge:
+            return write_merged(layout, folder)
         if layout.lora:
             return write_adapter(layout, folder)
         return write_model(layout, empty_model(config), folder)
@@ -94,6 +98,20 @@ def write_model(layout: Layout, model: torch.nn.Module, folder: Path) -> str:
         write_json(folder / f"{WEIGHTS}.safetensors.index.json", index)
     computed = f", {len(tables)} position tables computed" if tables else ""
     return f"{layout.name}: {len(places)} tensors, {megabytes(sum(sizes))}{computed}."
+
+
+def write_merged(layout: Layout, folder: Path) -> str:
+    """Write the base with the LoRA and all other differences in it, in the dtype of the base's lm_head, as one complete model."""
+    dtype = layout.under["lm_head.weight"][-1].read().dtype
+    model, processor = load_model(layout, dtype)
+    if model.config.hyper_units:
+        raise ModelLoadError("the original program has no hyper network: this adapter cannot be merged for it.")
+    if model.deepmlp is not None:
+        model.config.score_token_id = [processor.token_id(token) for token in reversed(model.config.score_tokens)]
+        write_json(folder / ADDED, processor.added_tokens)
+    model.config.architectures = ["MPLUGOwl2LlamaForCausalLM"]
+    model.save_pretrained(folder, max_shard_size=SHARD)
+    return f"{layout.name}, merged: {megabytes(sum(tensor.nbytes for tensor in model.state_dict().values()))}."
 
 
 def write_adapter(layout: Layout, folder: Path) -> str:

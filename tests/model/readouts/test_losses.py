@@ -169,3 +169,31 @@ def test_the_losses_gradients_agree_with_finite_differences():
     check("fidelity", (scores, variances), ("scores", "variances"))
     assert torch.autograd.gradcheck(lambda v: calibration(scores.detach(), v, mos), variances)
     assert checked | {"fidelity", "calibration"} == set(LOSSES)
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "token_mass"])
+def test_a_label_counts_by_its_weight_in_every_loss(name):
+    """Equal weights change nothing, and an image of weight 0 is as if it were not there."""
+    torch.manual_seed(0)
+    logits, ids = torch.randn(5, 3, 7), torch.randint(7, (5, 3))
+    labels, scores, mos = torch.rand(5, 4).softmax(1), torch.rand(5) * 4 + 1, torch.rand(5) * 4 + 1
+
+    def loss(rows, weights=None):
+        taught = Taught(
+            mos=mos[rows],
+            answer_logits=logits[rows],
+            answer_ids=ids[rows],
+            token_at=1,
+            token_ids=torch.arange(4),
+            soft_labels=labels[rows],
+            scale=SCALE,
+            scores=scores[rows],
+            variances=torch.full((len(mos[rows]),), 0.5),
+            stds=torch.full((len(mos[rows]),), 0.4),
+            weights=weights,
+        )
+        return weighted_sum({name: 1.0}, taught)[0].item()
+
+    assert loss(slice(0, 5), torch.full((5,), 3.0)) == pytest.approx(loss(slice(0, 5)), rel=1e-5)
+    assert loss(slice(0, 5), torch.tensor([1.0, 1, 1, 1, 0])) == pytest.approx(loss(slice(0, 4)), rel=1e-5)
+    assert loss(slice(0, 5), torch.tensor([5.0, 1, 1, 1, 1])) != pytest.approx(loss(slice(0, 5)), rel=1e-5)
