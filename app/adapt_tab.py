@@ -269,7 +269,7 @@ def build(session: gr.State, bench: AdaptTab, who: Who, tab: gr.Tab, header: gr.
                 elem_id="adapt-choice",
             )
             refresh = gr.Button("Refresh", size="sm", elem_id="adapt-refresh")
-            everybody, of_everybody = promotion_panel.build(session, bench.settings, bench.scorers, who, header, picker)
+            everyone, of_everyone = promotion_panel.build(session, bench.settings, bench.scorers, who, header, picker)
 
     @says_errors
     def show(include_revealed: bool, visitor: Session, request: gr.Request):
@@ -291,7 +291,7 @@ def build(session: gr.State, bench: AdaptTab, who: Who, tab: gr.Tab, header: gr.
     for event in (tab.select, refresh.click):
         event(says_errors(bench.adapters), session, [table, choice], show_progress="hidden", **private)
         event(**opinions, show_progress_on=[chart, counts])
-        event(everybody, None, of_everybody, show_progress="hidden", **private)
+        event(everyone, None, of_everyone, show_progress="hidden", **private)
     for event in (tab.select, header.change):
         event(how_to_tune, session, [to_run, how], show_progress="hidden", **private)
     for event in (revealed.input, again.click):

@@ -1,4 +1,4 @@
-"""Which scorer everybody uses, on the Adapt tab: said to all, changed by owners."""
+"""Which scorer everyone uses, on the Adapt tab: said to all, changed by owners."""
 
 from html import escape
 
@@ -19,14 +19,14 @@ from model.common.errors import ModelError
 SHOWN = 10  # the latest changes
 
 
-def everybody(settings: Settings, owner: bool) -> str:
-    """Which scorer everybody uses, what it learned from, and for owners the latest changes."""
+def everyone(settings: Settings, owner: bool) -> str:
+    """Which scorer everyone uses, what it learned from, and for owners the latest changes."""
     spec = promotion.in_use(settings.adapters)
     if spec:
         card = read_card(settings.adapters / spec.partition("+")[2])
-        said = f"Everybody uses <strong>{with_breaks(spec)}</strong>, learned from {card.images} images, unless they choose another."
+        said = f"Everyone uses <strong>{with_breaks(spec)}</strong>, learned from {card.images} images, unless they choose another."
     else:
-        said = f"Everybody uses <strong>{with_breaks(settings.model)}</strong>, unless they choose another."
+        said = f"Everyone uses <strong>{with_breaks(settings.model)}</strong>, unless they choose another."
     changes = promotion.history(settings.adapters)[: -SHOWN - 1 : -1] if owner else []
     lines = "".join(f"<li>{escape(promotion.in_words(change))}</li>" for change in changes)
     return f"<p>{said}</p>{f'<ol reversed class=small>{lines}</ol>' if lines else ''}"
@@ -36,8 +36,8 @@ def build(
     session: gr.State, settings: Settings, scorers: Scorers, who: Who, header: gr.HTML, picker: gr.Dropdown
 ) -> tuple:
     """Put it on the page. Returns the function that fills it, and its outputs."""
-    gr.HTML("<h3>For everybody</h3>")
-    said = gr.HTML(elem_id="adapt-everybody")
+    gr.HTML("<h3>For everyone</h3>")
+    said = gr.HTML(elem_id="adapt-everyone")
     with gr.Column(visible=False, elem_id="adapt-promotion") as owners:
         reason = gr.Textbox(
             label="Reason, to use it although it is not shown to be better", max_lines=2, elem_id="adapt-reason"
@@ -50,7 +50,7 @@ def build(
     def fill(request: gr.Request) -> list:
         owner = who.is_owner(request)
         try:
-            words, promoted = everybody(settings, owner), bool(promotion.in_use(settings.adapters))
+            words, promoted = everyone(settings, owner), bool(promotion.in_use(settings.adapters))
         except ModelError as error:  # a damaged history or card
             words, promoted = cards.refusal(str(error)), True
         return [words, gr.Column(visible=owner), gr.Button(interactive=promoted)]
@@ -58,7 +58,7 @@ def build(
     def name(request: gr.Request) -> str:
         """Who asks. Raises Refused for who is no owner."""
         if not who.is_owner(request):
-            raise Refused("Only whoever owns this page chooses the scorer of everybody.")
+            raise Refused("Only whoever owns this page chooses the scorer of everyone.")
         return who.shown_name(request) or "the owner"
 
     def after(visitor: Session, request: gr.Request) -> list:

@@ -36,7 +36,7 @@ class Scored:
 
 @dataclass
 class Session:
-    """`start`: the page's own scorer. `chosen`: the scorer that this visitor chose; "" for what everybody uses. `used`: those before it.
+    """`start`: the page's own scorer. `chosen`: the scorer that this visitor chose; "" for what everyone uses. `used`: those before it.
     `scored`: what is on the Score tab, by its key; `history`: the scores of all that was there, by (model, revision, task) and sha256.
     `drawn`: the scorer by which a tab shows its result, by the tab's word. `presented`: the key of what the Rate tab shows.
     `stop_loading`: they have asked for the model that is being loaded to be let go. `many`: what the comparison on many images shows

@@ -9,7 +9,7 @@ COMMANDS = {
     "score": "score images, folders and videos",
     "evaluate": "how well a model's scores agree with labels, and whether another model is better",
     "finetune": "train an adapter on ratings, data sets or labels",
-    "adapters": "the adapters in a data folder, and which one everybody on the page uses",
+    "adapters": "the adapters in a data folder, and which one everyone on the page uses",
     "adaptation": "how many ratings it takes until a model scores as its raters do, simulated",
     "registry": "the named models: method, size, memory, scale, training data, licence",
     "datasets": "what a data set holds, and its labels as other programs' training files",

@@ -1,4 +1,4 @@
-"""The adapters in a data folder, and which of them everybody on the page uses: `python -m model.adapters list`
+"""The adapters in a data folder, and which of them everyone on the page uses: `python -m model.adapters list`
 
     python -m model.adapters promote NAME                      if the gate found it better
     python -m model.adapters promote NAME --overrule REASON    against the gate
@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     )
     actions = options.add_subparsers(dest="action", required=True)
     actions.add_parser("list", help="the adapters with their verdicts, and the history")
-    new = actions.add_parser("promote", help="make an adapter the scorer of everybody")
+    new = actions.add_parser("promote", help="make an adapter the scorer of everyone")
     new.add_argument("name", metavar="NAME")
     new.add_argument("--model", metavar="BASE", help="its base, where the card's name of it is not enough to find it")
     new.add_argument("--overrule", default="", metavar="REASON", help="although the gate did not find it better")

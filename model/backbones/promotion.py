@@ -1,4 +1,4 @@
-"""Which adapter everybody on the page is scored by: promoting, going back, and the history of both.
+"""Which adapter everyone on the page is scored by: promoting, going back, and the history of both.
 
 history.json in the folder of adapters has one entry for each change, oldest first, and is written in whole or not at all. Imports no torch.
 """
@@ -24,7 +24,7 @@ PATIENCE = 10  # seconds for another process's change
 
 @dataclass(frozen=True)
 class Change:
-    """A change of the scorer that everybody uses. action: "overrule" is a promotion against the gate. spec: the scorer from then on,
+    """A change of the scorer that everyone uses. action: "overrule" is a promotion against the gate. spec: the scorer from then on,
     before: the one until then; "" is the page's own. reason: the gate's sentence, or what whoever overruled it or went back gave. parent,
     figures: of a promoted adapter's card; figures: {"before", "after"}. date: ISO 8601, UTC."""
 
@@ -61,7 +61,7 @@ def promoted(changes: list[Change]) -> list[str]:
 
 
 def in_use(adapters: Path) -> str:
-    """The scorer that everybody uses; "" for the page's own: nothing is promoted, the adapter is gone, or the history is damaged."""
+    """The scorer that everyone uses; "" for the page's own: nothing is promoted, the adapter is gone, or the history is damaged."""
     try:
         specs = promoted(history(adapters))
     except ModelLoadError:  # whoever promotes or lists is told
@@ -70,9 +70,9 @@ def in_use(adapters: Path) -> str:
 
 
 def promote(adapters: Path, spec: str, who: str, overrule: str = "") -> Change:
-    """Make BASE+NAME, an adapter in the folder `adapters`, the scorer of everybody.
+    """Make BASE+NAME, an adapter in the folder `adapters`, the scorer of everyone.
 
-    Raises DataError for a scorer without such an adapter, one that everybody uses already, and one that the gate did not find better,
+    Raises DataError for a scorer without such an adapter, one that everyone uses already, and one that the gate did not find better,
     unless `overrule` gives a reason; ModelLoadError for an adapter or a history that cannot be read.
     """
     base, plus, name = spec.partition("+")
@@ -86,7 +86,7 @@ def promote(adapters: Path, spec: str, who: str, overrule: str = "") -> Change:
     with changing(adapters) as changes:
         before = (promoted(changes) or [""])[-1]
         if before == spec:
-            raise DataError(f"everybody uses {spec} already.")
+            raise DataError(f"everyone uses {spec} already.")
         action: Literal["promote", "overrule"] = "promote" if card.better else "overrule"
         reason = card.verdict if card.better else overrule.strip()
         changes.append(Change(action, spec, before, who, reason, now(), card.parent, figures))
@@ -94,7 +94,7 @@ def promote(adapters: Path, spec: str, who: str, overrule: str = "") -> Change:
 
 
 def roll_back(adapters: Path, who: str, reason: str = "") -> Change:
-    """Go back to the scorer that everybody used before the last promotion. Raises DataError if nothing is promoted."""
+    """Go back to the scorer that everyone used before the last promotion. Raises DataError if nothing is promoted."""
     with changing(adapters) as changes:
         stack = promoted(changes)
         if not stack:
@@ -124,8 +124,8 @@ def in_words(change: Change) -> str:
     """A change in one line."""
     scorer, before = change.spec or "the page's own scorer", change.before or "the page's own scorer"
     what = {
-        "promote": f"{scorer} for everybody, in place of {before}",
-        "overrule": f"{scorer} for everybody, in place of {before}, against the gate",
+        "promote": f"{scorer} for everyone, in place of {before}",
+        "overrule": f"{scorer} for everyone, in place of {before}, against the gate",
         "rollback": f"back to {scorer} from {before}",
     }[change.action]
     return f"{change.date[:16].replace('T', ' ')} {change.who}: {what}" + (

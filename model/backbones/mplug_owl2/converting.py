@@ -21,7 +21,7 @@ from model.backbones.mplug_owl2.layouts import (
 from model.backbones.mplug_owl2.loading import check_fit, complete_config, empty_model, load_model, load_processor
 from model.backbones.mplug_owl2.processor import ADDED
 from model.common.errors import ModelLoadError
-from model.common.json_files import write_json
+from model.common.json_files import read_json, write_json
 from model.common.lfs import pointers_named
 from model.common.new_folder import new_folder
 
@@ -109,8 +109,9 @@ def write_merged(layout: Layout, folder: Path) -> str:
     if model.deepmlp is not None:
         model.config.score_token_id = [processor.token_id(token) for token in reversed(model.config.score_tokens)]
         write_json(folder / ADDED, processor.added_tokens)
-    model.config.architectures = ["MPLUGOwl2LlamaForCausalLM"]
     model.save_pretrained(folder, max_shard_size=SHARD)
+    config = read_json(folder / "config.json") | {"architectures": ["MPLUGOwl2LlamaForCausalLM"]}
+    write_json(folder / "config.json", config)
     return f"{layout.name}, merged: {megabytes(sum(tensor.nbytes for tensor in model.state_dict().values()))}."
 
 

@@ -34,7 +34,7 @@ def adapters(made):
     return made / "adapters"
 
 
-def test_everybody_uses_what_is_promoted_until_somebody_goes_back(adapters):
+def test_everyone_uses_what_is_promoted_until_somebody_goes_back(adapters):
     assert promotion.in_use(adapters) == ""
     first = promotion.promote(adapters, "nano+good", "Ada")
     assert (first.action, first.before, first.reason) == ("promote", "", "Better than nano.")
