@@ -11,6 +11,11 @@ def guarded(cell: str) -> str:
     return f"'{cell}" if re.match("'*[=+@\\-\t\r\n＝＋－＠]", cell) else cell
 
 
+def unguarded(cell: str) -> str:
+    """The text that `guarded` was given."""
+    return cell[1:] if cell.startswith("'") and guarded(cell[1:]) != cell[1:] else cell
+
+
 def as_csv(columns: Sequence[str], rows: Iterable[dict]) -> str:
     """Rows as CSV with a header line: text guarded and quoted, numbers with at most six significant decimals, None and NaN empty."""
     text = io.StringIO()

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
@@ -20,10 +21,17 @@ from annotations.images import relative_path
 from annotations.store import open_annotations
 from annotations.studies.answers import read_answers
 from annotations.studies.archive import write_archive
-from annotations.studies.export_formats import koniq_csv, mos_csv, ratings_csv, sureal_json
+from annotations.studies.export_formats import koniq_csv, mos_csv, ratings_csv, sureal_json, write_image_folder
 from annotations.studies.report import make_report
 
-FORMATS = ("csv", "ratings", "koniq", "sureal-json", "zip")
+ROOT = Path(__file__).parent.parent
+TRAINING_JSON = {
+    "qscorer-json": "q-scorer",
+    "deqa-json": "deqa",
+    "qalign-json": "q-align",
+}  # what model.datasets calls them
+ARCHIVES = ("datasets", "zip")
+FORMATS = ("csv", "ratings", "koniq", "sureal-json", *TRAINING_JSON, *ARCHIVES)
 
 EPILOG = """\
 Columns: image, mos and std on the scale 1 (bad) to 5 (excellent), n (raters), name (what the file was called when it was
@@ -42,6 +50,9 @@ With the name of a study it is that study's ratings, in one of these formats:
   ratings       each rating, and why it is left out
   koniq         the columns of KonIQ-10k's table of scores and distributions
   sureal-json   a data set of Netflix's sureal
+  qscorer-json, deqa-json, qalign-json
+                the meta JSON that these programs train on, by python -m model.datasets
+  datasets      a zip of the rated images for Hugging Face's datasets (imagefolder)
   zip           all of the above, the images and every event; `python -m annotations.study restore` reads it back"""
 
 
@@ -112,13 +123,41 @@ def export_study(data_dir: Path, name: str, kind: str, out: Path | None) -> None
         "koniq": lambda: koniq_csv(report, answers),
         "sureal-json": lambda: sureal_json(report, answers),
     }
-    if kind != "zip":
+    if kind in writers:
         write(writers[kind](), out)
-        return
-    if out is None:
+    elif kind in TRAINING_JSON:
+        write(training_json(writers["csv"](), folder / "images", report.scale, TRAINING_JSON[kind]), out)
+    elif out is None:
         raise AnnotationError("A zip is not written to the terminal: name a file with --out.")
-    texts = {"mos.csv": writers["csv"](), "ratings.csv": writers["ratings"]()}
-    write_archive(folder, name, out, texts | {"report.json": json.dumps(asdict(report), ensure_ascii=False)})
+    elif kind == "datasets":
+        write_image_folder(report, {sha256: folder / "images" / path for sha256, path in paths.items()}, out)
+    else:
+        texts = {"mos.csv": writers["csv"](), "ratings.csv": writers["ratings"]()}
+        texts["report.json"] = json.dumps(asdict(report) | {"written_by": code_version()}, ensure_ascii=False)
+        write_archive(folder, name, out, texts)
+
+
+def training_json(labels: str, images: Path, scale: tuple[float, float], program: str) -> str:
+    """The meta JSON of a training program. Their formats are known to model/, which this package does not import: its command writes it."""
+    with tempfile.TemporaryDirectory() as place:
+        table, written = Path(place, "study.csv"), Path(place, "study.json")
+        table.write_text(labels, encoding="utf-8")
+        given = ["--images", images, "--scale", f"{scale[0]:g}", f"{scale[1]:g}", "--write", program, "--out", written]
+        command = [sys.executable, "-m", "model.datasets", table, *given]
+        ended = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True)
+        if ended.returncode:
+            said = ended.stderr.strip().rpartition("error: ")[2]
+            raise AnnotationError(said.replace(str(table), "the study") or "The meta JSON could not be written.")
+        return written.read_text(encoding="utf-8")
+
+
+def code_version() -> str:
+    """The commit of this program, or "unknown" where it is no clone."""
+    try:
+        found = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    except OSError:
+        return "unknown"
+    return found.stdout.strip() or "unknown"
 
 
 def main() -> int:

@@ -86,6 +86,21 @@ def m005_additions_and_withdrawals(db: Database) -> None:
     db.execute("PRAGMA user_version = 5")
 
 
+@migrations()
+def m006_imported_ratings(db: Database) -> None:
+    """Ratings that were given elsewhere, and the file that each came from."""
+    db.execute(
+        "CREATE TABLE imports (id INTEGER PRIMARY KEY AUTOINCREMENT CHECK (id > 0), study INTEGER NOT NULL REFERENCES studies (id), "
+        "name TEXT, sha256 TEXT NOT NULL, created_at TEXT NOT NULL) STRICT"
+    )
+    db.execute(
+        "CREATE TABLE imported (rating INTEGER PRIMARY KEY REFERENCES ratings (id), source INTEGER NOT NULL REFERENCES imports (id)) STRICT"
+    )
+    for statement in append_only_triggers({"imports": "id = NEW.id", "imported": "rating = NEW.rating"}):
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 6")
+
+
 TABLES = (
     """
     CREATE TABLE raters (

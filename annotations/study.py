@@ -3,18 +3,18 @@
 import argparse
 import json
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 from annotations.command_line import add_data_dir, follow
-from annotations.csv_cells import as_csv
 from annotations.errors import AnnotationError
 from annotations.store import open_annotations
-from annotations.studies.answers import Answer
 from annotations.studies.archive import restore_archive
+from annotations.studies.export_formats import report_csv
+from annotations.studies.importing import import_ratings
 from annotations.studies.lifecycle import keep_study
 from annotations.studies.progress import study_progress
-from annotations.studies.report import ImageFigures, RaterFigures, make_report
+from annotations.studies.report import make_report
 from annotations.studies.report_in_words import in_words
 from annotations.studies.study import Study, list_studies
 
@@ -59,9 +59,7 @@ def report(arguments: argparse.Namespace) -> None:
     elif arguments.format == "text":
         print(in_words(found))
     else:
-        rows = {"images": found.images, "raters": found.by_rater, "left-out": found.left_out}[arguments.format]
-        kind = {"images": ImageFigures, "raters": RaterFigures, "left-out": Answer}[arguments.format]
-        sys.stdout.write(as_csv([field.name for field in fields(kind)], [asdict(row) for row in rows]))
+        sys.stdout.write(report_csv(found, arguments.format))
 
 
 def decision(arguments: argparse.Namespace) -> None:
@@ -72,6 +70,18 @@ def decision(arguments: argparse.Namespace) -> None:
         f"rating {arguments.rating} of {arguments.rater}" if arguments.rating else f"the ratings of {arguments.rater}"
     )
     print(f"{study.name}: {what}: {'used' if arguments.command == 'use' else 'left out'}")
+
+
+def reopen(arguments: argparse.Namespace) -> None:
+    """Opens a study for the images that are short of ratings that are used."""
+    study = _study(arguments)
+    print(f"{study.name}: open; {study.reopen_short()} images are short of ratings")
+
+
+def take_in(arguments: argparse.Namespace) -> None:
+    """Imports ratings that were given elsewhere."""
+    study = _study(arguments)
+    print(f"{study.name}: {import_ratings(study.data_dir, study.name, arguments.file)} ratings imported")
 
 
 def restore(arguments: argparse.Namespace) -> None:
@@ -125,6 +135,15 @@ def main() -> int:
         one.add_argument("--rating", type=int, metavar="ID", help="only this one, by its id in the table left-out")
         one.add_argument("--reason", required=True, help="kept with the decision")
         one.set_defaults(act=decision)
+    one = commands.add_parser(
+        "reopen", help="let raters in for the images that are short of ratings, not counting those that are not used"
+    )
+    one.add_argument("name", metavar="NAME")
+    one.set_defaults(act=reopen)
+    one = commands.add_parser("import", help="take ratings from a CSV file with the columns image, rater, rating")
+    one.add_argument("name", metavar="NAME")
+    one.add_argument("file", type=Path, metavar="FILE")
+    one.set_defaults(act=take_in)
     one = commands.add_parser("restore", help="read a study's zip into an empty data folder")
     one.add_argument("file", type=Path, metavar="FILE")
     one.set_defaults(act=restore)

@@ -1,21 +1,26 @@
 """The Studies tab: what the owner of the page sees of its rating studies. Nobody else reaches any of it."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 
-from annotations.studies.progress import StudyProgress, study_progress
+from annotations import Annotations
+from annotations.studies.progress import StudyProgress, last_change, study_progress
 from annotations.studies.study import Study, list_studies
-from app import cards, owner_editor
+from app import cards, owner_dashboard, owner_editor, owner_files, owner_models
 from app.errors import says_beside
 from app.image_input import PICK, picked
+from app.loaded_scorers import Scorers
 from app.owner_guard import owners_only
+from app.owner_reports import Reports
+from app.settings import Settings
 from app.who import Who
 
 LIVE = 5.0  # seconds between two looks at the counts
+SELDOM = 20  # times as long as counting a study took, until it is counted again
 RATERS_LINK = "study/{}/"  # below the page's address
 BUTTONS = [("Open to raters", "open"), ("Pause", "pause"), ("Close", "close")]
 STATES = ("open", "paused", "closed")  # what they make of a study
@@ -24,23 +29,35 @@ INTRODUCTION = "<h3>Rating studies</h3><p class='small'>Only owners of this page
 TOKEN = "<h3>Are you the owner?</h3><p class='small'>Give the token that was set as QSCORER_OWNER_TOKEN when this page was started.</p>"
 
 
-@dataclass(frozen=True)
 class Studies:
-    """The studies of a data folder, as the tab shows them."""
+    """The studies of a data folder, as the tab shows them. Safe for threads."""
 
-    data_dir: Path
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self._counted: dict[
+            str, tuple[tuple, float, StudyProgress]
+        ] = {}  # as of which change, and until when it is not counted anew
 
     def listed(self, chosen: str) -> str:
         """A row for each study, newest first."""
         names = list_studies(self.data_dir)[::-1]
         if not names:
             return cards.empty(NO_STUDIES)
-        rows = "".join(_row(study_progress(self.data_dir, name), name == chosen) for name in names)
+        rows = "".join(_row(self._progress(name), name == chosen) for name in names)
         titles = ("Study", "State", "Ratings", "Raters", "Images short", "Link for raters")
         head = "".join(f'<th scope="col">{title}</th>' for title in titles)
         return cards.table(
             "Press a name to see its results. Ratings: how many of those that its images need.", head, rows
         )
+
+    def _progress(self, name: str) -> StudyProgress:
+        """Counted anew when there are new ratings or another state; of a large study, which takes long to count, not every time."""
+        change = (last_change(self.data_dir), Study(self.data_dir, name).state())
+        known, now = self._counted.get(name), time.monotonic()
+        if known is None or known[0] != change and (known[1] < now or known[0][1] != change[1]):
+            counted = study_progress(self.data_dir, name)
+            known = self._counted[name] = (change, time.monotonic() + SELDOM * (time.monotonic() - now), counted)
+        return known[2]
 
     def headed(self, name: str) -> list:
         """What is said above a study's results, and which of the buttons open, pause and close can be pressed."""
@@ -69,10 +86,12 @@ def _row(of: StudyProgress, chosen: bool) -> str:
     )
 
 
-def build(page: gr.Blocks, data_dir: Path, who: Who) -> None:
+def build(page: gr.Blocks, settings: Settings, scorers: Scorers, annotations: Annotations, who: Who) -> None:
     """Put the tab on the page. Elsewhere than on the owner's own machine it is hidden until the page knows that an owner has come."""
-    owners, studies = owners_only(who), Studies(data_dir.absolute())
+    owners, studies = owners_only(who), Studies(settings.data_dir.absolute())
+    reports = Reports(studies.data_dir)
     with gr.Tab("Studies", id="studies", visible=not who.settings.public, elem_id="owner-tab") as tab:
+        live = gr.Timer(LIVE, active=False)
         with gr.Column(visible=who.settings.public, elem_classes="panel", elem_id="owner-gate") as gate:
             gr.HTML(TOKEN)
             token = gr.Textbox("", label="Owner's token", type="password", max_lines=1, elem_id="owner-token")
@@ -84,15 +103,14 @@ def build(page: gr.Blocks, data_dir: Path, who: Who) -> None:
                 gr.HTML(INTRODUCTION)
                 new = gr.Button("New study", variant="primary", scale=0, min_width=140, elem_id="owner-new")
             listed = gr.HTML(js_on_load=PICK, elem_id="owner-list")
-            with gr.Column(visible=False, elem_id="owner-results") as column, gr.Row(elem_classes="owner-head"):
-                head = gr.HTML(elem_id="owner-head")
-                buttons = [
-                    gr.Button(label, size="sm", scale=0, min_width=120, elem_id=f"owner-{name}")
-                    for label, name in BUTTONS
-                ]
-                change = gr.Button("Change…", size="sm", scale=0, min_width=100, elem_id="owner-change")
+            with gr.Column(visible=False, elem_id="owner-results") as column:
+                head, buttons, change = _head()
+                drawn = gr.State(())
+                with gr.Tabs(elem_id="owner-tabs"):
+                    owner_dashboard.build(studies.data_dir, reports, owners, chosen, drawn, live)
+                    owner_models.build(owner_models.Models(settings, scorers, annotations, reports), owners, chosen)
+                    owner_files.build(studies.data_dir, reports, owners, chosen)
             editor = owner_editor.build(who)
-        live = gr.Timer(LIVE, active=False)
     shown = [listed, head, *buttons]
 
     def show(name: str) -> list:
@@ -103,6 +121,16 @@ def build(page: gr.Blocks, data_dir: Path, who: Who) -> None:
     _wire_studies(studies, show, owners, tab, live, chosen, column, editor, shown)
     _wire_states(studies, show, owners, chosen, buttons, shown)
     _wire_editor(studies, show, owners, who, chosen, column, editor, new, change, shown)
+
+
+def _head() -> tuple[gr.HTML, list[gr.Button], gr.Button]:
+    """The chosen study's title and the buttons that change it."""
+    with gr.Row(elem_classes="owner-head"):
+        head = gr.HTML(elem_id="owner-head")
+        small = {"size": "sm", "scale": 0, "min_width": 100}
+        buttons = [gr.Button(label, elem_id=f"owner-{name}", **small) for label, name in BUTTONS]
+        change = gr.Button("Change…", elem_id="owner-change", **small)
+    return head, buttons, change
 
 
 def _wire_gate(page: gr.Blocks, tab: gr.Tab, gate: gr.Column, everything: gr.Column, who: Who, asked: tuple) -> None:

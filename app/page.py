@@ -60,7 +60,7 @@ def build_page(settings: Settings, scorers: Scorers) -> gr.Blocks:
                 rate_tab.build(session, remembered, rater, rate_tab.RateTab(scorers, annotations, waiting), who)
             with gr.Tab("Adapt", id="adapt") as tab:
                 adapt_tab.build(session, adapt_tab.AdaptTab(settings, scorers, annotations), who, tab, header, picker)
-            owner_tab.build(page, settings.data_dir, who)
+            owner_tab.build(page, settings, scorers, annotations, who)
         gr.HTML(ABOUT)
         _hand_over(session, tabs, scoring, *comparing)
 

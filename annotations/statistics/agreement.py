@@ -27,6 +27,31 @@ def krippendorff_alpha(ratings: Ratings) -> float | None:
     return float(1 - observed / expected) if expected > 0 else None
 
 
+def alpha_without_each(ratings: Ratings) -> NDArray[np.float64]:
+    """Krippendorff's α of the ratings of all raters but one, for each of them; NaN where there is none.
+
+    A rater has one rating of an image, so each image's part of the sums is known without that rating, and no α is computed anew.
+    """
+    value = ratings.value - (ratings.value.mean() if len(ratings.value) else 0)  # the sums below lose no digits
+    n, total, squares = (ratings.per_image(part) for part in (np.ones_like(value), value, value**2))
+
+    def part(count: NDArray, sums: NDArray, of_squares: NDArray) -> NDArray:
+        """An image's part of the observed disagreement, and of count, sum and squares of the ratings that can be paired."""
+        paired = count > 1
+        within = of_squares - sums**2 / np.maximum(count, 1)
+        observed = np.where(paired, count * within / np.maximum(count - 1, 1), 0)
+        return np.stack([observed, *(np.where(paired, given, 0) for given in (count, sums, of_squares))])
+
+    before, image = part(n, total, squares), ratings.image
+    after = part(n[image] - 1, total[image] - value, squares[image] - value**2)
+    change = after - before[:, image]
+    left = before.sum(1)[:, None] + np.stack([ratings.per_rater(row) for row in change])
+    observed, count, sums, of_squares = left
+    with np.errstate(invalid="ignore", divide="ignore"):
+        expected = (of_squares - sums**2 / count) / (count - 1)
+        return np.where((count > 1) & (expected > 1e-12), 1 - observed / count / expected, np.nan)
+
+
 @dataclass(frozen=True)
 class Components:
     """Variance of ratings that comes from images, from raters and from what is left, and the intraclass correlations of absolute agreement

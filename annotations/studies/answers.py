@@ -17,8 +17,9 @@ from annotations.studies.lifecycle import latest_definition
 
 ROWS = """
     SELECT ratings.id, ratings.showing, raters.name AS rater, shown.image, shown.kind, ratings.value, ratings.seen, ratings.seconds,
-           ratings.screen, ratings.created_at, inside.kind AS kind_now, inside.low, inside.high
+           ratings.screen, ratings.created_at, inside.kind AS kind_now, inside.low, inside.high, imports.name AS source
     FROM ratings JOIN presentations AS shown ON shown.id = ratings.showing JOIN raters ON raters.id = ratings.rater
+    LEFT JOIN imported ON imported.rating = ratings.id LEFT JOIN imports ON imports.id = imported.source
     LEFT JOIN study_images AS inside ON inside.version = :version AND inside.image = shown.image
     WHERE shown.study = :study ORDER BY ratings.id
 """
@@ -28,7 +29,7 @@ BY_THE_OWNER = "the owner: "
 @dataclass(frozen=True)
 class Answer:
     """The rating of one showing that counts. `kind` is that of the showing; `right`: whether a gold or trapping image was rated as it is to
-    be; `left_out`: why it is not used for the MOS, None where it is."""
+    be; `left_out`: why it is not used for the MOS, None where it is; `source`: the file that it was imported from."""
 
     rating: int
     rater: str
@@ -40,6 +41,7 @@ class Answer:
     created_at: str
     right: bool | None
     left_out: str | None
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ def read_answers(db: Database, study: str) -> Answers:
     for rater, (used, reason) in of_raters.items():
         if rater in refused:
             refused[rater] = None if used else BY_THE_OWNER + reason
-    answers = [replace(one, left_out=one.left_out or refused[one.rater]) for one in answers]
+    answers = [
+        replace(one, left_out=refused[one.rater]) if not one.left_out and refused[one.rater] else one for one in answers
+    ]
     answers = _screened(answers, {rater for rater, (used, _) in of_raters.items() if used})
     return Answers(definition, [_decided(one, of_ratings) for one in answers], refused)
 
@@ -121,7 +125,7 @@ def _answer(row: dict, definition: Definition) -> Answer:
         left_out = "not a test image of the latest version"
     elif definition.blind and row["seen"] != NOTHING:
         left_out = "the model's score was seen before"
-    fields = ("rater", "image", "kind", "value", "seconds", "screen", "created_at")
+    fields = ("rater", "image", "kind", "value", "seconds", "screen", "created_at", "source")
     return Answer(rating=row["id"], right=right, left_out=left_out, **{name: row[name] for name in fields})
 
 

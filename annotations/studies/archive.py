@@ -31,8 +31,12 @@ TABLES = {
     "presentations": "study = :study",
     "ratings": "showing IN (SELECT id FROM presentations WHERE study = :study)",
     "decisions": "study = :study",
+    "imports": "study = :study",
+    "imported": "source IN (SELECT id FROM imports WHERE study = :study)",
     "exposures": f"rater IN ({RATERS}) AND image IN ({IMAGES})",
 }
+
+LATER = ("imports", "imported")  # which archives of earlier versions lack
 
 
 def write_archive(data_dir: Path, study: str, out: Path, texts: dict[str, str]) -> None:
@@ -97,6 +101,8 @@ def _rows(db: Database, study: str) -> Iterator[tuple[str, str]]:
 
 
 def _lines(archive: zipfile.ZipFile, table: str) -> list[str]:
+    if table in LATER and f"tables/{table}.jsonl" not in archive.namelist():
+        return []
     return archive.read(f"tables/{table}.jsonl").decode().splitlines()
 
 

@@ -1,17 +1,21 @@
 """A study's ratings as the files that other programs read."""
 
 import json
+import zipfile
 from collections import Counter, defaultdict
-from pathlib import PurePosixPath
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path, PurePosixPath
 
 from annotations.csv_cells import as_csv
 from annotations.errors import AnnotationError
-from annotations.studies.answers import Answers
+from annotations.studies.answers import Answer, Answers
 from annotations.studies.definition import ACR
-from annotations.studies.report import Report
+from annotations.studies.report import ImageFigures, RaterFigures, Report
 
 MOS_COLUMNS = ("image", "mos", "std", "n", "name", "low", "high", "recovered", "recovered_low", "recovered_high")
 RATING_COLUMNS = ("rating", "image", "name", "rater", "kind", "value", "seconds", "screen", "created_at", "left_out")
+RATING_COLUMNS += ("source",)  # the file that a rating was imported from
 
 
 def mos_csv(report: Report, paths: dict[str, str]) -> str:
@@ -62,3 +66,27 @@ def sureal_json(report: Report, answers: Answers) -> str:
     ]
     data = {"dataset_name": report.study, "ref_score": report.scale[1], "ref_videos": contents, "dis_videos": distorted}
     return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
+
+
+def report_csv(report: Report, table: str) -> str:
+    """One of the report's tables: images, raters or left-out."""
+    rows = {"images": report.images, "raters": report.by_rater, "left-out": report.left_out}[table]
+    kind = {"images": ImageFigures, "raters": RaterFigures, "left-out": Answer}[table]
+    return as_csv([field.name for field in fields(kind)], [asdict(row) for row in rows])
+
+
+def write_image_folder(report: Report, files: Mapping[str, Path], out: Path) -> None:
+    """A zip of the rated images with a metadata.csv, as `load_dataset("imagefolder")` of Hugging Face's datasets reads it. `files`: where
+    images lie, by their sha256. Raises AnnotationError where one is lacking or the file cannot be written."""
+    rated = [image for image in report.images if image.n]
+    columns = ("file_name", "mos", "std", "n", "low", "high", "recovered", "name")
+    rows = [vars(image) | {"file_name": f"{image.sha256}{files[image.sha256].suffix}"} for image in rated]
+    try:
+        with zipfile.ZipFile(out, "w") as archive:
+            archive.writestr("metadata.csv", as_csv(columns, rows), zipfile.ZIP_DEFLATED)
+            for image, row in zip(rated, rows, strict=True):
+                archive.write(files[image.sha256], row["file_name"])  # stored: images are compressed
+    except OSError as error:
+        raise AnnotationError(
+            f"{error.filename or out} cannot be read or written ({error.strerror or error})."
+        ) from error

@@ -4,6 +4,7 @@ A place that was given and not used comes back when its lease expires. Both tabl
 """
 
 import random
+from collections.abc import Iterable
 
 from sqlite_utils import Database
 
@@ -24,6 +25,25 @@ def count_places(db: Database, study: int, version: int) -> None:
             WHERE shown.study = :study AND shown.kind = 'test' GROUP BY shown.image
         ) AS rated ON rated.image = study_images.image
         WHERE version = :version AND kind = 'test'
+        """,
+        {"study": study, "version": version},
+    )
+
+
+def free_unused(db: Database, study: int, version: int, unused: Iterable[int]) -> None:
+    """Gives back the places of ratings that are not used (by their ids), until the study's next version counts anew."""
+    db.execute("CREATE TEMP TABLE unused (showing INTEGER PRIMARY KEY, image TEXT)")
+    db.conn.executemany(
+        "INSERT OR IGNORE INTO unused SELECT showing, image FROM ratings WHERE id = ?", ((number,) for number in unused)
+    )
+    db.execute(
+        """
+        UPDATE places SET taken = (
+            SELECT count(DISTINCT shown.rater) FROM presentations AS shown
+            WHERE shown.image = places.image AND shown.study = :study AND shown.kind = 'test'
+              AND EXISTS (SELECT 1 FROM ratings WHERE showing = shown.id) AND shown.id NOT IN (SELECT showing FROM unused)
+        ) + (SELECT count(*) FROM leases WHERE leases.version = :version AND leases.image = places.image)
+        WHERE version = :version AND image IN (SELECT image FROM unused)
         """,
         {"study": study, "version": version},
     )

@@ -32,6 +32,14 @@ class StudyProgress:
         )
 
 
+def last_change(data_dir: Path) -> tuple[int, int, int]:
+    """The ids of the last rating, decision and version of all studies: while they stay, so does every report."""
+    with database.reading(data_dir / database.FILE_NAME) as db:
+        tables = ("ratings", "decisions", "study_versions")
+        rating, decision, version = (db.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0 for table in tables)
+    return rating, decision, version
+
+
 def study_progress(data_dir: Path, study: str) -> StudyProgress:
     """Raises AnnotationError for an unknown study and the ready-made one."""
     with database.reading(data_dir / database.FILE_NAME) as db:

@@ -1,6 +1,7 @@
 """What became of a study's ratings: figures for the whole study, its images and its raters."""
 
 import statistics
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from annotations.statistics.agreement import (
     Components,
     Retest,
     SplitHalf,
+    alpha_without_each,
     krippendorff_alpha,
     split_half,
     test_retest,
@@ -19,6 +21,7 @@ from annotations.statistics.agreement import (
 )
 from annotations.statistics.habits import habits_in_words
 from annotations.statistics.opinions import opinions, raters_needed, sos_parameter
+from annotations.statistics.ratings import Ratings
 from annotations.statistics.recovery import recover
 from annotations.studies.answers import Answer, Answers, as_arrays, read_answers
 
@@ -42,15 +45,16 @@ class ImageFigures:
 
 @dataclass(frozen=True)
 class RaterFigures:
-    """Of one rater: ratings of test images and how many of them are used; bias and inconsistency (None without used ratings); right answers
-    to gold and trapping images as "1/2"; the median time in seconds; why the rater is not accepted, None for an accepted one; what stands
-    out in the way in which they answer (statistics/habits.py), which leaves nothing out."""
+    """Of one rater: ratings of test images and how many of them are used; bias and inconsistency (None without used ratings);
+    Krippendorff's α of all others; right answers to gold and trapping images as "1/2"; the median time in seconds; why the rater is not
+    accepted, None for an accepted one; what stands out in the way in which they answer (statistics/habits.py), which leaves nothing out."""
 
     rater: str
     ratings: int
     used: int
     bias: float | None
     inconsistency: float | None
+    alpha_without: float | None
     gold: str
     traps: str
     seconds: float | None
@@ -61,7 +65,8 @@ class RaterFigures:
 @dataclass(frozen=True)
 class Report:
     """Figures of a study; those that need more ratings are None. `needed` is the number of raters for which the 95 % interval of a MOS with
-    the typical standard deviation is an eighth of the scale wide (half a point of five)."""
+    the typical standard deviation is an eighth of the scale wide (half a point of five). `per_image` is how many ratings an image is to
+    have, `by_hour` counts all ratings by the hour in UTC, as in "2025-03-01T09"."""
 
     study: str
     question: str
@@ -77,6 +82,8 @@ class Report:
     sos: float | None
     std: float | None
     needed: int | None
+    per_image: int
+    by_hour: dict[str, int]
     images: list[ImageFigures]
     by_rater: list[RaterFigures]
     left_out: list[Answer]
@@ -84,6 +91,11 @@ class Report:
 
 def make_report(data_dir: Path, study: str) -> Report:
     """The report of a study; raises AnnotationError for an unknown one and the ready-made one."""
+    return report_and_ratings(data_dir, study)[0]
+
+
+def report_and_ratings(data_dir: Path, study: str) -> tuple[Report, Ratings]:
+    """The report, and the ratings that are used: raters and images are indices into its lists."""
     with database.reading(data_dir / database.FILE_NAME) as db:
         found = read_answers(db, study)
         version = version_id(db, study_id(db, study))
@@ -95,7 +107,10 @@ def make_report(data_dir: Path, study: str) -> Report:
     several = plain.n > 1
     std = float(np.sqrt(np.mean(plain.std[several] ** 2))) if several.any() else None
     first, second = _repeats(found)
-    return Report(
+    without, by_rater = alpha_without_each(ratings), defaultdict(list)
+    for one in found.answers:
+        by_rater[one.rater].append(one)
+    report = Report(
         study=study,
         question=found.definition.question,
         scale=(scale.low, scale.high),
@@ -110,6 +125,8 @@ def make_report(data_dir: Path, study: str) -> Report:
         sos=sos_parameter(plain.mos, plain.std, scale.low, scale.high),
         std=std,
         needed=None if std is None else raters_needed(std, (scale.high - scale.low) / 8),
+        per_image=found.definition.ratings_per_image,
+        by_hour=dict(sorted(Counter(one.created_at[:13] for one in found.answers).items())),
         images=[
             ImageFigures(
                 names[image] or image,
@@ -122,13 +139,18 @@ def make_report(data_dir: Path, study: str) -> Report:
             )
             for n, image in enumerate(names)
         ],
-        by_rater=[_rater(found, rater, fitted.bias[n], fitted.inconsistency[n]) for n, rater in enumerate(raters)],
+        by_rater=[
+            _rater(rater, by_rater[rater], found.raters[rater], fitted.bias[n], fitted.inconsistency[n], without[n])
+            for n, rater in enumerate(raters)
+        ],
         left_out=[one for one in found.answers if one.left_out and one.kind == "test"],
     )
+    return report, ratings
 
 
-def _rater(found: Answers, rater: str, bias: float, inconsistency: float) -> RaterFigures:
-    mine = [one for one in found.answers if one.rater == rater]
+def _rater(
+    rater: str, mine: list[Answer], refused: str | None, bias: float, inconsistency: float, without: float
+) -> RaterFigures:
     tests = [one for one in mine if one.kind == "test"]
     seconds = [one.seconds for one in mine if one.seconds is not None]
 
@@ -142,10 +164,11 @@ def _rater(found: Answers, rater: str, bias: float, inconsistency: float) -> Rat
         sum(one.left_out is None for one in tests),
         _number(bias),
         _number(inconsistency),
+        _number(without),
         hits("gold"),
         hits("trap"),
         statistics.median(seconds) if seconds else None,
-        found.raters[rater],
+        refused,
         habits_in_words([one.seconds for one in mine], [one.value for one in mine]),
     )
 

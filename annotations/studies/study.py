@@ -8,7 +8,8 @@ from sqlite_utils import Database
 
 from annotations import database, queries
 from annotations.errors import AnnotationError, NotPresented
-from annotations.studies import answers, showing
+from annotations.queries import study_id, version_id
+from annotations.studies import answers, places, showing
 from annotations.studies.definition import Definition
 from annotations.studies.lifecycle import (
     StudyImage,
@@ -66,6 +67,20 @@ class Study:
         """Opens, pauses or closes the study."""
         with database.writing(self._database) as db:
             set_state(db, self.name, state)
+
+    def reopen_short(self) -> int:
+        """Opens the study for the images that have too few ratings that are used: the places of those that are left out are given again.
+        Returns how many images that are."""
+        with database.reading(self._database) as db:
+            found = answers.read_answers(db, self.name)
+            number = study_id(db, self.name)
+        unused = [one.rating for one in found.answers if one.kind == "test" and one.left_out]
+        with database.writing(self._database) as db:
+            version = version_id(db, number)
+            places.free_unused(db, number, version, unused)
+            set_state(db, self.name, "open")
+            sql = "SELECT count(*) FROM places WHERE version = ? AND taken < ?"
+            return db.execute(sql, [version, found.definition.ratings_per_image]).fetchone()[0]
 
     def show_next(self, rater: str, *, browser: str | None = None, without: Collection[str] = ()) -> Showing | None:
         """What the rater is shown now; None when nothing is left. See showing.show."""

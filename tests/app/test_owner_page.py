@@ -1,13 +1,17 @@
 """The Studies tab of a page that others reach: everything for its owner, nothing for anybody else, whatever a program sends."""
 
 import json
+import time
 import uuid
 import zipfile
 
 import httpx
 import pytest
 
+from annotations import open_annotations
+from annotations.studies.archive import restore_archive
 from annotations.studies.lifecycle import keep_study
+from annotations.studies.report import make_report
 from annotations.studies.study import Study, list_studies
 from app.settings import EXAMPLES
 from tests.app.served_page import served_page
@@ -54,6 +58,17 @@ class Visitor(Caller):
             return value.get("value", part["props"].get("value"))
         return value
 
+    def results(self, study: str) -> str:
+        """What the dashboard shows of a study."""
+        facts = next(number for number, element in self.components.items() if element == "owner-facts")
+        chosen = next(number for number, element in self.components.items() if element == "owner-chosen")
+        drawn = [
+            one
+            for one in self.config["dependencies"]
+            if facts in one["outputs"] and [chosen, "change"] in one["targets"]
+        ]
+        return self.send(drawn[0], [self._input(number, {"owner_chosen": study}) for number in drawn[0]["inputs"]])
+
     def owners_events(self) -> list[dict]:
         """All events that begin at, or fill, anything of the tab."""
         owned = {number for number, element in self.components.items() if str(element).startswith("owner-")}
@@ -62,7 +77,7 @@ class Visitor(Caller):
             for event in self.config["dependencies"]
             if event["backend_fn"] and {*event["outputs"], *(target[0] for target in event["targets"])} & owned
         ]
-        assert len(events) > 15
+        assert len(events) > 35
         return events
 
 
@@ -74,7 +89,9 @@ def owner(page):
     return visitor
 
 
-def test_nobody_else_reaches_anything_by_the_events_of_the_page_or_by_their_names(page, owner):
+def test_nobody_else_reaches_anything_by_the_events_of_the_page_or_by_their_names(page, owner, tmp_path):
+    table = tmp_path / "votes.csv"
+    table.write_text(f"image,rater,rating\n{IMAGES[0].name},Ann,3\n")
     assert QUESTION in owner.event("owner-list", "click", told={"picked": "secret"})
     stranger, names = Visitor(page, "s"), list_studies(page.data)
     for event in stranger.owners_events():
@@ -83,6 +100,13 @@ def test_nobody_else_reaches_anything_by_the_events_of_the_page_or_by_their_name
             "owner_kept": "secret",
             "owner_yaml": f"study: x\nquestion: y\nimages: {EXAMPLES}",
         }
+        given |= {
+            "owner_rater": "Ann",
+            "owner_rater_reason": "why",
+            "owner_rating": "1 Ann",
+            "owner_rating_reason": "why",
+        }
+        given |= {"owner_import": stranger.upload(table)[0], "owner_specs": ["nano"], "owner_format": "zip"}
         given |= {"owner_token": "a guess", "owner_folder": str(EXAMPLES), "owner_files": stranger.upload(IMAGES[0])}
         data = [stranger._input(number, given) for number in event["inputs"]]
         said = stranger.send(event, data, {"picked": "secret"})
@@ -95,6 +119,7 @@ def test_nobody_else_reaches_anything_by_the_events_of_the_page_or_by_their_name
         for answer in (said, named.text):
             assert QUESTION not in answer and "secret" not in answer and IMAGES[0].name not in answer, event["api_name"]
     assert list_studies(page.data) == names and Study(page.data, "secret").state() == "draft"
+    assert make_report(page.data, "secret").ratings == 0
     assert QUESTION not in json.dumps(stranger.config)
 
 
@@ -142,3 +167,78 @@ def test_edited_yaml_fills_the_form_or_says_its_line(page, owner):
     assert "a\\nb\\nc" in owner.event("owner-yaml", "input", owner_yaml=text)
     owner.event("owner-keep", "click", owner_yaml=text)
     assert Study(page.data, "by-hand").definition().scale.labels == ("a", "b", "c", "d", "e")
+
+
+@pytest.fixture(scope="module")
+def rated(page, owner, tmp_path_factory):
+    """A study that four raters have rated, one of them missing the gold image, and the owner looks at it."""
+    folder = tmp_path_factory.mktemp("rated")
+    gold = f"gold: [{{image: {IMAGES[0]}, accept: 5}}]"
+    (folder / "rated.yaml").write_text(
+        f"study: rated\nquestion: Good?\nimages: {EXAMPLES}\n{gold}\nratings_per_image: 4\nrepeats: 0\n"
+    )
+    keep_study(page.data, folder / "rated.yaml")
+    study = Study(page.data, "rated")
+    study.set_state("open")
+    for number, rater in enumerate(("Ann", "Bob", "Cleo", "<b>Eve")):
+        while showing := study.show_next(rater, browser=rater):
+            value = (
+                (1 + (len(showing.sha256) + int(showing.sha256[:2], 16) + number) % 4) if showing.kind == "test" else 5
+            )
+            study.rate(showing.key, 1 if rater == "<b>Eve" and showing.kind == "gold" else value, browser=rater)
+    study.set_state("closed")
+    wait_for(lambda: "Krippendorff" in owner.results("rated"))
+    return study
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_the_dashboard_shows_what_became_of_the_ratings_and_the_owner_decides(page, owner, rated):
+    tests = len(IMAGES) - 1
+    said = owner.results("rated")
+    assert f"{4 * tests}, used {3 * tests}" in said and "missed a gold image" in said and "<b>Eve" not in said
+    assert f"{tests} images" in said  # short, since Eve's ratings are not used
+    found = owner.event("owner-find-raters", "submit", owner_chosen="rated", owner_find_raters="ann")
+    assert "1 of 4 raters" in found
+    assert "4 of 4 raters" in owner.event("owner-find-raters", "submit", owner_chosen="rated", owner_find_raters="")
+    assert "1 of 4 raters" in owner.event(
+        "owner-which-raters", "input", owner_chosen="rated", owner_which_raters="not accepted"
+    )
+    decision = {"owner_chosen": "rated", "owner_rater": "<b>Eve", "owner_which_raters": "all"}
+    owner.event("owner-rater-use", "click", **decision, owner_rater_reason=" ")
+    assert make_report(page.data, "rated").accepted == 3
+    owner.event("owner-rater-use", "click", **decision, owner_rater_reason="the gold image was wrong")
+    assert make_report(page.data, "rated").accepted == 4
+    owner.event("owner-rater-leave", "click", **decision, owner_rater_reason="she asked for it")
+    owner.event("owner-reopen", "click", owner_chosen="rated")
+    assert rated.state() == "open" and rated.show_next("Dan", browser="dan")
+    rated.set_state("closed")
+
+
+def test_files_are_made_and_the_zip_is_restored(page, owner, rated, tmp_path):
+    for kind in ("ratings", "raters", "qscorer-json", "datasets", "zip"):
+        said = owner.event("owner-make", "click", owner_chosen="rated", owner_format=kind)
+        (address,) = {value["value"]["url"] for value in json.loads(said)}
+        answer = httpx.get(address, headers={"Cookie": owner.cookie}, timeout=PATIENCE)
+        (tmp_path / kind).write_bytes(answer.raise_for_status().content)
+    assert (tmp_path / "ratings").read_text().count("\n") == 1 + 4 * len(IMAGES)
+    assert "Eve" in (tmp_path / "raters").read_text()
+    assert len(json.loads((tmp_path / "qscorer-json").read_text())) == len(IMAGES) - 1
+    with zipfile.ZipFile(tmp_path / "datasets") as archive:
+        assert len(archive.namelist()) == len(IMAGES) and "metadata.csv" in archive.namelist()
+    open_annotations(tmp_path / "data")
+    assert restore_archive(tmp_path / "data", tmp_path / "zip") == "rated"
+    before, after = (make_report(place, "rated") for place in (page.data, tmp_path / "data"))
+    assert before == after and before.used
+
+
+@pytest.mark.slow
+def test_models_are_compared_with_people(page, owner, rated):
+    wait_for(lambda: "PLCC" in owner.event("owner-compare", "click", owner_chosen="rated", owner_specs=["nano"]))
+    said = json.dumps(list(owner.outputs.values()), ensure_ascii=False)
+    assert "where nano and people disagree most" in said.lower() and IMAGES[1].name in said

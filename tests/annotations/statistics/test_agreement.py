@@ -4,7 +4,13 @@ import krippendorff
 import numpy as np
 import pytest
 
-from annotations.statistics.agreement import krippendorff_alpha, split_half, test_retest, variance_components
+from annotations.statistics.agreement import (
+    alpha_without_each,
+    krippendorff_alpha,
+    split_half,
+    test_retest,
+    variance_components,
+)
 from annotations.statistics.ratings import Ratings, from_table
 
 # Shrout and Fleiss (1979), table 2: six targets (rows) by four judges.
@@ -74,3 +80,17 @@ def test_halves_of_raters_who_agree_give_one_order_and_of_chance_none():
     assert agreeing.srcc > 0.99 and agreeing.interval[0] > 0.97 and agreeing.splits == 50
     assert abs(chance.srcc) < 0.25 and chance.interval[0] < 0 < chance.interval[1]
     assert split_half(from_table(np.array([[1.0, 2, 3]]))) is None
+
+
+def test_alpha_without_each_rater_is_that_of_the_others():
+    rng = np.random.default_rng(3)
+    table = rng.integers(1, 6, (7, 12)).astype(float)
+    table[rng.random(table.shape) < 0.5] = np.nan
+    table[6] = np.nan
+    table[6, 0] = 3
+    ratings = from_table(table)
+    found = alpha_without_each(ratings)
+    for rater in range(7):
+        others = krippendorff_alpha(ratings.only(ratings.rater != rater))
+        assert found[rater] == pytest.approx(others)
+    assert np.isnan(alpha_without_each(from_table(np.array([[1.0, 2.0], [2.0, 2.0]])))).all()

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,20 @@ def study_maker(tmp_path: Path) -> Callable[..., Study]:
         return study
 
     return make
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs one of the two commands; returns its output, or the sentence of its refusal."""
+
+    def run(main, *arguments: object, code: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+        assert main() == code
+        out, err = capsys.readouterr()
+        assert err.count("\n") == (code != 0) and (not code or not out), err
+        return err if code else out
+
+    return run
 
 
 @pytest.fixture

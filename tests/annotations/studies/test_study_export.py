@@ -3,7 +3,6 @@
 import csv
 import json
 import sqlite3
-import sys
 import zipfile
 
 import pytest
@@ -19,20 +18,6 @@ from annotations.study import main as study_main
 from model.datasets.labels_csv import read_labels
 from model.datasets.published import read_published
 from tests.annotations.studies.conftest import TEST_IMAGES
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs one of the two commands; returns its output, or the sentence of its refusal."""
-
-    def run(main, *arguments: object, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
-        assert main() == code
-        out, err = capsys.readouterr()
-        assert err.count("\n") == (code != 0) and (not code or not out), err
-        return err if code else out
-
-    return run
 
 
 @pytest.fixture
