@@ -56,6 +56,7 @@ def raters_table(report: Report, find: str, which: str) -> str:
     def cells(one) -> list[tuple[str, object]]:
         seconds = "–" if one.seconds is None else f"{one.seconds:.1f} s"
         why = f'<div class="worse">{escape(one.refused)}</div>' if one.refused else ""
+        why += f'<div class="small">{escape(one.habits)}</div>' if one.habits else ""
         name = f'<button type="button" data-key="{escape(one.rater)}">{escape(one.rater)}</button>{why}'
         figures = [(figure(value), value) for value in (one.bias, one.inconsistency, one.alpha_without)]
         counts = [(str(count), count) for count in (one.ratings, one.used)]
