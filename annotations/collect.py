@@ -36,7 +36,7 @@ def collect_mos(data_dir: str | Path, include_revealed: bool = False) -> list[Mo
     with database.sentences(path):
         if not path.exists():
             return []
-    with _writable(folder) as opened:
+    with writable(folder) as opened:
         return [
             MosRecord(
                 folder / summary.path.relative_to(opened),
@@ -52,7 +52,7 @@ def collect_mos(data_dir: str | Path, include_revealed: bool = False) -> list[Mo
 
 
 @contextmanager
-def _writable(folder: Path) -> Iterator[Path]:
+def writable(folder: Path) -> Iterator[Path]:
     """The data folder, or where it is read-only a folder with a copy of its database: SQLite writes beside a database in WAL mode even
     to read it, and one of an older version is brought up to date."""
     if os.access(folder, os.W_OK):

@@ -20,6 +20,7 @@ CHARTS = (
     ("spread", "How far raters differ"),
     ("heat", "Who rated what"),
 )
+PATIENCE = 1.0  # seconds that a press waits for a report that is being computed
 REOPEN = "Reopen for the images that are short"
 REOPEN_SAID = (
     "<p class='small'>Opens the study again. Places of ratings that are not used are given to other raters, and images that have enough "
@@ -127,7 +128,7 @@ def _wire_looks(board: Dashboard, reports: Reports, owners: Callable, chosen: gr
     @owners
     def draw(request: gr.Request, name: str, *filters: str):
         drawn, shown = (
-            results(reports, name, filters, patience=2) if name else ((), [gr.skip()] * (len(board.outputs) - 1))
+            results(reports, name, filters, patience=PATIENCE) if name else ((), [gr.skip()] * (len(board.outputs) - 1))
         )
         return [drawn, *shown]
 
@@ -150,7 +151,7 @@ def _wire_decisions(
         if not reason.strip():
             raise Refused("Give a reason: it is kept with the decision, for whoever reads the data.")
         Study(data_dir, study).decide(rater, used, reason.strip(), rating=rating)
-        drawn, shown = results(reports, study, filters, patience=2)
+        drawn, shown = results(reports, study, filters, patience=PATIENCE)
         return ["", "", drawn, *shown]
 
     def decides(of_rating: bool, used: bool) -> Callable:
@@ -170,7 +171,7 @@ def _wire_decisions(
     def open_again(request: gr.Request, study: str, *filters: str):
         short = Study(data_dir, study).reopen_short()
         gr.Info(escape(f"{study} is open: {short} images need ratings."), title="The study is open")
-        drawn, shown = results(reports, study, filters, patience=2)
+        drawn, shown = results(reports, study, filters, patience=PATIENCE)
         return [drawn, *shown]
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}

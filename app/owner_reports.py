@@ -10,7 +10,6 @@ from annotations.statistics.ratings import Ratings
 from annotations.studies.progress import last_change
 from annotations.studies.report import Report, report_and_ratings
 
-SOON = 2.0  # seconds that a caller waits for a report, so that small studies are up to date at once
 REST = 4  # times as long as a report took, until the next one of that study is begun
 
 
@@ -34,7 +33,7 @@ class Reports:
         self._data_dir, self._lock = data_dir, threading.Lock()
         self._known: dict[str, Computed] = {}
 
-    def of(self, study: str, patience: float = SOON) -> Computed:
+    def of(self, study: str, patience: float) -> Computed:
         """The latest report that there is; a newer one is computed where ratings or decisions have come since, and waited for a little.
         Its `report` is None while the first one is computed. Raises AnnotationError."""
         change = last_change(self._data_dir)

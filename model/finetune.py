@@ -1,8 +1,8 @@
 """Fine-tune a scorer on rated images: `python -m model.finetune --data-dir data --model nano --out NAME`
 
-Takes the ratings in a data folder (--data-dir), data sets (--data), or a CSV file of labels (--labels), several at once, each on its own
-scale. Trains on them, and prints PLCC, SRCC and RMSE before and after on images that were left out, with a verdict: is the improvement
-significant? The adapter is written to DATA_DIR/adapters/NAME, and --model nano+NAME uses it.
+Takes the ratings in a data folder (--data-dir) or of a study in it (--study), data sets (--data), or a CSV file of labels (--labels),
+several at once, each on its own scale. Trains on them, and prints PLCC, SRCC and RMSE before and after on images that were left out, with
+a verdict: is the improvement significant? The adapter is written to DATA_DIR/adapters/NAME, and --model nano+NAME uses it.
 
 The method depends on the number of rated images; --rung chooses another:
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from annotations import RATING_SCALE, AnnotationError
 from annotations.collect import MosRecord, collect_mos
+from annotations.studies.labels import study_records
 from model.common.command_line import add_scale_option, data_dir
 from model.common.errors import DataError
 from model.common.scale import Scale
@@ -34,6 +35,13 @@ def add_source_options(options: argparse.ArgumentParser) -> None:
         "--include-revealed",
         action="store_true",
         help="of the ratings: include those given after seeing the model's score",
+    )
+    group.add_argument(
+        "--study",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a rating study in the data folder, instead of the ratings of the Rate tab; may be repeated",
     )
     group.add_argument(
         "--data",
@@ -63,11 +71,12 @@ def gather(options: argparse.Namespace) -> list[RatedImage]:
     if options.images and not options.labels:
         raise DataError("--images is the folder of the images in --labels: give --labels, too.")
     found: list[list[RatedImage]] = []
-    others = options.data or options.labels
-    if options.data_dir or not others:
+    others = options.data or options.labels or options.study
+    if not options.study and (options.data_dir or not others):
         found.append(ratings(options.data_dir or data_dir(), options.include_revealed))
         if not others and not options.include_revealed:
             check_blind(options.data_dir or data_dir(), len(found[0]))
+    found += [study(options.data_dir or data_dir(), name) for name in options.study]
     found += [data_set(text) for text in options.data]
     if options.labels:
         found.append(labels(options.labels, options.images, options.scale))
@@ -98,6 +107,19 @@ def ratings(folder: Path, include_revealed: bool) -> list[RatedImage]:
     except AnnotationError as error:
         raise DataError(str(error)) from error
     return [rated_image(record) for record in records]
+
+
+def study(folder: Path, name: str) -> list[RatedImage]:
+    """The ratings of a study that its rules and its owner use. Raises DataError when there are none or they cannot be read."""
+    try:
+        scale, records = study_records(folder, name)
+    except AnnotationError as error:
+        raise DataError(str(error)) from error
+    if not records:
+        raise DataError(
+            f"the study {name} has no ratings that are used: python -m annotations.study report {name} says why."
+        )
+    return [replace(rated_image(record), scale=Scale(*scale), dataset=name) for record in records]
 
 
 def check_blind(folder: Path, blind: int) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from annotations import open_annotations
+from annotations.studies.lifecycle import keep_study
+from annotations.studies.study import Study
 from model import finetune as command
 from model.backbones.adapter_card import read_card
 from model.common.errors import DataError
@@ -55,6 +57,31 @@ def test_several_sources_come_together_each_on_its_own_scale(tmp_path, rated_by_
     }
     assert [round(sets[name][-1].mos_on(Scale(1, 5)), 2) for name in ("labels", "labels (2)")] == [4.5, 4.5]
     assert len(sets["ratings"][0].ratings) == 3 and not sets["labels"][0].ratings
+
+
+def test_a_study_is_a_source_with_its_scale_and_without_what_its_owner_left_out(tmp_path):
+    images = [record.image for record in gallery(tmp_path / "images", 9)]
+    (tmp_path / "some.yaml").write_text("study: some\nquestion: Good?\nscale: continuous\nimages: images\nrepeats: 0\n")
+    open_annotations(tmp_path / "data")
+    keep_study(tmp_path / "data", tmp_path / "some.yaml")
+    opened = Study(tmp_path / "data", "some")
+    opened.set_state("open")
+    for rater, value in (("Ann", 40.0), ("Bob", 60.0), ("Eve", 0.0)):
+        while showing := opened.show_next(rater, browser=rater):
+            opened.rate(showing.key, value, browser=rater)
+    opened.decide("Ann", True, "the images are much alike")
+    opened.decide("Bob", True, "the images are much alike")
+    opened.decide("Eve", False, "always the same")
+    found = gather(options("--data-dir", tmp_path / "data", "--study", "some"))
+    assert len(found) == len(images) and {record.image.read_bytes() for record in found} == {
+        i.read_bytes() for i in images
+    }
+    assert {(record.mos, record.n, record.scale, record.dataset) for record in found} == {
+        (50.0, 2, Scale(0, 100), "some")
+    }
+    assert {value for record in found for _, value in record.ratings} == {40.0, 60.0}
+    with pytest.raises(DataError, match="no study named 'other'"):
+        gather(options("--data-dir", tmp_path / "data", "--study", "other"))
 
 
 @pytest.mark.parametrize(
