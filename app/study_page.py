@@ -191,6 +191,8 @@ class StudyPage:
         found, path = self._study(name).presented_image(key, browser=browser_of(request))
         self.who.check_rater(request, found.rater)
         try:
+            if path is None:
+                raise ImageError("it was taken back by whoever added it")
             sent = self.images.get(found.sha256, path)
         except ImageError as error:
             self.unreadable.add(found.sha256)

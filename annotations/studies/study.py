@@ -105,11 +105,12 @@ class Study:
         with database.reading(self._database) as db:
             return self._presented(db, key, browser)
 
-    def presented_image(self, key: str, *, browser: str | None = None) -> tuple[Presented, Path]:
-        """`presented`, and where the image lies (absolute)."""
+    def presented_image(self, key: str, *, browser: str | None = None) -> tuple[Presented, Path | None]:
+        """`presented`, and where the image lies (absolute); None for one that was taken back since."""
         with database.reading(self._database) as db:
             found = self._presented(db, key, browser)
-            return found, self.data_dir / "images" / queries.image_file(db, found.sha256)
+            path = queries.image_file(db, found.sha256)
+        return found, path and self.data_dir / "images" / path
 
     def _presented(self, db: Database, key: str, browser: str | None) -> Presented:
         found = showing.presented(db, key, browser)

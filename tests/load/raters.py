@@ -155,6 +155,7 @@ def main() -> None:
         times = [time for one in took for time in one.times[what]]
         slow = statistics.quantiles(times, n=20, method="inclusive")[-1]
         print(f"| {what} | {len(times)} | {statistics.median(times):.0f} ms | {slow:.0f} ms | {max(times):.0f} ms |")
+    print(f"the page's processor time: {1000 * busy / len(acknowledged):.0f} ms a rating, with image and all else")
     print(
         f"connections lost: {sum(one.lost for one in took)}; load average:",
         *(f"{load:.1f}" for load in os.getloadavg()),
