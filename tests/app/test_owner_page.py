@@ -14,9 +14,12 @@ from annotations.studies.lifecycle import keep_study
 from annotations.studies.report import make_report
 from annotations.studies.study import Study, list_studies
 from app.settings import EXAMPLES
+from model.backbones import promotion
+from model.finetuning.correcting import correct
 from tests.app.served_page import served_page
 from tests.browser.conftest import Server
 from tests.browser.test_direct_calls import Caller
+from tests.model.tiny import gallery
 from tests.patience import PATIENCE
 
 TOKEN = "the token of the owner"
@@ -242,3 +245,15 @@ def test_models_are_compared_with_people(page, owner, rated):
     wait_for(lambda: "PLCC" in owner.event("owner-compare", "click", owner_chosen="rated", owner_specs=["nano"]))
     said = json.dumps(list(owner.outputs.values()), ensure_ascii=False)
     assert "where nano and people disagree most" in said.lower() and IMAGES[1].name in said
+
+
+def test_only_owners_choose_the_scorer_of_everyone(page, owner):
+    adapters = page.data / "adapters"
+    correct(gallery(page.data.parent / "gallery", 8), "nano", adapters / "mine", "recalibrate", device="cpu")
+    promotion.promote(adapters, "nano+mine", "Ada", "to try it")
+    stranger = Visitor(page, "s")
+    for button in ("adapt-promote", "adapt-back"):
+        stranger.event(button, "click", adapt_reason="because")
+    assert [change.who for change in promotion.history(adapters)] == ["Ada"]
+    owner.event("adapt-back", "click", adapt_reason="")
+    assert promotion.in_use(adapters) == "" and promotion.history(adapters)[-1].action == "rollback"
