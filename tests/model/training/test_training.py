@@ -394,6 +394,16 @@ def test_a_soup_is_the_mean_of_trainings_and_leaves_out_what_all_did(data, tmp_p
         soup.make_soup([one, two], tmp_path / "mean")
     with pytest.raises(DataError, match="run python -m model.train"):
         soup.make_soup([one, tmp_path / "absent"], tmp_path / "more")
+    # Two nanos without a plain regressor, such as those that ship:
+    nanos = tmp_path / "nanos"
+    for name in ("nano", "nano-qalign"):
+        shutil.copytree(tmp_path / "mean" / name, nanos / name)
+    (folder, _) = soup.make_soup([nanos, one], tmp_path / "with-weights")
+    assert not (tmp_path / "with-weights" / "best.pt").exists()
+    name = "regressor.output.weight"
+    theirs, mean = (load_nano(nano)[0].state_dict()[name].float() for nano in (nanos / "nano", folder))
+    ours = train.best_of(one).nanos["nano"].state_dict()[name]
+    assert torch.allclose(mean, (ours + theirs) / 2, atol=1e-3)
 
 
 def test_untrained_systems_are_named(data, tmp_path):
