@@ -1,10 +1,13 @@
 """The page on ZeroGPU: the package `spaces` is real, the platform's service and the GPU are played (tests/zero_gpu/platform.py)."""
 
+import itertools
+import os
 import shutil
 
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from PIL import Image
 from playwright.sync_api import expect
 
 from model import load_scorer
@@ -71,24 +74,38 @@ def test_each_model_scores_as_it_does_without_zero_gpu(client, space, spec):
     assert client.predict(handle_file(LAKE), spec, api_name="/score")["score"] == pytest.approx(alone.score, abs=1e-2)
 
 
-def test_what_is_asked_for_grows_with_the_images_and_a_used_up_quota_is_a_sentence(client, lends):
-    image = handle_file(LAKE)
-    client.predict([image] * 1, "nano", api_name="/score_batch")
-    client.predict([image] * 32, "nano", api_name="/score_batch")
+@pytest.fixture
+def others(tmp_path):
+    """Gives any number of images that nobody has scored: what was scored is known, and needs no GPU."""
+    numbers = itertools.count()
+
+    def make(count):
+        paths = [tmp_path / f"{next(numbers)}.png" for _ in range(count)]
+        for path in paths:
+            Image.frombytes("RGB", (64, 64), os.urandom(64 * 64 * 3)).save(path)
+        return [handle_file(path) for path in paths]
+
+    return make
+
+
+def test_what_is_asked_for_grows_with_the_images_and_a_used_up_quota_is_a_sentence(client, lends, others):
+    client.predict(others(1), "nano", api_name="/score_batch")
+    client.predict(others(32), "nano", api_name="/score_batch")
     one, many = (int(call["durationSeconds"]) for call in lends.asked("/schedule")[-2:])
     assert one < many < 60
     lends.left = many - 1
-    client.predict(image, "nano", api_name="/score")
+    client.predict(*others(1), "nano", api_name="/score")
     with pytest.raises(AppError, match="There is no GPU for this now.*GPU limit"):
-        client.predict([image] * 32, "nano", api_name="/score_batch")
+        client.predict(others(32), "nano", api_name="/score_batch")
 
 
-def test_a_call_that_the_platform_ends_is_a_sentence_and_the_next_one_works(client, lends):
+def test_a_call_that_the_platform_ends_is_a_sentence_and_the_next_one_works(client, lends, others):
+    (image,) = others(1)
     lends.ends_calls = True
     with pytest.raises(AppError, match="The GPU was taken back before the scores were there"):
-        client.predict(handle_file(LAKE), "nano", api_name="/score")
+        client.predict(image, "nano", api_name="/score")
     lends.ends_calls = False
-    assert client.predict(handle_file(LAKE), "nano", api_name="/score")["model"] == "nano"
+    assert client.predict(image, "nano", api_name="/score")["model"] == "nano"
 
 
 @pytest.mark.parametrize("spec", ["q-realign-mini", "owner/model", str(QSCORER / "merged"), "nano+other"])
