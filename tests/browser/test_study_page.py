@@ -26,7 +26,7 @@ def make_study(server, tmp_path: Path):
     def make(name: str, more: str, widths: list[int]) -> Study:
         with Image.open(LAKE) as lake:
             for width in widths:
-                lake.resize((width, 120)).save(tmp_path / f"{width}.jpg")
+                lake.resize((width, 120)).save(tmp_path / f"{width}.jpg", quality=95)
         text = f"study: {name}\nquestion: How good is it?\nimages: .\n{more}"
         (tmp_path / "study.yaml").write_text(text)
         open_annotations(server.data)
@@ -168,6 +168,7 @@ def test_the_score_is_in_nothing_that_is_sent_before_the_rating(server, browser,
         expect(page.locator(READY)).to_be_visible()
     number = next(n for n, (url, _) in enumerate(sent) if url.endswith("/reveal"))
     score = json.loads(sent[number][1])["score"]
+    assert len(str(score)) > 6  # digits that no page has by chance
     rated = next(n for n, (url, _) in enumerate(sent) if url.endswith("/rate"))
     before = [(url, body) for n, (url, body) in enumerate(sent) if n <= rated]
     assert len(before) >= 9 and {url.split("/")[5] for url, _ in before if "/study/" in url} == {
