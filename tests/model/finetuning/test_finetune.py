@@ -46,12 +46,13 @@ def command(data, base, capsys):
 
 
 def refused(ran, *words):
-    """Whether the command ended in one sentence on stderr, holding these words, and status 2."""
+    """Whether the command ended in one sentence on stderr, after the plan if any, holding these words, and status 2."""
     status, out, err = ran
+    said = [line for line in err.splitlines() if not line.startswith("plan: ")]
     return (
-        (status, out, err.count("\n")) == (2, "", 1)
-        and err.startswith("error: ")
-        and all(word in err for word in words)
+        (status, out, len(said)) == (2, "", 1)
+        and said[0].startswith("error: ")
+        and all(word in said[0] for word in words)
     )
 
 

@@ -183,7 +183,7 @@ def test_an_epoch_shows_a_share_of_a_part_and_all_of_the_others(data, processor)
     assert len(drawn(items, processor, 0, shares={"ss02": 0.1})) == 1
     with pytest.raises(DataError, match="no part 'ss09' to show a share of: the data have ss01, ss02"):
         check_shares(items, {"ss09": 0.5})
-    with pytest.raises(DataError, match="give a share above 0 and at most 1"):
+    with pytest.raises(DataError, match="give one above 0 and at most 1"):
         check_shares(items, {"ss01": 1.5})
 
 
