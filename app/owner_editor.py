@@ -63,7 +63,12 @@ class Editor:
 
 def images_said(draft: Draft, failures: list | None = None) -> str:
     """How many images there are, and what is none."""
-    said = f'<p class="small" role="status">{len(draft.files)} images are here.</p>' if draft.files else ""
+    count = len(draft.files)
+    said = (
+        f'<p class="small" role="status">{count} {"image is" if count == 1 else "images are"} here.</p>'
+        if count
+        else ""
+    )
     return said + cards.problems(failures or [], "taken")
 
 

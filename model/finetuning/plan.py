@@ -32,7 +32,9 @@ def plan(
         shapes |= file.shapes
     if also is None:
         also = PUBLISHED[system.name.partition("+")[0]][1] if system and kind_of(found) != "qscorer_nano" else ()
-    words = [word for part in also for word in WORDS.get(part, ())]  # a part that no model has is refused once the model is there
+    words = [
+        word for part in also for word in WORDS.get(part, ())
+    ]  # a part that no model has is refused once the model is there
     in_full = sum(math.prod(shape) for name, shape in shapes.items() if any(word in name for word in words))
     numbers = sum(math.prod(shape) for shape in shapes.values())
     base = str(large_dtype(device, dtype)).removeprefix("torch.")

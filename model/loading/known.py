@@ -76,8 +76,8 @@ def realign(name: str, parameters: float) -> Known:
 
 
 KNOWN = {
-    "nano": Known(WEIGHTS / "nano", "Q-Scorer", 5.9, Scale(1, 5), "BIQ2021", "Apache-2.0"),
-    "nano-qalign": Known(WEIGHTS / "nano-qalign", "Q-Align", 5.9, Scale(1, 5), "BIQ2021", "Apache-2.0"),
+    "nano": Known(WEIGHTS / "nano", "Q-Scorer", 5.9, Scale(1, 5), "BIQ2021, AGIQA-3K", "Apache-2.0"),
+    "nano-qalign": Known(WEIGHTS / "nano-qalign", "Q-Align", 5.9, Scale(1, 5), "BIQ2021, AGIQA-3K", "Apache-2.0"),
     "qscorer": Known("2kxx/Qscorer_lora_5_1", "Q-Scorer", 8208, Scale(0, 5), "KonIQ-10k", LLAMA2, base=OWL2_BASE),
     "qscorer-merged": Known("2kxx/Qscorer_merged", "Q-Scorer", 8208, Scale(0, 5), "KonIQ-10k", LLAMA2),
     "one-align": Known("q-future/one-align", "Q-Align", 8198, Scale(1, 5), ONE_ALIGN_SETS, LLAMA2, tasks=TASKS),

@@ -93,7 +93,7 @@ def test_a_database_from_before_names_were_kept_goes_on(data_dir):
     older.close()
 
     store = open_annotations(data_dir)
-    assert query(data_dir, "PRAGMA user_version") == [(5,)]
+    assert query(data_dir, "PRAGMA user_version") == [(6,)]
     assert query(data_dir, "SELECT name FROM images") == [(None,)]
     store.record_rating("Ann", b"old", 3, suffix="jpg", name="late.jpg")  # a kept image is never changed
     store.record_rating("Ann", b"new", 4, suffix="jpg", name="new.jpg")

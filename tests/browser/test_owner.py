@@ -19,7 +19,7 @@ def test_a_study_from_uploads_to_its_zip(page: Page, server, tmp_path):
     expect(page.locator("#owner-yaml")).to_be_visible()
     upload(page, "owner-files", *images)
     expect(page.locator("#owner-images")).to_contain_text("4 images are here")
-    page.locator("#owner-study").get_by_role("textbox").fill("in-a-browser")
+    page.locator("#owner-study").get_by_role("textbox").press_sequentially("in-a-browser")
     expect(page.locator("#owner-yaml")).to_contain_text("study: in-a-browser")
     page.locator("#owner-keep").click()
     expect(page.locator("#owner-list")).to_contain_text("in-a-browser")
