@@ -162,6 +162,9 @@ class Study:
             answers.decide(db, self.name, rater, rating, used, reason)
 
     def image_path(self, sha256: str) -> Path:
-        """Where an image of the study lies (absolute)."""
+        """Where an image of the study lies (absolute). Raises AnnotationError if whoever added it took it back."""
         with database.reading(self._database) as db:
-            return self.data_dir / "images" / queries.image_file(db, sha256)
+            path = queries.image_file(db, sha256)
+        if path is None:
+            raise AnnotationError("This image was taken back by whoever added it: go on to the next one.")
+        return self.data_dir / "images" / path

@@ -322,3 +322,13 @@ def test_what_was_presented_is_known_in_its_browser_and_study_only(make_study):
     for where, browser in ((study, "b"), (other, "a")):
         with pytest.raises(NotPresented):
             where.presented(key, browser=browser)
+
+
+def test_an_image_that_was_taken_back_is_one_sentence(make_study):
+    study = make_study(1)
+    store = open_annotations(study.data_dir)
+    rated = store.record_rating("Ann", b"mine", 3.0, suffix="jpg", browser="a browser")
+    assert study.image_path(rated.sha256).read_bytes() == b"mine"
+    store.take_back(rated.sha256, browser="a browser")
+    with pytest.raises(AnnotationError, match="was taken back by whoever added it: go on to the next one"):
+        study.image_path(rated.sha256)
