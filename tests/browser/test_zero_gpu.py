@@ -39,9 +39,14 @@ def space(lends, tmp_path_factory):
         yield served
 
 
-@pytest.fixture
-def client(space, lends):
+@pytest.fixture(autouse=True)
+def generous(lends):
+    """Whatever the test before set."""
     lends.left, lends.ends_calls = None, False
+
+
+@pytest.fixture
+def client(space):
     client = Client(space.url, verbose=False)
     yield client
     client.close()

@@ -175,7 +175,7 @@ def test_a_training_that_was_killed_resumes_with_the_result_of_an_uninterrupted_
 
 
 @pytest.mark.slow
-def test_what_forgets_the_anchors_is_refused_and_replay_keeps_them(bases, rated, tmp_path):
+def test_what_forgets_the_anchors_is_refused(bases, rated, tmp_path):
     contrary = [replace(record, mos=6 - record.mos) for record in rated]
     scorer = load_scorer(str(bases["nano"]), device="cpu")
     anchors = gallery(tmp_path / "anchors", 20)
