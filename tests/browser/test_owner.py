@@ -24,7 +24,8 @@ def test_a_study_from_uploads_to_its_zip(page: Page, server, tmp_path):
     page.locator("#owner-keep").click()
     expect(page.locator("#owner-list")).to_contain_text("in-a-browser")
     page.locator("#owner-open").click()
-    expect(page.locator("#owner-list .state.open")).to_be_visible()
+    row = page.locator("#owner-list tr", has_text="in-a-browser")  # beside studies of other tests
+    expect(row.locator(".state.open")).to_be_visible()
 
     study = Study(server.data, "in-a-browser")
     for rater, more in (("Ann", 0), ("Bob", 1)):

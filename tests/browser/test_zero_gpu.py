@@ -54,6 +54,7 @@ def client(space):
 
 def test_a_visitor_scores_and_compares_with_two_models_and_an_adapter(browser, space, lends):
     assert len(lends.asked("/startup-report")) == 1
+    refused = len(lends.asked("/schedule")) - len(lends.asked("/release"))  # or ended, in the tests before
     with visit(browser, space.url) as page:
         before = len(lends.asked("/schedule"))
         upload(page, "score-files", *sorted(IMAGES.glob("*.jpg")))
@@ -69,7 +70,7 @@ def test_a_visitor_scores_and_compares_with_two_models_and_an_adapter(browser, s
         open_tab(page, "Score")
         page.locator("#score-again").click()
         expect(page.locator("#score-card .facts")).to_contain_text("+mine")
-    assert len(lends.asked("/release")) == len(lends.asked("/schedule"))
+    assert len(lends.asked("/schedule")) - len(lends.asked("/release")) == refused
 
 
 @pytest.mark.parametrize("spec", MODELS)
